@@ -1,0 +1,168 @@
+"""The command line: finds the verb, and turns an error into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minirt import __version__
+from minirt.errors import InvalidRequest, MinirtError, kernel_refused
+
+# Each verb lives in minirt/commands/, in a file of its name, and is imported when it is
+# called. Its line of help stands here, so that "minirt --help" imports none of them.
+VERBS = {
+    "run": "Run a command in a new container",
+    "create": "Make a container without starting it",
+    "start": "Start containers that exist",
+    "stop": "Ask containers to end, then make them",
+    "kill": "Send a signal to containers",
+    "restart": "Stop and start containers",
+    "rm": "Remove containers",
+    "wait": "Wait for containers to end, and print their exit codes",
+    "ps": "List containers",
+    "logs": "Show what a container has printed",
+    "inspect": "Show all that is known of containers, images, networks or volumes",
+    "exec": "Run a command in a running container",
+    "attach": "Connect this terminal to a running container",
+    "port": "List the published ports of a container",
+    "top": "List the processes of a container",
+    "rename": "Rename a container",
+    "prune": "Remove all containers that don't run",
+    "network": "Networks: create, ls, inspect, rm, connect, disconnect, prune",
+    "image": "Images: import, load, save, ls, inspect, rm",
+    "volume": "Volumes: create, ls, inspect, rm, prune",
+    "info": "Show this machine as minirt sees it",
+    "version": "Show the version",
+    "completion": "Print the completion script of a shell: bash, zsh or fish",
+}
+NETWORK_VERBS = {
+    "create": "Make a network and its bridge",
+    "ls": "List networks",
+    "inspect": "Show all that is known of networks",
+    "rm": "Remove networks",
+    "connect": "Plug a container into a network",
+    "disconnect": "Unplug a container from a network",
+    "prune": "Remove all networks that no container uses",
+}
+IMAGE_VERBS = {
+    "import": "Make an image from the tar of a root file system",
+    "load": "Load images from an archive (docker save, podman save, OCI)",
+    "save": "Write images to an OCI archive",
+    "ls": "List images",
+    "inspect": "Show all that is known of images",
+    "rm": "Remove images",
+}
+VOLUME_VERBS = {
+    "create": "Make a volume",
+    "ls": "List volumes",
+    "inspect": "Show all that is known of volumes",
+    "rm": "Remove volumes",
+    "prune": "Remove all volumes that no container uses",
+}
+GROUPS = {"network": NETWORK_VERBS, "image": IMAGE_VERBS, "volume": VOLUME_VERBS}
+FOR_ANYONE = {"version", "completion"}  # Every other verb works with what belongs to root.
+
+OWN_FAILURE = 125  # Docker's code for "the failure is the runtime's, not the command's".
+
+
+class Verbs(click.Group):
+    """A group that imports a verb only when it is called: ``ps`` pays nothing for ``run``."""
+
+    def __init__(self, verbs: dict[str, str], prefix: str = "", **attributes: Any) -> None:
+        super().__init__(no_args_is_help=True, **attributes)
+        self.verbs, self.prefix = verbs, prefix
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of the help."""
+        return list(self.verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb ``cmd_name``; None lets click say that there is none."""
+        if cmd_name not in self.verbs:
+            return None
+        if not self.prefix and cmd_name in GROUPS:
+            verbs = GROUPS[cmd_name]
+            return Verbs(verbs, f"{cmd_name}_", name=cmd_name, help=self.verbs[cmd_name] + ".")
+        verb = import_module(f"minirt.commands.{self.prefix}{cmd_name}").command
+        assert isinstance(verb, click.Command)
+        return verb
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.verbs.items()))
+
+
+@click.group(cls=Verbs, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--root", type=click.Path(path_type=Path), help="What survives a reboot.")
+@click.option("--runroot", type=click.Path(path_type=Path), help="What does not.")
+@click.option("--explain", is_flag=True, help="Tell every step taken with the kernel.")
+@click.version_option(__version__, prog_name="minirt")
+@click.pass_context
+def root(ctx: click.Context, root: Path | None, runroot: Path | None, explain: bool) -> None:
+    """Run containers, wired into networks on which they find each other by name."""
+    for variable, path in (("MINIRT_ROOT", root), ("MINIRT_RUNROOT", runroot)):
+        if path is not None:
+            os.environ[variable] = str(path.absolute())
+    verb = ctx.invoked_subcommand
+    asks_for_help = ctx.help_option_names and {"-h", "--help"} & set(sys.argv[1:])
+    if os.geteuid() != 0 and verb not in FOR_ANYONE and not asks_for_help:
+        why = "namespaces, mounts and networks belong to root"
+        raise InvalidRequest("minirt needs root", why, "Try sudo.")
+    if explain:
+        from minirt.explain import story
+
+        ctx.call_on_close(story.begin())
+
+
+def main() -> None:
+    """Run the verb, and leave with its exit code; say what went wrong, if it did."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: list[str]) -> int:
+    """Run one command line; return its exit code."""
+    failure = OWN_FAILURE if words_name(words, {"run", "create"}) else 1
+    try:
+        result = root.main(words, prog_name="minirt", standalone_mode=False)
+    except click.UsageError as error:
+        where = f" See '{error.ctx.command_path} --help'." if error.ctx else ""
+        return say(error.format_message() + where, OWN_FAILURE)
+    except (click.Abort, KeyboardInterrupt):
+        return 130  # 128 + SIGINT
+    except MinirtError as error:
+        return say(str(error), error.exit_code or failure)
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # or the interpreter flushes into the pipe
+        return 141  # 128 + SIGPIPE: who reads has gone
+    except OSError as error:
+        return say(str(kernel_refused("Cannot do that", error)), failure)
+    except Exception as error:
+        if os.environ.get("MINIRT_DEBUG"):
+            raise
+        what = f"This is a bug in minirt: {type(error).__name__}: {error}."
+        return say(f"{what} MINIRT_DEBUG=1 shows where.", OWN_FAILURE)
+    return result if isinstance(result, int) else 0
+
+
+def words_name(words: list[str], verbs: set[str]) -> bool:
+    """Say whether the first word that is no option is one of ``verbs``."""
+    values = {"--root", "--runroot"}
+    previous = ""
+    for word in words:
+        if not word.startswith("-") and previous not in values:
+            return word in verbs
+        previous = word
+    return False
+
+
+def say(sentence: str, code: int) -> int:
+    """Print a sentence to standard error, safe for a terminal; return ``code``."""
+    printable = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in sentence)
+    click.echo(f"minirt: {printable}", err=True)
+    return code

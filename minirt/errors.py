@@ -1,0 +1,96 @@
+"""What minirt says when it cannot do what was asked.
+
+    MinirtError             what went wrong, why, what to do; exit code of the verb (run: 125)
+    +-- InvalidRequest      what was asked makes no sense, or contradicts itself
+    +-- NotFound            no such container, network, image or volume
+    +-- Conflict            a name, an address or a port is taken, or a thing is in use
+    +-- Exhausted           a pool has nothing left to give
+    +-- KernelRefused       a system call failed
+    +-- CommandNotRunnable  126   found, but not executable
+    +-- CommandNotFound     127
+
+A message answers three questions: what failed, why, and what to do about it. The exit
+codes are those of chroot(1) and env(1), which Docker took over too.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+
+class MinirtError(Exception):
+    """The root of all errors that are meant for the user."""
+
+    exit_code: int | None = None  # None: the verb decides; "run" says 125, most others 1
+
+    def __init__(self, what: str, why: str = "", remedy: str = "") -> None:
+        super().__init__(what, why, remedy)
+        self.what, self.why, self.remedy = what, why, remedy
+
+    def __str__(self) -> str:
+        reason = f": {self.why}" if self.why else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{self.what}{reason}.{remedy}"
+
+
+class InvalidRequest(MinirtError):
+    """The request contradicts itself, or a specification."""
+
+
+class NotFound(MinirtError):
+    """There is no container, network, image or volume of that name."""
+
+
+class Conflict(MinirtError):
+    """A name, an address or a port belongs to somebody else, or a thing is in use."""
+
+
+class Exhausted(MinirtError):
+    """A pool has nothing left to give."""
+
+
+class KernelRefused(MinirtError):
+    """A system call failed for a reason that the user can see."""
+
+
+class CommandNotRunnable(MinirtError):
+    """The command exists but cannot be executed."""
+
+    exit_code = 126
+
+
+class CommandNotFound(MinirtError):
+    """The command is not in the image."""
+
+    exit_code = 127
+
+
+def kernel_refused(what: str, error: OSError) -> KernelRefused:
+    """Put a failed system call into a sentence; say what to do where that is known."""
+    why = os.strerror(error.errno) if error.errno else str(error)
+    where = f" ({error.filename})" if error.filename else ""
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    if os.geteuid() != 0 and error.errno in (errno.EPERM, errno.EACCES):
+        remedy = "minirt needs root: try sudo."
+    return KernelRefused(what, why + where, remedy)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space, or set MINIRT_ROOT to a larger disk.",
+    errno.EROFS: "Set MINIRT_ROOT and MINIRT_RUNROOT to folders that can be written.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n).",
+}
+
+
+def pack(error: MinirtError) -> bytes:
+    """Write an error so that it can cross a pipe; :func:`unpack` reads it."""
+    return json.dumps([type(error).__name__, error.what, error.why, error.remedy]).encode()
+
+
+def unpack(message: bytes) -> MinirtError:
+    """Rebuild the error that another process packed."""
+    name, *sentences = json.loads(message)
+    kinds: list[type[MinirtError]] = [MinirtError, *MinirtError.__subclasses__()]
+    return {kind.__name__: kind for kind in kinds}[name](*sentences)

@@ -1,0 +1,1 @@
+"""Images: an OCI image layout, and layers unpacked once and shared read-only."""

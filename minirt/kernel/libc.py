@@ -1,0 +1,100 @@
+"""The system calls that Python does not wrap, each under its own name.
+
+``os.unshare`` and ``os.setns`` came with Python 3.12; the others never came. PyDLL rather
+than CDLL: it keeps the interpreter's lock during the call, without which the child of a
+clone3(2) may wait for ever for a lock that another thread held when it was born.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+_libc = ctypes.PyDLL(None, use_errno=True)
+
+# Calls without a wrapper in every glibc that we meet, by number (syscall(2)). From
+# open_tree on, all architectures agree. Sources: arch/x86/entry/syscalls/syscall_64.tbl,
+# include/uapi/asm-generic/unistd.h.
+_NUMBERS = {
+    "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "ioprio_set": 251, "bpf": 321},
+    "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "ioprio_set": 30, "bpf": 280},
+}[platform.machine()] | {
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "clone3": 435,
+    "close_range": 436,
+    "openat2": 437,
+    "mount_setattr": 442,
+    "fchmodat2": 452,
+}
+
+_libc.syscall.restype = ctypes.c_long
+_libc.mount.argtypes = (
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_ulong,
+    ctypes.c_char_p,
+)
+_libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
+_libc.unshare.argtypes = (ctypes.c_int,)
+_libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
+_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+
+
+def mount(source: str | None, target: str, fstype: str | None, flags: int, data: str = "") -> None:
+    """Attach a file system, mount(2). Raises OSError with ``target`` as its file name."""
+    _check(_libc.mount(_bytes(source), _bytes(target), _bytes(fstype), flags, _bytes(data)), target)
+
+
+def umount2(target: str, flags: int) -> None:
+    """Detach a file system, umount(2)."""
+    _check(_libc.umount2(_bytes(target), flags), target)
+
+
+def unshare(flags: int) -> None:
+    """Leave namespaces, unshare(2)."""
+    _check(_libc.unshare(flags))
+
+
+def setns(fd: int, nstype: int) -> None:
+    """Enter the namespace(s) of ``fd``, setns(2); a pidfd enters several kinds at once."""
+    _check(_libc.setns(fd, nstype))
+
+
+def prctl(option: int, *arguments: int) -> int:
+    """Operate on the process, prctl(2): only what python-prctl lacks."""
+    return _check(_libc.prctl(option, *arguments, *[0] * (4 - len(arguments))))
+
+
+def syscall(name: str, *arguments: int | str | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
+    """Call the kernel by number, syscall(2).
+
+    Integers go as 64-bit words, text as a C string, buffers by address. Raises OSError.
+    """
+    words = [ctypes.c_long(one) if isinstance(one, int) else _pointer(one) for one in arguments]
+    return _check(_libc.syscall(ctypes.c_long(_NUMBERS[name]), *words))
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Exchange the root, pivot_root(2)."""
+    syscall("pivot_root", new_root, put_old)
+
+
+def _pointer(one: str | bytes | ctypes.Array[ctypes.c_char] | None) -> object:
+    return os.fsencode(one) if isinstance(one, str) else one
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else os.fsencode(text)
+
+
+def _check(result: int, filename: str | None = None) -> int:
+    if result == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), filename)
+    return result

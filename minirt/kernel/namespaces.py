@@ -1,0 +1,94 @@
+"""Namespaces: leave them, enter them, hold them open (namespaces(7))."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntFlag
+
+from minirt.kernel import libc
+from minirt.kernel.steps import step
+
+
+class Namespace(IntFlag):
+    """The CLONE_NEW* flags of include/uapi/linux/sched.h."""
+
+    TIME = 0x0000_0080
+    MOUNT = 0x0002_0000
+    CGROUP = 0x0200_0000
+    UTS = 0x0400_0000
+    IPC = 0x0800_0000
+    USER = 0x1000_0000
+    PID = 0x2000_0000
+    NET = 0x4000_0000
+
+
+def option(kind: Namespace) -> str:
+    """Return the option that unshare(1) and nsenter(1) have for a kind of namespace."""
+    return f"--{(kind.name or '').lower()}"
+
+
+def unshare(kinds: Namespace) -> None:
+    """Move the calling process into new namespaces of these kinds."""
+    options = [option(kind) for kind in Namespace if kind in kinds]
+    with step("leave the namespaces of the parent", "unshare", *options):
+        libc.unshare(kinds)
+
+
+@contextmanager
+def children_in_new_pid_namespace() -> Iterator[None]:
+    """Children forked in the body are born in a new PID namespace; the first is its PID 1.
+
+    unshare(CLONE_NEWPID) moves the caller's *future children*, so one fork is enough.
+    The caller's own namespace is restored afterwards: once PID 1 is dead, a process
+    still aimed at its namespace cannot fork any more (ENOMEM, pid_namespaces(7)).
+    """
+    own = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with step("aim the next child at a new PID namespace", "unshare", "--pid", "--fork"):
+            libc.unshare(Namespace.PID)
+        try:
+            yield
+        finally:
+            libc.setns(own, Namespace.PID)
+    finally:
+        os.close(own)
+
+
+@dataclass(frozen=True, slots=True)
+class Netns:
+    """A network namespace that is held open: ``path`` to name it, ``fd`` to use it."""
+
+    path: str
+    fd: int
+
+
+@contextmanager
+def network_of(pid: int) -> Iterator[Netns]:
+    """Hold the network namespace of ``pid`` open for the body.
+
+    An open descriptor keeps the namespace, and every link in it, alive after its
+    last process died. Hence a context manager rather than a plain ``open``.
+    """
+    path = f"/proc/{pid}/ns/net"
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield Netns(path, fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def inside(netns: Netns) -> Iterator[None]:
+    """Run the body with the calling process in another network namespace."""
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        libc.setns(netns.fd, Namespace.NET)
+        try:
+            yield
+        finally:
+            libc.setns(own, Namespace.NET)
+    finally:
+        os.close(own)

@@ -1,0 +1,109 @@
+"""Processes: be born, be watched, be killed (fork(2), pidfd_open(2), wait(2), prctl(2))."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from minirt.kernel.steps import step
+
+SIGNAL_BASE = 128  # A shell says 128 + N for "killed by signal N" (bash(1), EXIT STATUS).
+CRASHED = 70  # EX_SOFTWARE of sysexits(3).
+
+
+def fork(main: Callable[[], int]) -> int:
+    """Run ``main`` in a child process and return the child's PID.
+
+    The child never returns into the caller's code: it exits with what ``main``
+    returns, without the parent's exit handlers.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid != 0:
+        return pid
+    status = CRASHED
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        status = SIGNAL_BASE + signal.SIGINT
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def exit_code(status: int) -> int:
+    """Return a wait(2) status as a shell would tell it."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else SIGNAL_BASE - code
+
+
+def wait(pid: int) -> int:
+    """Wait for the child ``pid``; return its exit status as a shell would."""
+    return exit_code(os.waitpid(pid, 0)[1])
+
+
+def start_time(pid: int) -> int:
+    """Return when ``pid`` was born, in clock ticks since boot (proc_pid_stat(5), field 22).
+
+    With the PID it names a process for ever: PIDs are used again, the pair is not.
+    Raises ProcessLookupError.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise ProcessLookupError(pid) from None
+    return int(text.rpartition(")")[2].split()[19])
+
+
+def open_pidfd(pid: int, born: int | None = None) -> int:
+    """Open a descriptor that names the process, pidfd_open(2).
+
+    With ``born``, its :func:`start_time`, only that very process will do. The descriptor is
+    opened first and the time compared afterwards: it can't change hands in between.
+    Raises ProcessLookupError.
+    """
+    fd = os.pidfd_open(pid)
+    if born is not None:
+        try:
+            if start_time(pid) != born:
+                raise ProcessLookupError(pid)
+        except ProcessLookupError:
+            os.close(fd)
+            raise
+    return fd
+
+
+def wait_until_dead(pidfd: int, seconds: float | None = None) -> bool:
+    """Wait until the process of ``pidfd`` has ended; say whether it has (poll(2))."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+
+def pid_as_seen_from_proc(pidfd: int) -> int:
+    """Return the PID of ``pidfd`` in the PID namespace of the mounted /proc (proc(5), fdinfo).
+
+    A process in a PID namespace of its own sees other numbers than those that its /proc,
+    mounted outside, shows.
+    """
+    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
+        if line.startswith("Pid:"):
+            return int(line.split()[1])
+    raise ProcessLookupError(pidfd)
+
+
+def kill(pid: int) -> int:
+    """Kill the child ``pid`` and reap it.
+
+    A child keeps its PID until it is reaped, so the signal cannot hit a stranger.
+    """
+    with step("kill it", "kill", "-KILL", pid):
+        os.kill(pid, signal.SIGKILL)
+    return wait(pid)

@@ -1,0 +1,77 @@
+"""Every change to the kernel's state, told as a step that a reader could type in a shell.
+
+The sink is ``None`` unless somebody asked for the story; then a step costs one
+comparison, and its command is never even formatted.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+
+class Shell(str):
+    """Words that a shell is to read as they stand: ``Shell("$INIT")``, a pipe, an ``&``."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was done: what for, how to type it, who did it, how long it took."""
+
+    actor: str  # "command", "monitor", "init", …
+    title: str  # constant for each kind of step: tests and timings call steps by it
+    command: str
+    seconds: float
+    failed: bool = False
+
+
+Sink = Callable[[Step], None]
+
+_sink: Sink | None = None
+_actor = "command"
+
+
+def send_to(sink: Sink | None) -> None:
+    """Send the steps of this process, and of its future children, to ``sink``."""
+    global _sink
+    _sink = sink
+
+
+def speak_as(actor: str) -> None:
+    """Name this process in its steps from here on."""
+    global _actor
+    _actor = actor
+
+
+def step(title: str, *words: object) -> AbstractContextManager[None]:
+    """Tell the body as one step; ``words`` are the command that does the same by hand."""
+    if _sink is None:
+        return nullcontext()
+    return _told(_sink, title, words)
+
+
+def announce(title: str, *words: object) -> None:
+    """Tell a step that cannot be told afterwards, such as execve(2)."""
+    if _sink is not None:
+        _sink(Step(_actor, title, in_shell(words), 0.0))
+
+
+def in_shell(words: tuple[object, ...]) -> str:
+    """Join words into a line for sh(1), quoting all but :class:`Shell` pieces."""
+    return " ".join(word if isinstance(word, Shell) else shlex.quote(str(word)) for word in words)
+
+
+@contextmanager
+def _told(sink: Sink, title: str, words: tuple[object, ...]) -> Iterator[None]:
+    start = time.perf_counter()
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        sink(Step(_actor, title, in_shell(words), time.perf_counter() - start, failed))

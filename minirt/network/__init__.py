@@ -1,0 +1,1 @@
+"""Networks: a bridge, the addresses leased on it, published ports, and names that resolve."""

@@ -1,0 +1,89 @@
+"""Where minirt keeps its files, and how it writes them.
+
+Files are the truth: nothing is cached between two commands. What must survive a reboot
+lives under the root directory, what must not under the run directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+from minirt.errors import InvalidRequest
+
+# Docker's rule for names, with its limit removed and one of our own: a file name is at
+# most 255 bytes (NAME_MAX), and a name also becomes one.
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", re.ASCII)
+LONGEST_NAME = 128
+
+
+def root_dir() -> Path:
+    """Return the persistent directory (hier(7): /var/lib)."""
+    return Path(os.environ.get("MINIRT_ROOT") or "/var/lib/minirt")
+
+
+def run_dir() -> Path:
+    """Return the volatile directory, empty after a boot (hier(7): /run)."""
+    return Path(os.environ.get("MINIRT_RUNROOT") or "/run/minirt")
+
+
+def made(directory: Path) -> Path:
+    """Return ``directory``, made if needed and closed to other users."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+def new_id() -> str:
+    """Return 64 random hexadecimal digits: Docker's form of an id."""
+    return secrets.token_hex(32)
+
+
+def check_name(name: str, kind: str) -> str:
+    """Return ``name`` if a ``kind`` ("container", "network", …) may bear it.
+
+    Raises InvalidRequest.
+    """
+    if NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
+        return name
+    raise InvalidRequest(
+        f"Invalid {kind} name ({name[:80]!r})",
+        f"only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, from 2 to {LONGEST_NAME} characters",
+    )
+
+
+def write_json(path: Path, document: object, *, durable: bool = True) -> None:
+    """Replace ``path`` at once: a reader sees the old document or the new, never a half.
+
+    rename(2) is atomic; where ``durable``, two fsync(2) calls make it so across a power cut.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
+            json.dump(document, file, indent=2)
+            file.write("\n")
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_directory(path.parent)
+
+
+def read_json(path: Path) -> Any:
+    """Read a document. Raises FileNotFoundError."""
+    return json.loads(path.read_bytes())
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
