@@ -138,7 +138,7 @@ def run(words: list[str]) -> int:
     except MinirtError as error:
         return say(str(error), error.exit_code or failure)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # or the interpreter flushes into the pipe
+        sys.stdout = None  # or the interpreter flushes into the pipe
         return 141  # 128 + SIGPIPE: who reads has gone
     except OSError as error:
         return say(str(kernel_refused("Cannot do that", error)), failure)

@@ -1,0 +1,200 @@
+"""What is known of a container.
+
+    ROOT/containers/ID/record.json     what it is: written by create, changed by rename, connect
+    ROOT/containers/ID/last.json       its last run: started, finished, exit code
+    ROOT/containers/ID/endpoints.json  its plugs in networks: true while it lives, remembered after
+    ROOT/names/NAME -> ID              its name: only one symlink of a name can be made
+    RUN/containers/ID/alive            locked by the monitor: the container lives
+    RUN/containers/ID/state.json       the OCI state: pid of init and its time of birth
+
+The record is written first, then the name: a name whose record is missing is half-made, and
+may be replaced. "Running" is nowhere written down: it means that the lock is held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from minirt.state import made, read_json, root_dir, run_dir, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What runs: the image's configuration with the operator's words over it."""
+
+    hostname: str = ""
+    domainname: str = ""
+    user: str = ""
+    env: list[str] = field(default_factory=list)
+    entrypoint: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    working_dir: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    exposed_ports: list[str] = field(default_factory=list)  # "80/tcp"
+    volumes: list[str] = field(default_factory=list)  # paths that the image wants as volumes
+    tty: bool = False
+    open_stdin: bool = False
+    stop_signal: str = "SIGTERM"
+    stop_timeout: int = 10  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """What it may use of the host."""
+
+    network_mode: str = "bridge"  # "bridge", "host", "none", "container:ID" or a network's name
+    auto_remove: bool = False
+    privileged: bool = False
+    read_only: bool = False
+    init: bool = False
+    cap_add: list[str] = field(default_factory=list)
+    cap_drop: list[str] = field(default_factory=list)
+    security_opt: list[str] = field(default_factory=list)
+    memory: int = 0  # bytes; 0: no limit
+    memory_swap: int = 0  # bytes of memory and swap together; 0: twice the memory
+    nano_cpus: int = 0  # thousand-millionths of a CPU
+    pids_limit: int = 0
+    shm_size: int = 64 << 20  # bytes
+    ulimits: list[dict[str, Any]] = field(default_factory=list)  # {"name", "soft", "hard"}
+    sysctls: dict[str, str] = field(default_factory=dict)
+    dns: list[str] = field(default_factory=list)
+    dns_search: list[str] = field(default_factory=list)
+    dns_options: list[str] = field(default_factory=list)
+    extra_hosts: list[str] = field(default_factory=list)  # "name:address"
+    tmpfs: dict[str, str] = field(default_factory=dict)  # path -> options
+    ports: list[dict[str, Any]] = field(default_factory=list)  # network.ports.PortRequest
+    publish_all: bool = False
+    log_driver: str = "json-file"  # or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder of the host, or a volume, seen inside."""
+
+    kind: str  # "bind" or "volume"
+    source: str  # a path of the host; of a volume its folder
+    destination: str
+    name: str = ""  # the volume's
+    read_only: bool = False
+    propagation: str = "rprivate"
+    options: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRequest:
+    """A plug that was asked for: the network by id, and what was said of it."""
+
+    network_id: str
+    network: str  # its name, for messages
+    address: str = ""  # --ip
+    mac: str = ""
+    aliases: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One container, as the next command will find it."""
+
+    id: str
+    name: str
+    created: str  # RFC 3339, with nanoseconds, in UTC
+    image: str  # as the operator named it
+    image_id: str  # sha256:…, of the image's configuration
+    config: Config = field(default_factory=Config)
+    host: HostConfig = field(default_factory=HostConfig)
+    mounts: list[Mount] = field(default_factory=list)
+    endpoints: list[EndpointRequest] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """When it ran last, and how that ended. No ``finished``: it runs, or its monitor was killed."""
+
+    started: str = ""
+    finished: str = ""
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A plug as it was made."""
+
+    network_id: str
+    endpoint_id: str
+    interface: str  # inside: eth0
+    address: str  # with its prefix length: 10.0.0.2/24
+    gateway: str
+    mac: str
+    names: list[str] = field(default_factory=list)
+    address6: str = ""
+    gateway6: str = ""
+
+
+def directory(container_id: str) -> Path:
+    """Return the directory of what a container keeps across reboots."""
+    return root_dir() / "containers" / container_id
+
+
+def run_directory(container_id: str) -> Path:
+    """Return the directory of what only a living container has."""
+    return run_dir() / "containers" / container_id
+
+
+def save(record: Record) -> None:
+    """Write the record, replacing the old one at once."""
+    write_json(made(directory(record.id)) / "record.json", asdict(record))
+
+
+def load(container_id: str) -> Record:
+    """Read a record. Raises FileNotFoundError."""
+    document = read_json(directory(container_id) / "record.json")
+    return Record(
+        **{
+            **known(Record, document),
+            "config": Config(**known(Config, document["config"])),
+            "host": HostConfig(**known(HostConfig, document["host"])),
+            "mounts": [Mount(**known(Mount, one)) for one in document["mounts"]],
+            "endpoints": [
+                EndpointRequest(**known(EndpointRequest, one)) for one in document["endpoints"]
+            ],
+        }
+    )
+
+
+def save_last(container_id: str, last: LastRun) -> None:
+    """Write what is known of the last run. It need not outlive a crash of the machine."""
+    write_json(directory(container_id) / "last.json", asdict(last), durable=False)
+
+
+def load_last(container_id: str) -> LastRun:
+    """Read what is known of the last run; an empty one if there was none."""
+    try:
+        return LastRun(**known(LastRun, read_json(directory(container_id) / "last.json")))
+    except FileNotFoundError:
+        return LastRun()
+
+
+def save_endpoints(container_id: str, endpoints: dict[str, Endpoint]) -> None:
+    """Write the plugs that were made, by the name of their network."""
+    document = {name: asdict(one) for name, one in endpoints.items()}
+    write_json(directory(container_id) / "endpoints.json", document, durable=False)
+
+
+def load_endpoints(container_id: str) -> dict[str, Endpoint]:
+    """Read the plugs of the current or the last run, by the name of their network."""
+    try:
+        document = read_json(directory(container_id) / "endpoints.json")
+    except FileNotFoundError:
+        return {}
+    return {name: Endpoint(**known(Endpoint, one)) for name, one in document.items()}
+
+
+def known(kind: type[Any], document: dict[str, Any]) -> dict[str, Any]:
+    """Keep the keys that ``kind`` has, so that an older minirt reads what a newer one wrote."""
+    names = {one.name for one in fields(kind)}
+    return {key: value for key, value in document.items() if key in names}
