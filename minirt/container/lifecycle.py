@@ -1,0 +1,105 @@
+"""Which containers there are, and whether they live: asked of files and locks, never stored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from minirt.container import names, record
+from minirt.container.record import LastRun, Record
+from minirt.errors import Conflict, InvalidRequest, NotFound
+from minirt.kernel import locks
+from minirt.state import read_json, root_dir
+
+SHORT = 12  # digits of an id in lists, as Docker prints them
+KILLED = 137  # 128 + SIGKILL: what becomes of a container whose monitor was killed
+
+
+def all_records() -> list[Record]:
+    """Return every container, the newest first.
+
+    What is half made or half removed is not there, and neither is a ``--rm`` container whose
+    monitor was killed: the next command that changes anything sweeps them.
+    """
+    found = [one for one in _readable() if not is_leftover(one)]
+    return sorted(found, key=lambda one: one.created, reverse=True)
+
+
+def find(reference: str) -> Record:
+    """Return the container of that name, id, or unique beginning of an id. Raises NotFound."""
+    container_id = names.owner(reference) if "/" not in reference else ""
+    candidates = [container_id] if container_id else _ids_that_begin_with(reference)
+    for one in candidates:
+        try:
+            found = record.load(one)
+        except FileNotFoundError:
+            continue
+        if len(candidates) > 1:
+            raise InvalidRequest(f"{reference} could be several containers", "give more digits")
+        if not is_leftover(found):
+            return found
+    raise NotFound(f"No such container: {reference}", remedy="'minirt ps -a' lists them.")
+
+
+def _ids_that_begin_with(digits: str) -> list[str]:
+    if not digits or set(digits) - set("0123456789abcdef"):
+        return []
+    owners = (os.readlink(link) for link in names.owned().values())
+    return [one for one in owners if one.startswith(digits)]
+
+
+def find_running(reference: str) -> Record:
+    """Return a container that lives. Raises NotFound, Conflict."""
+    found = find(reference)
+    if not is_alive(found.id):
+        raise Conflict(
+            f"Container {reference} is not running", "", f"Start it: minirt start {found.name}"
+        )
+    return found
+
+
+def is_alive(container_id: str) -> bool:
+    """Say whether the container's monitor lives."""
+    return locks.is_held(record.run_directory(container_id) / "alive")
+
+
+def status(one: Record) -> str:
+    """Return "created", "running" or "exited"."""
+    if is_alive(one.id):
+        return "running"
+    return "exited" if record.load_last(one.id).started else "created"
+
+
+def last_run(one: Record) -> LastRun:
+    """Return its last run, with the exit code 137 if its monitor was killed."""
+    last = record.load_last(one.id)
+    if last.started and not last.finished and not is_alive(one.id):
+        return LastRun(last.started, last.started, KILLED, error="its monitor was killed")
+    return last
+
+
+def init_of(one: Record) -> tuple[int, int] | None:
+    """Return the pid of a living container's init and its time of birth (clock ticks)."""
+    if not is_alive(one.id):
+        return None
+    try:
+        state = read_json(record.run_directory(one.id) / "state.json")
+    except (FileNotFoundError, ValueError):
+        return None  # It is being started.
+    return int(state["pid"]), int(state["born"])
+
+
+def is_leftover(one: Record) -> bool:
+    """Say whether nobody but the sweep should see this container any more."""
+    if names.owner(one.name) != one.id:
+        return True
+    return one.host.auto_remove and bool(record.load_last(one.id).started) and not is_alive(one.id)
+
+
+def _readable() -> Iterator[Record]:
+    folder = root_dir() / "containers"
+    for place in folder.iterdir() if folder.exists() else ():
+        try:
+            yield record.load(place.name)
+        except (FileNotFoundError, NotADirectoryError, KeyError, ValueError):
+            continue  # Being made, or being removed.

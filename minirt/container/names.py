@@ -1,0 +1,64 @@
+"""A container's name: a symlink ROOT/names/NAME -> ID, since only one of a name can be made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from minirt.container import record
+from minirt.errors import Conflict
+from minirt.kernel import locks
+from minirt.state import check_name, made, root_dir
+
+
+def claim(name: str, container_id: str) -> None:
+    """Give ``name`` to a container whose record is written. Raises InvalidRequest, Conflict."""
+    link = made(root_dir() / "names") / check_name(name, "container")
+    try:
+        link.symlink_to(container_id)
+        return
+    except FileExistsError:
+        pass
+    replacing = locks.acquire(root_dir() / "names.lock", wait=True)
+    try:
+        holder = owner(name)
+        if holder:
+            raise in_use(name, holder)
+        link.unlink(missing_ok=True)  # Its container was removed half, or made half.
+        link.symlink_to(container_id)
+    finally:
+        os.close(replacing)
+
+
+def release(name: str, container_id: str) -> None:
+    """Take a name back, if it is still this container's."""
+    link = root_dir() / "names" / name
+    try:
+        if os.readlink(link) == container_id:
+            link.unlink()
+    except FileNotFoundError:
+        pass
+
+
+def owner(name: str) -> str:
+    """Return the id of the container that bears ``name``; "" if there is none."""
+    try:
+        container_id = os.readlink(root_dir() / "names" / name)
+    except OSError:
+        return ""
+    return container_id if (record.directory(container_id) / "record.json").exists() else ""
+
+
+def owned() -> dict[str, Path]:
+    """Return all names with their symlinks."""
+    folder = root_dir() / "names"
+    return {link.name: link for link in folder.iterdir()} if folder.exists() else {}
+
+
+def in_use(name: str, container_id: str) -> Conflict:
+    """Say that a name is taken, by whom, and what to do."""
+    return Conflict(
+        f'The container name "{name}" is already in use',
+        f"container {container_id[:12]} has it",
+        "Remove or rename that container, or choose another name.",
+    )
