@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from minirt.container import names, record
@@ -44,7 +43,7 @@ def find(reference: str) -> Record:
 def _ids_that_begin_with(digits: str) -> list[str]:
     if not digits or set(digits) - set("0123456789abcdef"):
         return []
-    owners = (os.readlink(link) for link in names.owned().values())
+    owners = (str(link.readlink()) for link in names.owned().values())
     return [one for one in owners if one.startswith(digits)]
 
 

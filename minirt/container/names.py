@@ -34,7 +34,7 @@ def release(name: str, container_id: str) -> None:
     """Take a name back, if it is still this container's."""
     link = root_dir() / "names" / name
     try:
-        if os.readlink(link) == container_id:
+        if str(link.readlink()) == container_id:
             link.unlink()
     except FileNotFoundError:
         pass
@@ -43,7 +43,7 @@ def release(name: str, container_id: str) -> None:
 def owner(name: str) -> str:
     """Return the id of the container that bears ``name``; "" if there is none."""
     try:
-        container_id = os.readlink(root_dir() / "names" / name)
+        container_id = str((root_dir() / "names" / name).readlink())
     except OSError:
         return ""
     return container_id if (record.directory(container_id) / "record.json").exists() else ""

@@ -1,0 +1,170 @@
+"""The monitor's switchboard: the command's streams, the log, and those who are attached.
+
+A reader who is slow fills its queue; when that is full the command's output is not read any
+more, so the command waits, as it would for a slow terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from minirt.container import protocol
+from minirt.container.log_writer import LogWriter
+from minirt.container.loop import Loop, Outbox
+from minirt.kernel import terminals
+
+FULL = 64  # packets of at most protocol.CHUNK bytes that wait for one slow reader
+PATIENCE = 10  # seconds that the end waits for a reader who does not read
+
+Answer = Callable[[dict[str, Any], list[int]], tuple[dict[str, Any], tuple[int, ...]]]
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """Somebody connected to the monitor."""
+
+    line: socket.socket
+    outbox: Outbox
+    attached: bool = False
+    feeds: bool = False  # its packets go to the command's standard input
+
+
+class Hub:
+    """Moves bytes between the command, its log and its clients."""
+
+    def __init__(self, loop: Loop, log: LogWriter | None, answer: Answer) -> None:
+        self._loop, self._log, self._answer = loop, log, answer
+        self._clients: list[Client] = []
+        self._sources: dict[int, bytes] = {}  # descriptor -> kind of its packets
+        self._paused = False
+        self._input: Outbox | None = None
+        self._terminal: int | None = None
+        self.closes_input_with_client = False  # as "run -i" wants it
+
+    def add_source(self, fd: int, kind: bytes) -> None:
+        """Read the command's output from ``fd``; its packets are of ``kind``."""
+        os.set_blocking(fd, False)
+        self._sources[fd] = kind
+        self._loop.on_readable(fd, lambda: self._read(fd))
+
+    def set_input(self, fd: int) -> None:
+        """Feed the command's standard input through ``fd``."""
+        os.set_blocking(fd, False)
+
+        def end() -> None:
+            self._input = None
+            self._loop.forget(fd)
+            os.close(fd)
+
+        self._input = Outbox(self._loop, fd, lambda data: os.write(fd, data), end, lambda: None)
+
+    def set_terminal(self, master: int) -> None:
+        """Read, feed and resize the command through the master of its pseudoterminal."""
+        self._terminal = master
+        self.set_input(os.dup(master))
+        self.add_source(master, protocol.STDOUT)
+
+    def add_client(self, line: socket.socket) -> Client:
+        """Serve somebody who connected."""
+        line.setblocking(False)
+        outbox = Outbox(self._loop, line.fileno(), line.send, lambda: None, self._resume)
+        client = Client(line, outbox)
+        self._clients.append(client)
+        self._loop.on_readable(line.fileno(), lambda: self._hear(client))
+        return client
+
+    def drain(self) -> None:
+        """Pass on what the command has left in its pipes when it ended."""
+        for fd in list(self._sources):
+            while fd in self._sources and self._read(fd):
+                while self._is_full() and self._loop.turn(PATIENCE):
+                    pass
+            if fd in self._sources:
+                self._drop(fd)
+
+    def finish(self, code: int) -> None:
+        """Tell the exit code to all who are attached, and leave them."""
+        if self._log:
+            self._log.close()
+        for client in self._clients:
+            if client.attached:
+                client.outbox.put(protocol.EXIT + str(code).encode())
+        while any(len(client.outbox) for client in self._clients) and self._loop.turn(PATIENCE):
+            pass
+        for client in self._clients:
+            client.line.close()
+
+    def _hear(self, client: Client) -> None:
+        try:
+            kind, rest, fds = protocol.hear(client.line)
+        except BlockingIOError:
+            return
+        if kind == b"":
+            self._lose(client)
+        elif kind == protocol.JSON:
+            self._serve(client, json.loads(rest), fds)
+        elif kind == protocol.SIZE and self._terminal is not None:
+            terminals.resize(self._terminal, *protocol.unpack_size(rest))
+        elif client.feeds and self._input and kind in (protocol.STDIN, protocol.END):
+            self._input.put(rest if kind == protocol.STDIN else b"")
+
+    def _serve(self, client: Client, request: dict[str, Any], fds: list[int]) -> None:
+        answer, back = {"ok": True}, ()
+        if request["do"] == "attach":
+            client.attached, client.feeds = True, bool(request["stdin"])
+        else:
+            answer, back = self._answer(request, fds)
+        try:
+            protocol.tell(client.line, answer, back)
+        except OSError:
+            self._lose(client)
+
+    def _lose(self, client: Client) -> None:
+        self._loop.forget(client.line.fileno())
+        client.line.close()
+        self._clients.remove(client)
+        if client.feeds and self._input and self.closes_input_with_client:
+            self._input.put(b"")
+        self._resume()
+
+    def _read(self, fd: int) -> bool:
+        """Pass on what can be read; say whether there may be more."""
+        try:
+            data = os.read(fd, protocol.CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""  # EIO: the last process has closed its side of the terminal.
+        if not data:
+            self._drop(fd)
+            return False
+        kind = self._sources[fd]
+        if self._log:
+            self._log.write("stdout" if kind == protocol.STDOUT else "stderr", data)
+        for client in self._clients:
+            if client.attached:
+                client.outbox.put(kind + data)
+        if self._is_full() and not self._paused:
+            self._paused = True
+            for source in self._sources:
+                self._loop.on_readable(source, None)
+        return True
+
+    def _is_full(self) -> bool:
+        return any(len(client.outbox) >= FULL for client in self._clients)
+
+    def _resume(self) -> None:
+        if self._paused and not self._is_full():
+            self._paused = False
+            for fd, kind in list(self._sources.items()):
+                self.add_source(fd, kind)
+
+    def _drop(self, fd: int) -> None:
+        self._loop.forget(fd)
+        del self._sources[fd]
+        os.close(fd)

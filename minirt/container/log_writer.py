@@ -1,0 +1,63 @@
+"""The log of a container: one JSON object a line, as Docker's json-file driver writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+# Docker splits longer lines too, so that one line never fills the memory of its reader.
+LONGEST = 16 << 10  # bytes
+
+
+class LogWriter:
+    """Cuts two streams of bytes into lines, and appends each with its stream and time."""
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o600)
+        self._unfinished = {"stdout": b"", "stderr": b""}
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Log what is complete of ``data``; keep the beginning of a line for later."""
+        lines = (self._unfinished[stream] + data).splitlines(keepends=True) or [b""]
+        last = lines.pop()
+        if last.endswith(b"\n") or len(last) >= LONGEST:
+            lines.append(last)
+            last = b""
+        self._unfinished[stream] = last
+        self._append(stream, lines)
+
+    def close(self) -> None:
+        """Log lines that have no end, and close."""
+        for stream, rest in self._unfinished.items():
+            self._append(stream, [rest] if rest else [])
+        os.close(self._fd)
+
+    def _append(self, stream: str, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        now = timestamp()
+        entries = [
+            json.dumps(
+                {"log": part.decode(errors="replace"), "stream": stream, "time": now},
+                ensure_ascii=False,
+            )
+            for line in lines
+            for part in _pieces(line)
+        ]
+        try:
+            os.write(self._fd, ("\n".join(entries) + "\n").encode())
+        except OSError:
+            pass  # A full disk must not stop the command whose output this is.
+
+
+def timestamp() -> str:
+    """Return the time as RFC 3339 has it, in UTC, with nanoseconds."""
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    return [line[start : start + LONGEST] for start in range(0, len(line), LONGEST)]

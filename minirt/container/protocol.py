@@ -1,0 +1,112 @@
+"""What is said between a monitor and those who talk to it.
+
+The socket is RUN/containers/ID/monitor.sock, SOCK_SEQPACKET (unix(7)): one message is one
+packet, so no length is sent. Only root can reach it: the folder above is closed to others.
+
+A packet begins with one byte that tells its kind:
+
+    J  a JSON object: a request, or its answer; descriptors may travel with it (SCM_RIGHTS)
+    0  bytes for the command's standard input          E  the end of that input
+    1  bytes of its standard output                    2  bytes of its standard error
+    W  the size of the terminal: rows, columns         X  the command has ended: its exit code
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+
+JSON, STDIN, STDOUT, STDERR, END, SIZE, EXIT = b"J", b"0", b"1", b"2", b"E", b"W", b"X"
+
+CHUNK = 32 << 10  # bytes of a stream in one packet: well below the least socket buffer
+_BIGGEST = 256 << 10  # bytes of a packet that we are ready to take
+_MOST_FDS = 64  # below SCM_MAX_FD, 253 (unix(7))
+_SIZE = struct.Struct("!HH")
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Return two connected ends, for a parent and its child."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def listen(folder: Path) -> socket.socket:
+    """Listen at FOLDER/monitor.sock, replacing what a dead monitor left there."""
+    (folder / "monitor.sock").unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with _ShortName(folder) as name:
+        listener.bind(name)
+    listener.listen(64)
+    return listener
+
+
+def connect(folder: Path) -> socket.socket:
+    """Connect to the monitor. Raises ConnectionRefusedError or FileNotFoundError if it is dead."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with _ShortName(folder) as name:
+            client.connect(name)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+class _ShortName:
+    """The socket's name through a descriptor: a name may have 107 bytes only (unix(7))."""
+
+    def __init__(self, folder: Path) -> None:
+        self._fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __enter__(self) -> str:
+        return f"/proc/self/fd/{self._fd}/monitor.sock"
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def tell(line: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+    """Send a JSON object and descriptors; waits for room. Raises BrokenPipeError."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))]
+    line.sendmsg([JSON + json.dumps(message).encode()], rights if fds else [])
+
+
+def hear(line: socket.socket) -> tuple[bytes, bytes, list[int]]:
+    """Receive one packet: its kind, the rest, and descriptors (close-on-exec).
+
+    The kind is b"" when the other side has left. Raises BlockingIOError if told not to wait.
+    """
+    space = socket.CMSG_SPACE(_MOST_FDS * 4)
+    try:
+        data, controls, _, _ = line.recvmsg(_BIGGEST, space, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return b"", b"", []
+    fds: list[int] = []
+    for level, kind, payload in controls:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds += struct.unpack(f"{len(payload) // 4}i", payload[: len(payload) // 4 * 4])
+    return data[:1], data[1:], fds
+
+
+def hear_json(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Receive a JSON object. Raises EOFError if the other side has left."""
+    kind, rest, fds = hear(line)
+    if kind != JSON:
+        raise EOFError
+    message = json.loads(rest)
+    assert isinstance(message, dict)
+    return message, fds
+
+
+def pack_size(rows: int, columns: int) -> bytes:
+    """Return the packet that tells the size of a terminal."""
+    return SIZE + _SIZE.pack(rows, columns)
+
+
+def unpack_size(rest: bytes) -> tuple[int, int]:
+    """Return rows and columns of such a packet, without its first byte."""
+    rows, columns = _SIZE.unpack(rest)
+    return rows, columns
