@@ -1,0 +1,91 @@
+"""Stop, continue and kill whole cgroups.
+
+Version 2 does each by one write. Version 1 has only a freezer, and its frozen processes don't
+die before they are thawed: there killing means to freeze, so that nobody can fork away, to
+signal all, and to thaw.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import time
+from pathlib import Path
+
+from minirt.kernel.cgroup_files import fields, read, write
+
+_PATIENCE = 5.0  # seconds; processes that wait for a disk freeze late
+_FREEZE = "freeze the cgroup"
+_THAW = "thaw the cgroup"
+
+
+def pids(folder: Path) -> set[int]:
+    """Return the processes of a group and of those below it."""
+    found: set[int] = set()
+    for place, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError):  # it was removed meanwhile
+            found.update(map(int, read(Path(place) / "cgroup.procs").split()))
+    return found - {0}  # 0: a process that the caller's PID namespace doesn't show
+
+
+def freeze(folder: Path) -> None:
+    """Stop every process of the group; return when all stand. Raises TimeoutError."""
+    if is_version_2(folder):
+        write(_FREEZE, folder / "cgroup.freeze", 1)
+    else:
+        write(_FREEZE, folder / "freezer.state", "FROZEN")
+    deadline = time.monotonic() + _PATIENCE
+    while not is_frozen(folder):
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, "its processes don't freeze", str(folder))
+        time.sleep(0.0005)
+
+
+def thaw(folder: Path) -> None:
+    """Let every process of the group go on."""
+    if is_version_2(folder):
+        write(_THAW, folder / "cgroup.freeze", 0)
+    else:
+        write(_THAW, folder / "freezer.state", "THAWED")
+
+
+def is_frozen(folder: Path) -> bool:
+    """Say whether every process of the group stands."""
+    if is_version_2(folder):
+        return fields(folder / "cgroup.events").get("frozen") == 1
+    return read(folder / "freezer.state") == "FROZEN"
+
+
+def kill(folder: Path, freezer: Path | None) -> None:
+    """Kill every process of the group and below; ``freezer`` is its folder of version 1."""
+    if (folder / "cgroup.kill").exists():
+        write("kill all of the cgroup", folder / "cgroup.kill", 1)
+        if freezer and read(freezer / "freezer.state") not in ("", "THAWED"):
+            thaw(freezer)
+        return
+    deadline = time.monotonic() + _PATIENCE
+    while alive := pids(folder):
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, "its processes don't die", str(folder))
+        _kill_once(alive if freezer is None else set(), folder, freezer)
+        time.sleep(0.001)
+
+
+def _kill_once(known: set[int], folder: Path, freezer: Path | None) -> None:
+    """Signal those who are there; frozen, none can fork away, nor its number change hands."""
+    if freezer is not None:
+        with contextlib.suppress(TimeoutError):  # the next round will get the others
+            freeze(freezer)
+        known = pids(folder)
+    for pid in known:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if freezer is not None:
+        thaw(freezer)
+
+
+def is_version_2(folder: Path) -> bool:
+    """Say whether the folder lies in a hierarchy of version 2."""
+    return (folder / "cgroup.freeze").exists()
