@@ -52,6 +52,7 @@ class HostConfig:
     cap_add: list[str] = field(default_factory=list)
     cap_drop: list[str] = field(default_factory=list)
     security_opt: list[str] = field(default_factory=list)
+    group_add: list[str] = field(default_factory=list)  # names or numbers, of the container
     memory: int = 0  # bytes; 0: no limit
     memory_swap: int = 0  # bytes of memory and swap together; 0: twice the memory
     nano_cpus: int = 0  # thousand-millionths of a CPU

@@ -1,0 +1,95 @@
+"""The flags that ``run`` and ``create`` share, in the order of their help."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from minirt.container import options
+from minirt.container.flags import Flags
+
+# Options end at IMAGE, so that "minirt run busybox ls -l" gives -l to ls; -h is --hostname.
+SETTINGS: dict[str, Any] = {
+    "allow_interspersed_args": False,
+    "help_option_names": ["--help"],
+}
+
+
+def _flag(*names: str, help: str) -> Any:
+    return click.option(*names, is_flag=True, help=help)
+
+
+def _one(*names: str, help: str, metavar: str) -> Any:
+    return click.option(*names, default="", metavar=metavar, help=help)
+
+
+def _many(*names: str, help: str, metavar: str) -> Any:
+    return click.option(*names, multiple=True, metavar=metavar, help=help)
+
+
+_OPTIONS = (
+    _one("--name", metavar="NAME", help="Its name; one is made up if none is given."),
+    _flag("-i", "--interactive", help="Keep its standard input open."),
+    _flag("-t", "--tty", help="Give it a terminal."),
+    _flag("--rm", help="Remove it when it has ended."),
+    _many("--network", "--net", metavar="NET", help="NETWORK, host, none or container:NAME."),
+    _one("--ip", metavar="ADDRESS", help="Its IPv4 address in the first network."),
+    _one("--mac-address", metavar="MAC", help="Its MAC address in the first network."),
+    _many("--network-alias", metavar="NAME", help="One more name in the first network."),
+    _many("-p", "--publish", metavar="PORTS", help="[[ADDRESS:]HOST_PORT:]PORT[/PROTOCOL]"),
+    _flag("-P", "--publish-all", help="Publish every exposed port to a free one."),
+    _many("--expose", metavar="PORT", help="A port that it serves: 80, 80-82/udp."),
+    _many("-e", "--env", metavar="NAME=VALUE", help="An environment variable."),
+    _many("--env-file", metavar="FILE", help="A file of environment variables."),
+    _many("-v", "--volume", metavar="SOURCE:PATH", help="A folder or VOLUME, seen at PATH[:ro]."),
+    _many("--mount", metavar="MOUNT", help="type=bind|volume|tmpfs,source=…,target=…[,readonly]"),
+    _many("--tmpfs", metavar="PATH", help="An empty folder in memory: PATH[:size=64m,…]"),
+    _one("-w", "--workdir", metavar="PATH", help="Where its command starts."),
+    _one("-u", "--user", metavar="USER", help="Who runs its command: USER[:GROUP]."),
+    _many("--group-add", metavar="GROUP", help="One more group of that user."),
+    _one("-h", "--hostname", metavar="NAME", help="Its host name; else its short id."),
+    _one("--domainname", metavar="NAME", help="Its domain name."),
+    click.option("--entrypoint", metavar="COMMAND", help="Instead of the image's entrypoint."),
+    _flag("--read-only", help="Let nothing be written to its root."),
+    _flag("--init", help="Run a small init as its process 1."),
+    _flag("--privileged", help="Take nothing from it that the host has."),
+    _many("--cap-add", metavar="CAPABILITY", help="Add a capability, or ALL."),
+    _many("--cap-drop", metavar="CAPABILITY", help="Take a capability, or ALL."),
+    _many("--security-opt", metavar="OPTION", help="no-new-privileges, seccomp=FILE|unconfined"),
+    _one("-m", "--memory", metavar="BYTES", help="The most memory it may use: 512m."),
+    _one("--memory-swap", metavar="BYTES", help="Memory and swap together; -1: no limit."),
+    _one("--cpus", metavar="NUMBER", help="The most processors it may use: 1.5."),
+    click.option("--pids-limit", type=int, default=0, metavar="N", help="The most processes."),
+    _many("--ulimit", metavar="NAME=SOFT:HARD", help="A resource limit: nofile=1024:2048."),
+    _many("--sysctl", metavar="NAME=VALUE", help="A kernel parameter of its namespaces."),
+    _one("--shm-size", metavar="BYTES", help="The size of /dev/shm; else 64m."),
+    _many("--dns", metavar="ADDRESS", help="A DNS server instead of the host's."),
+    _many("--dns-search", metavar="DOMAIN", help="A domain to look for short names in."),
+    _many("--dns-option", "--dns-opt", metavar="OPTION", help="An option of resolv.conf."),
+    _many("--add-host", metavar="NAME:ADDRESS", help="A line more in /etc/hosts."),
+    _many("-l", "--label", metavar="NAME=VALUE", help="A label."),
+    _many("--label-file", metavar="FILE", help="A file of labels."),
+    click.option(
+        "--log-driver", default="json-file", metavar="DRIVER", help="json-file (kept) or none."
+    ),
+    _one("--stop-signal", metavar="SIGNAL", help="What stop sends; else SIGTERM."),
+    click.option("--stop-timeout", type=int, metavar="SECONDS", help="How long stop waits."),
+    _one("--cidfile", metavar="FILE", help="Write its id into this new file."),
+    click.argument("image"),
+    click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARGUMENT]…]"),
+)
+
+
+def add_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb all these flags; it takes them as keywords, for :func:`request`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def request(values: dict[str, Any]) -> options.Request:
+    """Understand the flags as click found them. Raises InvalidRequest."""
+    return options.read(Flags(**values), os.environ)

@@ -1,0 +1,170 @@
+"""What ``--net`` and the flags around it say: a mode, and plugs in networks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import replace
+
+from minirt.container.flags import Flags, fields_of, refused
+from minirt.container.record import EndpointRequest
+from minirt.errors import InvalidRequest
+
+LONG_FORM = re.compile(r"[\w-]+=.*", re.DOTALL)
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+DOMAIN = re.compile(r"\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_])?\.?", re.ASCII)
+ALONE = ("host", "none", "bridge")  # They don't go together with other networks.
+NOT_YET = ("ip6", "link-local-ip", "driver-opt", "gw-priority")
+
+
+def networking(flags: Flags) -> tuple[str, list[EndpointRequest]]:
+    """Return the network mode, and the plugs in the order of the interfaces, eth0 first.
+
+    The plugs bear the names that were typed, and no ids yet.
+
+    Raises InvalidRequest.
+    """
+    requests = [one_network(text) for text in flags.network] or [_plug("bridge")]
+    first = requests[0].network
+    if first.startswith("container:"):
+        _check_joiner(flags, first)
+    for request in requests[1:]:
+        if {request.network, first} & set(ALONE) or request.network.startswith("container:"):
+            why = "cannot attach both user-defined and non-user-defined network-modes"
+            raise InvalidRequest("Conflicting options for --network", why)
+    names = [request.network for request in requests]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidRequest(f'Network "{name}" is specified multiple times')
+    requests[0] = _with_plain_flags(requests[0], flags)
+    plugless = first in ("host", "none") or first.startswith("container:")
+    return first, [] if plugless else requests
+
+
+def one_network(text: str) -> EndpointRequest:
+    """Read one ``--net``: a name, or ``name=…,ip=…,alias=…,mac-address=…``.
+
+    Raises InvalidRequest.
+    """
+    if not text:
+        raise InvalidRequest("No name set for network", "", "Write --net NAME.")
+    if not LONG_FORM.match(text):
+        return _plug("bridge" if text == "default" else text)
+    values: dict[str, list[str]] = {}
+    for field in fields_of(text, "--net"):
+        key, equals, value = field.partition("=")
+        key = key.strip().lower()
+        if key in NOT_YET:
+            raise refused("--net", text, f"minirt doesn't have {key}")
+        if not equals or key not in ("name", "ip", "alias", "mac-address"):
+            raise refused("--net", text, f"invalid field key {key}")
+        values.setdefault(key, []).append(value)
+    if not any(values.get("name", [])):
+        raise refused("--net", text, "network name/id is not specified")
+    return EndpointRequest(
+        network_id="",
+        network=values["name"][-1],
+        address=ipv4(values.get("ip", [""])[-1], "--net"),
+        mac=mac_address(values.get("mac-address", [""])[-1], "--net"),
+        aliases=values.get("alias", []),
+    )
+
+
+def _plug(name: str) -> EndpointRequest:
+    return EndpointRequest(network_id="", network=name)
+
+
+def _with_plain_flags(request: EndpointRequest, flags: Flags) -> EndpointRequest:
+    """Add what ``--ip``, ``--mac-address`` and ``--network-alias`` say: it is for the first."""
+    mode = request.network
+    plugless = mode in ("host", "none") or mode.startswith("container:")
+    if flags.ip and plugless:
+        why = "user specified IP address is supported on user defined networks only"
+        raise refused("--ip", flags.ip, why)
+    if flags.network_alias and (plugless or mode == "bridge"):
+        why = "network-scoped aliases are only supported for user-defined networks"
+        raise refused("--network-alias", flags.network_alias[0], why, "Add --net NETWORK.")
+    for given, flag, own, what in (
+        (flags.ip, "--ip", request.address, "IPv4 address"),
+        (flags.mac_address, "--mac-address", request.mac, "MAC address"),
+        (flags.network_alias, "--network-alias", request.aliases, "alias"),
+    ):
+        if given and own:
+            raise InvalidRequest("Conflicting options", f"both {flag} and a per-network {what}")
+    return replace(
+        request,
+        address=ipv4(flags.ip, "--ip") or request.address,
+        mac=mac_address(flags.mac_address, "--mac-address") or request.mac,
+        aliases=[*request.aliases, *flags.network_alias],
+    )
+
+
+def _check_joiner(flags: Flags, mode: str) -> None:
+    """Refuse what belongs to the container whose network is joined."""
+    if mode == "container:":
+        why = "invalid container format container:<name|id>"
+        raise InvalidRequest("Invalid network mode", why)
+    for given, what in (
+        (flags.hostname, "hostname"),
+        (flags.dns, "dns"),
+        (flags.add_host, "custom host-to-IP mapping"),
+        (flags.publish or flags.publish_all, "port publishing"),
+        (flags.expose, "port exposing"),
+    ):
+        if given:
+            raise InvalidRequest(
+                "Conflicting options", f"{what} and the network mode {mode}", "Leave out one."
+            )
+
+
+def ipv4(text: str, flag: str) -> str:
+    """Return the address, or "" where none is given. Raises InvalidRequest."""
+    try:
+        return str(ipaddress.IPv4Address(text)) if text else ""
+    except ValueError:
+        raise refused(flag, text, f"invalid IPv4 address: {text}") from None
+
+
+def mac_address(text: str, flag: str) -> str:
+    """Return the address in the kernel's form: 02:42:0a:00:00:02. Raises InvalidRequest."""
+    if not text:
+        return ""
+    plain = text.lower().replace("-", ":")
+    if not MAC.fullmatch(plain):
+        raise refused(flag, text, f"{text} is not a valid mac address")
+    if int(plain[:2], 16) & 1 or plain == "00:00:00:00:00:00":
+        raise refused(flag, text, "a multicast or empty MAC address can't be an interface's")
+    return plain
+
+
+def dns_server(text: str) -> str:
+    """Return the address of a DNS server. Raises InvalidRequest."""
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        why = f"IP address is not correctly formatted: {text}"
+        raise refused("--dns", text, why) from None
+
+
+def search_domain(text: str) -> str:
+    """Return a domain to search names in; "." stands for none. Raises InvalidRequest."""
+    if len(text) > 253 or not DOMAIN.fullmatch(text) or ".." in text:
+        raise refused("--dns-search", text, f"{text} is not a valid domain")
+    return text
+
+
+def extra_host(text: str) -> str:
+    """Read ``name:address``, ``name=address`` or ``name:host-gateway``; return ``name:address``.
+
+    Raises InvalidRequest.
+    """
+    match = re.fullmatch(r"([^\s:=]+)[:=](.+)", text)
+    if match is None:
+        raise refused("--add-host", text, f'bad format for add-host: "{text}"')
+    name, address = match.groups()
+    if address == "host-gateway":
+        return f"{name}:{address}"
+    try:
+        return f"{name}:{ipaddress.ip_address(address.removeprefix('[').removesuffix(']'))}"
+    except ValueError:
+        raise refused("--add-host", text, f'invalid IP address in add-host: "{address}"') from None

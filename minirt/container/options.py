@@ -1,0 +1,213 @@
+"""From the flags of ``run`` and ``create`` to what a container shall be.
+
+:func:`read` understands the words, without asking anybody but the files that they name;
+:func:`merge` lays them over the configuration of the image (OCI image-spec, config.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minirt.container import (
+    environment,
+    mount_options,
+    network_options,
+    security_options,
+    signals,
+    sizes,
+)
+from minirt.container.flags import Flags, refused
+from minirt.container.record import Config, EndpointRequest, HostConfig, Mount
+from minirt.errors import InvalidRequest
+
+LONGEST_HOSTNAME = 64  # sethostname(2): HOST_NAME_MAX
+LOG_DRIVERS = ("json-file", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked of ``run`` or ``create``, understood and checked."""
+
+    image: str
+    command: list[str]
+    name: str
+    detach: bool
+    cidfile: Path | None
+    host: HostConfig
+    mounts: list[Mount]  # of volumes only the names are known
+    endpoints: list[EndpointRequest]  # of networks only the names are known
+    entrypoint: list[str] | None = None  # None: the image's
+    env: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    exposed_ports: list[str] = field(default_factory=list)
+    user: str = ""
+    working_dir: str = ""
+    hostname: str = ""
+    domainname: str = ""
+    tty: bool = False
+    open_stdin: bool = False
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+
+
+def read(flags: Flags, outside: Mapping[str, str]) -> Request:
+    """Understand the flags; ``outside`` is the caller's environment.
+
+    Raises InvalidRequest, naming the flag.
+    """
+    mode, endpoints = network_options.networking(flags)
+    if flags.stop_signal:
+        signals.number(flags.stop_signal)
+    if flags.stop_timeout is not None and flags.stop_timeout < -1:
+        raise refused("--stop-timeout", str(flags.stop_timeout), "it is negative")
+    mounts = mount_options.distinct(
+        [
+            *map(mount_options.volume, flags.volume),
+            *map(mount_options.mount, flags.mount),
+            *map(mount_options.tmpfs, flags.tmpfs),
+        ]
+    )
+    return Request(
+        image=flags.image,
+        command=list(flags.command),
+        name=flags.name,
+        detach=flags.detach,
+        cidfile=_cidfile(flags.cidfile),
+        host=_host(flags, mode, mounts),
+        mounts=[one for one in mounts if one.kind != "tmpfs"],
+        endpoints=endpoints,
+        entrypoint=None if flags.entrypoint is None else [e for e in [flags.entrypoint] if e],
+        env=environment.variables(flags.env_file, flags.env, outside),
+        labels=environment.labels(flags.label_file, flags.label),
+        exposed_ports=[port for text in flags.expose for port in exposed(text)],
+        user=flags.user,
+        working_dir=_working_dir(flags.workdir),
+        hostname=_hostname(flags.hostname, "--hostname"),
+        domainname=_hostname(flags.domainname, "--domainname"),
+        tty=flags.tty,
+        open_stdin=flags.interactive,
+        stop_signal=flags.stop_signal,
+        stop_timeout=flags.stop_timeout,
+    )
+
+
+def merge(image: Mapping[str, Any], request: Request) -> Config:
+    """Lay the request over ``image``, the "config" object of an OCI image configuration.
+
+    Raises InvalidRequest if there is nothing to run.
+    """
+    entrypoint, command = request.entrypoint, request.command
+    if entrypoint is None:  # A new entrypoint makes nothing of the image's arguments.
+        entrypoint, command = image.get("Entrypoint") or [], command or image.get("Cmd") or []
+    if not [*entrypoint, *command]:
+        why = f"neither {request.image} nor the command line names one"
+        raise InvalidRequest("No command specified", why, "Write it after the image.")
+    timeout = 10 if request.stop_timeout is None else request.stop_timeout
+    return Config(
+        hostname=request.hostname,
+        domainname=request.domainname,
+        user=request.user or image.get("User") or "",
+        env=environment.overridden(image.get("Env") or [], request.env),
+        entrypoint=list(entrypoint),
+        command=list(command),
+        working_dir=request.working_dir or image.get("WorkingDir") or "",
+        labels={**(image.get("Labels") or {}), **request.labels},
+        exposed_ports=sorted({*(image.get("ExposedPorts") or {}), *request.exposed_ports}),
+        volumes=sorted(image.get("Volumes") or {}),
+        tty=request.tty,
+        open_stdin=request.open_stdin,
+        stop_signal=request.stop_signal or image.get("StopSignal") or "SIGTERM",
+        stop_timeout=timeout,
+    )
+
+
+def _host(flags: Flags, mode: str, mounts: list[Mount]) -> HostConfig:
+    memory, with_swap = sizes.memory(flags.memory, flags.memory_swap)
+    if flags.log_driver not in LOG_DRIVERS:
+        why = f"no log driver named '{flags.log_driver}' is registered"
+        raise refused("--log-driver", flags.log_driver, why, "There are json-file and none.")
+    sysctls = dict(map(sizes.sysctl, flags.sysctl))
+    if mode == "host" and any(name.startswith("net.") for name in sysctls):
+        why = "sysctls of net.* are not allowed in the host's network namespace"
+        raise InvalidRequest("Conflicting options", why)
+    return HostConfig(
+        network_mode=mode,
+        auto_remove=flags.rm,
+        privileged=flags.privileged,
+        read_only=flags.read_only,
+        init=flags.init,
+        cap_add=[security_options.capability(name, "--cap-add") for name in flags.cap_add],
+        cap_drop=[security_options.capability(name, "--cap-drop") for name in flags.cap_drop],
+        security_opt=[security_options.security_option(text) for text in flags.security_opt],
+        group_add=list(flags.group_add),
+        memory=memory,
+        memory_swap=with_swap,
+        nano_cpus=sizes.nano_cpus(flags.cpus),
+        pids_limit=sizes.count(flags.pids_limit, "--pids-limit"),
+        shm_size=(flags.shm_size and sizes.size(flags.shm_size, "--shm-size")) or 64 << 20,
+        ulimits=[sizes.ulimit(text) for text in flags.ulimit],
+        sysctls=sysctls,
+        dns=[network_options.dns_server(text) for text in flags.dns],
+        dns_search=[network_options.search_domain(text) for text in flags.dns_search],
+        dns_options=list(flags.dns_option),
+        extra_hosts=[network_options.extra_host(text) for text in flags.add_host],
+        tmpfs={one.destination: ",".join(one.options) for one in mounts if one.kind == "tmpfs"},
+        ports=published(flags.publish),
+        publish_all=flags.publish_all,
+        log_driver=flags.log_driver,
+    )
+
+
+def published(texts: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Read every ``-p``. Raises InvalidRequest."""
+    if not texts:
+        return []
+    from minirt.network import ports
+
+    return [asdict(request) for request in ports.parse(texts)]
+
+
+def exposed(text: str) -> list[str]:
+    """Read one ``--expose``: ``80``, ``90-91/udp``; return ports like ``80/tcp``.
+
+    Raises InvalidRequest.
+    """
+    numbers, _, protocol = text.partition("/")
+    protocol = protocol.lower() or "tcp"
+    first, _, last = numbers.partition("-")
+    if protocol not in ("tcp", "udp", "sctp"):
+        raise refused("--expose", text, f"invalid proto: {protocol}")
+    if not all(
+        word.isascii() and word.isdigit() and len(word) <= 5 for word in (first, last or first)
+    ):
+        raise refused(
+            "--expose", text, "invalid range format for --expose", "Write it like 80/tcp."
+        )
+    low, high = int(first), int(last or first)
+    if not 1 <= low <= high <= 65535:
+        raise refused("--expose", text, "ports go from 1 to 65535, the lower one first")
+    return [f"{port}/{protocol}" for port in range(low, high + 1)]
+
+
+def _working_dir(path: str) -> str:
+    if path and not path.startswith("/"):
+        raise refused("--workdir", path, "it needs to be an absolute path")
+    return path
+
+
+def _hostname(name: str, flag: str) -> str:
+    if len(name.encode()) > LONGEST_HOSTNAME:
+        raise refused(flag, name, f"it may have {LONGEST_HOSTNAME} characters")
+    if any(character.isspace() or not character.isprintable() for character in name):
+        raise refused(flag, name, "it contains white space or a control character")
+    return name
+
+
+def _cidfile(text: str) -> Path | None:
+    if text and Path(text).exists():
+        why = "the file is there already, perhaps of a container that still runs"
+        raise refused("--cidfile", text, why, f"Delete it: rm {text}")
+    return Path(text).absolute() if text else None

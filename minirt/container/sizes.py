@@ -1,0 +1,122 @@
+"""Amounts: bytes, processors, ulimits, sysctls."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from minirt.container.flags import refused
+from minirt.errors import InvalidRequest
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kmgtp])i?)?b?", re.IGNORECASE | re.ASCII)
+LEAST_MEMORY = 6 << 20  # Docker's: less does not even hold the start of the command.
+UNLIMITED = -1
+
+ULIMITS = re.compile(  # setrlimit(2)
+    "core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack"
+)
+# What a namespace keeps for itself, so that writing it changes nothing for the host.
+OWN_SYSCTLS = re.compile(
+    r"kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|(net|fs\.mqueue)\..+"
+)
+SYSCTL_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.:/-]*", re.ASCII)
+
+
+def size(text: str, flag: str) -> int:
+    """Read an amount of bytes: ``64``, ``64k``, ``1.5g``, ``512MiB``. A kilobyte has 1024.
+
+    Raises InvalidRequest.
+    """
+    match = SIZE.fullmatch(text)
+    if match is None:
+        raise refused(flag, text, f"invalid size: '{text}'", "Write it like 512m or 1.5g.")
+    number, unit = match.groups()
+    amount = int(float(number) * 1024 ** ("kmgtp".index(unit.lower()) + 1 if unit else 0))
+    if amount >= 1 << 63:
+        raise refused(flag, text, "that is more than the kernel can count")
+    return amount
+
+
+def memory(limit: str, with_swap: str) -> tuple[int, int]:
+    """Read ``--memory`` and ``--memory-swap``: bytes, and bytes together with the swap.
+
+    Raises InvalidRequest where the two contradict each other.
+    """
+    amount = size(limit, "--memory") if limit else 0
+    if 0 < amount < LEAST_MEMORY:
+        raise refused("--memory", limit, "the least memory limit is 6m")
+    if not with_swap:
+        return amount, 0
+    both = UNLIMITED if with_swap == "-1" else size(with_swap, "--memory-swap")
+    if both and not amount:
+        raise refused("--memory-swap", with_swap, "it needs a limit of memory too", "Add -m.")
+    if 0 < both < amount:
+        why = "it counts memory and swap together, so it can't be less than --memory"
+        raise refused("--memory-swap", with_swap, why)
+    return amount, both
+
+
+def nano_cpus(text: str) -> int:
+    """Read a number of processors; return thousand-millionths of one.
+
+    Raises InvalidRequest.
+    """
+    if not text:
+        return 0
+    if not re.fullmatch(r"\d{1,9}(\.\d*)?|\.\d+", text, re.ASCII):
+        raise refused("--cpus", text, "it is not a number", "Write it like 2 or 0.5.")
+    nanos = Decimal(text) * 1_000_000_000
+    if nanos != int(nanos):
+        raise refused("--cpus", text, "value is too precise", "Nine decimals are possible.")
+    if 0 < nanos < 10_000_000:
+        raise refused("--cpus", text, "the least is 0.01")
+    return int(nanos)
+
+
+def ulimit(text: str) -> dict[str, Any]:
+    """Read ``name=soft[:hard]``, with -1 for no limit.
+
+    Raises InvalidRequest.
+    """
+    name, equals, values = text.partition("=")
+    name = name.strip()
+    if not equals or not name:
+        raise refused(
+            "--ulimit", text, "invalid ulimit argument", "Write it like nofile=1024:2048."
+        )
+    if not ULIMITS.fullmatch(name):
+        known = ULIMITS.pattern.replace("|", ", ")
+        raise refused("--ulimit", text, f"invalid ulimit type: {name}", f"There are: {known}.")
+    if not re.fullmatch(r"(-1|\d{1,19})(:(-1|\d{1,19}))?", values, re.ASCII):
+        raise refused("--ulimit", text, "limits are soft[:hard], each a number or -1")
+    first, _, second = values.partition(":")
+    soft, hard = int(first), int(second or first)
+    if hard != UNLIMITED and (soft == UNLIMITED or soft > hard):
+        why = "ulimit soft limit must be less than or equal to hard limit"
+        raise refused("--ulimit", text, f"{why}: {first} > {second}")
+    return {"name": name, "soft": soft, "hard": hard}
+
+
+def sysctl(text: str) -> tuple[str, str]:
+    """Read ``name=value`` of a kernel parameter that belongs to a namespace (sysctl(8)).
+
+    Raises InvalidRequest for one that would change the host.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not SYSCTL_NAME.fullmatch(name) or ".." in name:
+        raise refused("--sysctl", text, "it is not name=value")
+    dotted = name if "." in name.split("/")[0] else name.replace("/", ".")
+    if OWN_SYSCTLS.fullmatch(dotted):
+        return dotted, value
+    why = f"sysctl '{name}' is not allowed: it belongs to the whole machine"
+    raise refused(
+        "--sysctl", text, why, "Allowed are net.*, fs.mqueue.* and kernel.{msg,sem,shm}*."
+    )
+
+
+def count(value: int, flag: str) -> int:
+    """Return a number of processes, with 0 for no limit. Raises InvalidRequest."""
+    if value < UNLIMITED:
+        raise InvalidRequest(f"Invalid argument {value} for {flag}", "it must be positive, or -1")
+    return max(value, 0)
