@@ -1,0 +1,217 @@
+"""A sandbox for the whole run, fresh ground for each test, and a look around afterwards.
+
+Before the first test pytest starts itself again under unshare(1), and under xdist each worker
+starts in one more sandbox of its own. From then on no test, however wrong, can touch the
+network, the mounts or the processes of the host; and when pytest dies, --kill-child and the
+PID namespace take everything with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import pytest
+
+from integration import traces
+from integration.sandbox import (
+    PATIENCE,
+    REPOSITORY,
+    Outside,
+    minirt_words,
+    outside_host,
+    shell,
+)
+from integration.traces import Ground
+from minirt.kernel import libc, namespaces
+from minirt.kernel.namespaces import Namespace
+
+HERE = Path(__file__).parent
+INSIDE = "MINIRT_TEST_SANDBOX"
+KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
+SANDBOX = ["unshare", *KINDS, sys.executable, str(HERE / "init.py"), sys.executable]
+LONGEST = 60.0  # seconds that a test may take, times PATIENCE; @pytest.mark.slow: five times that
+APPLETS = "cat echo env false grep head hostname httpd id ip kill ls mkdir mount nc nslookup ping"
+APPLETS += " ps pwd readlink rm seq sh sleep stat stty test touch trap true tty wget whoami yes"
+
+failed = pytest.StashKey[bool]()
+
+
+class Minirt(Protocol):
+    """How tests call minirt."""
+
+    def __call__(
+        self, *words: object, code: int | None = 0, input: str | None = None, seconds: float = 30
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``minirt WORD…``; fail the test on another exit code (None: any will do)."""
+
+
+# ---- the sandbox -------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start pytest again, inside, unless this is the inside."""
+    config.addinivalue_line("markers", "slow: may take five times as long as others")
+    if os.environ.get(INSIDE):
+        leave_overlay()
+        return
+    if os.geteuid() != 0:
+        return
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture:
+        capture.stop_global_capturing()  # Or the inner pytest would write into our temporary file.
+    os.environ[INSIDE] = "1"
+    os.execvp("unshare", [*SANDBOX, "-m", "pytest", *config.invocation_params.args])
+
+
+@pytest.hookimpl(optionalhook=True)  # where xdist is not installed there is no such hook
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Start each worker of xdist in a sandbox: then all processes that it sees are its own."""
+    if os.environ.get(INSIDE):
+        for spec in specs:
+            spec.python = shlex.join(SANDBOX)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests of this directory where there is no sandbox."""
+    if not os.environ.get(INSIDE):
+        for item in items:
+            if item.path.is_relative_to(HERE):
+                item.add_marker(pytest.mark.skip("namespaces need root"))
+
+
+def leave_overlay() -> None:
+    """Put a tmpfs over /tmp where that is an overlay: overlays don't carry upper layers."""
+    shown = shell("findmnt", "--noheadings", "--output", "FSTYPE", "--target", "/tmp")
+    if shown.stdout.strip() == "overlay":
+        libc.mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777")
+
+
+# ---- the ground of each test -------------------------------------------------------------------
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Remember whether the test itself has failed."""
+    outcome: Any = yield
+    if outcome.get_result().failed:
+        item.stash[failed] = True
+
+
+@pytest.fixture(autouse=True)
+def ground(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Ground]:
+    """Give the test a network, directories and a cgroup of its own; look for traces after it."""
+    top = tmp_path_factory.mktemp("t")  # short: the path of a Unix socket ends at 107 bytes
+    here = Ground(top / "root", top / "run", f"minirt-test-{secrets.token_hex(4)}")
+    monkeypatch.setenv("MINIRT_ROOT", str(here.root))
+    monkeypatch.setenv("MINIRT_RUNROOT", str(here.run))
+    monkeypatch.setenv("MINIRT_CGROUP", here.cgroup)
+    monkeypatch.setenv("MINIRT_NO_SERVER", "1")
+    namespaces.unshare(Namespace.NET)
+    shell("ip", "link", "set", "lo", "up")
+    before = traces.now(here)
+    with alarm(request.node):
+        yield here
+    remove_containers(here)
+    left = traces.left_by(here, before)
+    traces.sweep(here)
+    traces.remove_cgroups(here)
+    # The next test starts elsewhere; what the failed one left tells nothing new.
+    assert not left or request.node.stash.get(failed, False), f"the test left behind {left}"
+
+
+def remove_containers(here: Ground) -> None:
+    """Remove all containers, as a user would; that nothing is left of them is part of the test."""
+    folder = here.root / "containers"
+    ids = [one.name for one in folder.iterdir()] if folder.exists() else []
+    if ids:
+        shell(*minirt_words("rm", "--force", *ids), code=None, seconds=60)
+
+
+@contextlib.contextmanager
+def alarm(item: pytest.Item) -> Iterator[None]:
+    """End a test that hangs, wherever it hangs."""
+    seconds = LONGEST * PATIENCE * (5 if item.get_closest_marker("slow") else 1)
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"the test took longer than {seconds:.0f} s")
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+# ---- what tests ask for ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def minirt() -> Minirt:
+    """Return a function that runs minirt as a user does: as a process, from its words."""
+
+    def run(
+        *words: object, code: int | None = 0, input: str | None = None, seconds: float = 30
+    ) -> subprocess.CompletedProcess[str]:
+        return shell(*minirt_words(*words), code=code, input=input, seconds=seconds)
+
+    return run
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    """Return another machine, one wire away from the test's host."""
+    with outside_host() as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a root file system with little but busybox in it, for tests below the images."""
+    root = tmp_path_factory.mktemp("rootfs")
+    busybox = shutil.which("busybox")
+    assert busybox, "apt install busybox-static"
+    for folder in ("bin", "etc", "root", "tmp", "proc", "sys", "dev"):
+        (root / folder).mkdir()
+    shutil.copy(busybox, root / "bin" / "busybox")
+    for applet in APPLETS.split():
+        (root / "bin" / applet).symlink_to("busybox")
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nwww:x:33:33::/www:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\nwww:x:33:\ntools:x:50:www\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def image_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with the busybox image, made once for all tests (of a worker)."""
+    top = tmp_path_factory.mktemp("store")
+    tar = top / "busybox.tar"
+    shell(REPOSITORY / "rootfs-tools" / "busybox", tar, seconds=120)
+    words = minirt_words("--root", top / "root", "--runroot", top / "run", "image", "import")
+    shell(*words, tar, "busybox", seconds=120)
+    return top / "root" / "images"
+
+
+@pytest.fixture
+def image(ground: Ground, image_store: Path) -> str:
+    """Put the busybox image into the test's store, and return its name."""
+    ground.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Hard links: files of a store are never written again, only made and removed.
+    copy: Callable[[str, str], None] = os.link
+    shutil.copytree(image_store, ground.root / "images", symlinks=True, copy_function=copy)
+    return "busybox"

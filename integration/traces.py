@@ -1,0 +1,175 @@
+"""What a test may leave behind in its sandbox: looking for it, and sweeping it away.
+
+The kernel sweeps asynchronously: dead network namespaces in a work queue, dead cgroups by
+RCU. So each look is repeated until nothing is found or patience ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from integration.sandbox import PATIENCE, cgroup_roots
+from minirt.kernel import locks
+
+SECONDS = 5.0
+HARMLESS_LINKS = {"bridge"}  # A bridge belongs to its network, which may outlive its users.
+HARMLESS_TABLES = "minirt"
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What belongs to one test."""
+
+    root: Path
+    run: Path
+    cgroup: str  # the name of its own group, at the top of each hierarchy
+
+
+Look = Callable[[Ground], set[str]]
+
+
+def left_by(ground: Ground, before: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return what is there now and was not before, once the kernel has had its time."""
+    deadline = time.monotonic() + SECONDS * PATIENCE
+    while True:
+        _bury_children()
+        left = {name: look(ground) - before[name] for name, look in LOOKS.items()}
+        left = {name: found for name, found in left.items() if found}
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.02)
+
+
+def now(ground: Ground) -> dict[str, set[str]]:
+    """Return what is there."""
+    return {name: look(ground) for name, look in LOOKS.items()}
+
+
+def processes(_ground: Ground) -> set[str]:
+    """Return every process of the sandbox but its init and this one."""
+    pids = [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()]
+    return {_described(pid) for pid in pids if pid not in (1, os.getpid())} - {""}
+
+
+def _bury_children() -> None:
+    """Reap what the test has started and not waited for."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+
+
+def _described(pid: int) -> str:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        return f"{pid} {words or name}"
+    return ""
+
+
+def mounts(_ground: Ground) -> set[str]:
+    """Return every mount of the sandbox."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {line.split()[4] for line in lines}
+
+
+def network_namespaces(_ground: Ground) -> set[str]:
+    """Return every network namespace that a process lives in or holds open."""
+    found: set[str] = set()
+    for pattern in ("[0-9]*/ns/net", "[0-9]*/fd/*"):
+        for place in Path("/proc").glob(pattern):
+            with contextlib.suppress(OSError):  # It went while we looked.
+                found.add(str(place.readlink()))
+    return {target for target in found if target.startswith("net:")}
+
+
+def links(_ground: Ground) -> set[str]:
+    """Return the links of the test's network that should have died with their users."""
+    shown = subprocess.run(["ip", "-json", "-details", "link"], capture_output=True, check=True)
+    return {
+        one["ifname"]
+        for one in json.loads(shown.stdout)
+        if one.get("linkinfo", {}).get("info_kind", "bridge") not in HARMLESS_LINKS
+        and not one["ifname"].startswith("test-")
+    }
+
+
+def filters(_ground: Ground) -> set[str]:
+    """Return nftables' tables that are not minirt's, and the elements of those that are."""
+    if not shutil.which("nft"):
+        return set()
+    shown = subprocess.run(["nft", "--json", "list", "ruleset"], capture_output=True, check=True)
+    found: set[str] = set()
+    for one in json.loads(shown.stdout)["nftables"]:
+        for kind, fields in one.items():
+            if kind == "table" and not fields["name"].startswith(HARMLESS_TABLES):
+                found.add(f"table {fields['family']} {fields['name']}")
+            if kind in ("set", "map") and "flags" not in fields:
+                elements = fields.get("elem", [])
+                found.update(f"{fields['name']}: {json.dumps(each)}" for each in elements)
+    return found
+
+
+def cgroups(ground: Ground) -> set[str]:
+    """Return the groups below the test's own."""
+    found = [one for root in cgroup_roots() for one in (root / ground.cgroup).glob("*/")]
+    return {str(one) for one in found}
+
+
+def held_locks(ground: Ground) -> set[str]:
+    """Return the files in the run directory that somebody living holds."""
+    files = [path for path in ground.run.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {str(path) for path in files if locks.is_held(path)}
+
+
+def container_files(ground: Ground) -> set[str]:
+    """Return what is left of containers, all of which have been removed."""
+    folders = (ground.root / "containers", ground.root / "names", ground.run / "containers")
+    return {str(one) for folder in folders if folder.exists() for one in folder.iterdir()}
+
+
+LOOKS: dict[str, Look] = {
+    "processes": processes,
+    "mounts": mounts,
+    "network namespaces": network_namespaces,
+    "links": links,
+    "packet filters": filters,
+    "cgroups": cgroups,
+    "locks": held_locks,
+    "container files": container_files,
+}
+
+
+def sweep(ground: Ground) -> None:
+    """Remove what the test left, so that the next one does not pay for it."""
+    for described in processes(ground):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(described.split()[0]), signal.SIGKILL)
+    deadline = time.monotonic() + SECONDS * PATIENCE
+    while processes(ground) and time.monotonic() < deadline:
+        _bury_children()
+        time.sleep(0.01)
+
+
+def remove_cgroups(ground: Ground) -> None:
+    """Remove the test's own groups, the deepest first; a group is busy for a while."""
+    deadline = time.monotonic() + SECONDS * PATIENCE
+    for root in cgroup_roots():
+        top = root / ground.cgroup
+        folders = [path for path in [*top.rglob("*/"), top] if path.is_dir()]
+        for folder in sorted(folders, key=lambda path: -len(path.parts)):
+            while folder.exists():
+                try:
+                    folder.rmdir()
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.01)
