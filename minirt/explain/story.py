@@ -1,27 +1,61 @@
-"""How the steps of all processes of a command become one story on standard error."""
+"""How the steps of all processes of a command become one story on standard error.
+
+Each process writes its steps into one pipe; the command shows what has come in when the
+container's gate has opened, and at its own end, in the order in which the steps began.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 
 from minirt.kernel import steps
 from minirt.kernel.steps import Step
 
+_ROOM = 1 << 20  # bytes: some thousand steps, so that nobody ever waits for the reader
+
 
 def begin() -> Callable[[], None]:
     """Tell every step from here on, also those of children; return what ends the story."""
-    steps.send_to(print_step)
-    return lambda: steps.send_to(None)
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _ROOM)
+    except PermissionError:
+        pass  # Above /proc/sys/fs/pipe-max-size, without CAP_SYS_RESOURCE: the usual 64 KiB do.
 
+    def send(step: Step) -> None:
+        try:
+            os.write(writer, json.dumps(asdict(step)).encode() + b"\n")
+        except OSError:
+            pass  # The pipe is full or its reader gone: a story must not stop what it tells.
 
-def print_step(step: Step) -> None:
-    """Print a step in one write(2), so that several processes can tell one story."""
-    os.write(sys.stderr.fileno(), render(step).encode())
+    def show() -> None:
+        for step in sorted(_received(reader), key=lambda one: one.began):
+            sys.stderr.write(render(step))
+        sys.stderr.flush()
+
+    steps.send_to(send, writer, show)
+    return show
 
 
 def render(step: Step) -> str:
     """Return a step as two lines: what happened, and what one would type for it."""
     outcome = "FAILED" if step.failed else f"{step.seconds * 1000:.2f} ms"
     return f"{step.actor:>8} {outcome:>9}  {step.title}\n{'':20}$ {step.command}\n"
+
+
+def _received(reader: int) -> list[Step]:
+    data = b""
+    while True:
+        try:
+            piece = os.read(reader, _ROOM)
+        except BlockingIOError:
+            break
+        if not piece:
+            break
+        data += piece
+    return [Step(**json.loads(line)) for line in data.splitlines()]

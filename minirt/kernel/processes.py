@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from minirt.kernel import libc
 from minirt.kernel.steps import step
 
 SIGNAL_BASE = 128  # A shell says 128 + N for "killed by signal N" (bash(1), EXIT STATUS).
@@ -97,6 +98,15 @@ def pid_as_seen_from_proc(pidfd: int) -> int:
         if line.startswith("Pid:"):
             return int(line.split()[1])
     raise ProcessLookupError(pidfd)
+
+
+def close_all_but(kept: set[int]) -> None:
+    """Close every descriptor that is not in ``kept``, close_range(2)."""
+    lowest = 0
+    for fd in [*sorted(kept), 1 << 31]:
+        if fd > lowest:
+            libc.syscall("close_range", lowest, fd - 1, 0)
+        lowest = fd + 1
 
 
 def kill(pid: int) -> int:

@@ -6,6 +6,7 @@ comparison, and its command is never even formatted.
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ class Step:
     actor: str  # "command", "monitor", "init", …
     title: str  # constant for each kind of step: tests and timings call steps by it
     command: str
+    began: float  # seconds of the monotonic clock, which all processes share
     seconds: float
     failed: bool = False
 
@@ -33,13 +35,39 @@ class Step:
 Sink = Callable[[Step], None]
 
 _sink: Sink | None = None
+_descriptor: int | None = None
+_show: Callable[[], None] | None = None
 _actor = "command"
 
 
-def send_to(sink: Sink | None) -> None:
-    """Send the steps of this process, and of its future children, to ``sink``."""
-    global _sink
-    _sink = sink
+def send_to(
+    sink: Sink | None, descriptor: int | None = None, show: Callable[[], None] | None = None
+) -> None:
+    """Send the steps of this process, and of its future children, to ``sink``.
+
+    ``descriptor`` is what the sink writes to, so that a child that closes all others keeps it;
+    ``show`` tells what has come in so far.
+    """
+    global _sink, _descriptor, _show
+    _sink, _descriptor, _show = sink, descriptor, show
+
+
+def descriptors() -> set[int]:
+    """Return what must stay open for steps to be told."""
+    return set() if _descriptor is None else {_descriptor}
+
+
+def show() -> None:
+    """Tell the reader what all processes have sent so far."""
+    if _show is not None:
+        _show()
+
+
+def fall_silent() -> None:
+    """Tell nothing more from this process: the story is over when all have said so."""
+    if _descriptor is not None:
+        os.close(_descriptor)
+    send_to(None)
 
 
 def speak_as(actor: str) -> None:
@@ -58,7 +86,7 @@ def step(title: str, *words: object) -> AbstractContextManager[None]:
 def announce(title: str, *words: object) -> None:
     """Tell a step that cannot be told afterwards, such as execve(2)."""
     if _sink is not None:
-        _sink(Step(_actor, title, in_shell(words), 0.0))
+        _sink(Step(_actor, title, in_shell(words), time.monotonic(), 0.0))
 
 
 def in_shell(words: tuple[object, ...]) -> str:
@@ -68,10 +96,11 @@ def in_shell(words: tuple[object, ...]) -> str:
 
 @contextmanager
 def _told(sink: Sink, title: str, words: tuple[object, ...]) -> Iterator[None]:
-    start = time.perf_counter()
+    began = time.monotonic()
     failed = True
     try:
         yield
         failed = False
     finally:
-        sink(Step(_actor, title, in_shell(words), time.perf_counter() - start, failed))
+        seconds = time.monotonic() - began
+        sink(Step(_actor, title, in_shell(words), began, seconds, failed))
