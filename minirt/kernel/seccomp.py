@@ -1,0 +1,46 @@
+"""Filters for system calls: loaded here, compiled in :mod:`minirt.kernel.seccomp_compiler`."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+from minirt.kernel import libc
+from minirt.kernel.steps import step
+
+# include/uapi/linux/prctl.h, include/uapi/linux/seccomp.h.
+_PR_SET_SECCOMP, _MODE_FILTER = 22, 2
+INSTRUCTION = 8  # bytes: struct sock_filter of include/uapi/linux/filter.h
+MOST_INSTRUCTIONS = 4096  # BPF_MAXINSNS
+
+
+class _Fprog(ctypes.Structure):
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+@dataclass(frozen=True, slots=True)
+class Loadable:
+    """A program at an address, ready for the kernel."""
+
+    instructions: ctypes.Array[ctypes.c_char]
+    header: _Fprog
+    address: int
+
+
+def prepare(program: bytes) -> Loadable:
+    """Lay out a compiled program in memory, so that :func:`load` is one system call."""
+    count, rest = divmod(len(program), INSTRUCTION)
+    if rest or not 0 < count <= MOST_INSTRUCTIONS:
+        raise ValueError("this is no seccomp program")
+    instructions = ctypes.create_string_buffer(program, len(program))
+    header = _Fprog(count, ctypes.addressof(instructions))
+    return Loadable(instructions, header, ctypes.addressof(header))
+
+
+def load(program: Loadable) -> None:
+    """Filter all further system calls of this process and of its descendants, seccomp(2).
+
+    Needs no_new_privs, or CAP_SYS_ADMIN in the user namespace. Raises OSError.
+    """
+    with step("filter the system calls", "bwrap", "--seccomp", "3", "..."):
+        libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, program.address)

@@ -1,0 +1,91 @@
+"""From root to what the command may be: the last steps before execve(2).
+
+The order is forced by the kernel:
+
+    seccomp, without no_new_privs   needs CAP_SYS_ADMIN, which is about to go
+    bounding set                    needs CAP_SETPCAP
+    keep capabilities               or the change of user clears the permitted set
+    groups, group, user             each needs what the next takes away
+    capability sets, ambient        lowering needs nothing
+    no_new_privs
+    seccomp, with no_new_privs      last: what it forbids was still needed above
+"""
+
+from __future__ import annotations
+
+import os
+
+import prctl
+
+from minirt.errors import InvalidRequest
+from minirt.kernel import capabilities, seccomp
+from minirt.kernel.steps import Shell, step
+from minirt.runtime.spec import Process
+
+
+def drop(process: Process, seccomp_program: bytes | None) -> None:
+    """Take the user, the groups and the capabilities of ``process``, and no way back.
+
+    All that can be computed is computed first, since the seccomp program may forbid
+    whatever it likes; the caller goes straight on to execve(2). Raises OSError.
+    """
+    user, sets = process.user, _possible(sets_of(process))
+    groups = list(dict.fromkeys([user.gid, *user.additional_gids]))
+    program = seccomp.prepare(seccomp_program) if seccomp_program else None
+    if program and not process.no_new_privileges:
+        seccomp.load(program)
+    capabilities.limit_bounding(sets.bounding)
+    capabilities.keep_across_setuid(True)
+    become(user.uid, user.gid, groups)
+    capabilities.keep_across_setuid(False)
+    capabilities.set_sets(sets)
+    if process.no_new_privileges:
+        with step("never gain privileges again", "setpriv", "--no-new-privs", Shell('"$@"')):
+            prctl.set_no_new_privs(1)
+        if program:
+            seccomp.load(program)
+
+
+def become(uid: int, gid: int, groups: list[int]) -> None:
+    """Take these ids. The groups always: those of the operator must not stay."""
+    words = (f"--reuid={uid}", f"--regid={gid}", f"--groups={','.join(map(str, groups))}")
+    with step("become the user", "setpriv", *words, Shell('"$@"')):
+        os.setgroups(groups)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+
+
+def sets_of(process: Process) -> capabilities.Sets:
+    """Return the capability sets of ``process``; none asked for means none.
+
+    Raises InvalidRequest for a name that is no capability.
+    """
+    asked = process.capabilities
+    if asked is None:
+        return capabilities.Sets()
+    try:
+        return capabilities.Sets(
+            bounding=capabilities.mask(asked.bounding),
+            effective=capabilities.mask(asked.effective),
+            permitted=capabilities.mask(asked.permitted),
+            inheritable=capabilities.mask(asked.inheritable),
+            ambient=capabilities.mask(asked.ambient),
+        )
+    except KeyError as error:
+        raise InvalidRequest(f"{error.args[0]} is no capability") from error
+
+
+def _possible(asked: capabilities.Sets) -> capabilities.Sets:
+    """Leave out what this process itself doesn't have: nobody can give more than that.
+
+    A user who is not root still gets all that was asked: execve(2) leaves it the ambient set only
+    (capabilities(7), "Transformation of capabilities during execve()").
+    """
+    own = capabilities.bounding()
+    return capabilities.Sets(
+        bounding=asked.bounding & own,
+        effective=asked.effective & own,
+        permitted=asked.permitted & own,
+        inheritable=asked.inheritable & own,
+        ambient=asked.ambient & own,
+    )
