@@ -29,7 +29,7 @@ NAMES = tuple(
         *("BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"),
     )
 )
-_NUMBERS = {name: number for number, name in enumerate(NAMES)}
+NUMBERS = {name: number for number, name in enumerate(NAMES)}
 
 # include/uapi/linux/prctl.h: what python-prctl has no function for.
 _AMBIENT, _AMBIENT_RAISE, _AMBIENT_CLEAR = 47, 2, 4
@@ -53,7 +53,7 @@ def mask(names: Iterable[str]) -> int:
     """Return the set of these names. Raises KeyError for a name that the kernel never had."""
     result = 0
     for name in names:
-        result |= 1 << _NUMBERS[name]
+        result |= 1 << NUMBERS[name]
     return result
 
 

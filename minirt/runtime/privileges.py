@@ -17,7 +17,6 @@ import os
 
 import prctl
 
-from minirt.errors import InvalidRequest
 from minirt.kernel import capabilities, seccomp
 from minirt.kernel.steps import Shell, step
 from minirt.runtime.spec import Process
@@ -29,7 +28,7 @@ def drop(process: Process, seccomp_program: bytes | None) -> None:
     All that can be computed is computed first, since the seccomp program may forbid
     whatever it likes; the caller goes straight on to execve(2). Raises OSError.
     """
-    user, sets = process.user, _possible(sets_of(process))
+    user, sets = process.user, sets_of(process)
     groups = list(dict.fromkeys([user.gid, *user.additional_gids]))
     program = seccomp.prepare(seccomp_program) if seccomp_program else None
     if program and not process.no_new_privileges:
@@ -56,36 +55,16 @@ def become(uid: int, gid: int, groups: list[int]) -> None:
 
 
 def sets_of(process: Process) -> capabilities.Sets:
-    """Return the capability sets of ``process``; none asked for means none.
-
-    Raises InvalidRequest for a name that is no capability.
-    """
-    asked = process.capabilities
-    if asked is None:
-        return capabilities.Sets()
-    try:
-        return capabilities.Sets(
-            bounding=capabilities.mask(asked.bounding),
-            effective=capabilities.mask(asked.effective),
-            permitted=capabilities.mask(asked.permitted),
-            inheritable=capabilities.mask(asked.inheritable),
-            ambient=capabilities.mask(asked.ambient),
-        )
-    except KeyError as error:
-        raise InvalidRequest(f"{error.args[0]} is no capability") from error
-
-
-def _possible(asked: capabilities.Sets) -> capabilities.Sets:
-    """Leave out what this process itself doesn't have: nobody can give more than that.
+    """Return the capability sets of ``process``, without what this process can't give.
 
     A user who is not root still gets all that was asked: execve(2) leaves it the ambient set only
     (capabilities(7), "Transformation of capabilities during execve()").
     """
-    own = capabilities.bounding()
+    asked, own = process.capabilities, capabilities.bounding()
     return capabilities.Sets(
-        bounding=asked.bounding & own,
-        effective=asked.effective & own,
-        permitted=asked.permitted & own,
-        inheritable=asked.inheritable & own,
-        ambient=asked.ambient & own,
+        bounding=capabilities.mask(asked.bounding) & own,
+        effective=capabilities.mask(asked.effective) & own,
+        permitted=capabilities.mask(asked.permitted) & own,
+        inheritable=capabilities.mask(asked.inheritable) & own,
+        ambient=capabilities.mask(asked.ambient) & own,
     )
