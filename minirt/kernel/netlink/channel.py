@@ -1,0 +1,100 @@
+"""A netlink socket: a request goes in, its answers or its error come out (netlink(7))."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+# struct nlmsghdr, and the flags of its third field.
+_HEADER = struct.Struct("=IHHII")
+_REQUEST, _ACK, _DUMP, _ACK_TLVS = 0x1, 0x4, 0x300, 0x200
+_ERROR, _DONE = 2, 3  # message types: NLMSG_ERROR, NLMSG_DONE
+_ERROR_TEXT = 1  # NLMSGERR_ATTR_MSG: the kernel's own words, since Linux 4.12
+CREATE = 0x600  # NLM_F_CREATE | NLM_F_EXCL: make it, unless it exists
+
+# include/uapi/linux/netlink.h; the socket module has no names for them.
+_SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 270, 10, 11, 12
+_BUFFER = 1 << 18  # bytes; a dump's pieces are at most 32 kB each
+
+
+class Channel:
+    """It speaks for the network namespace in which it was opened, wherever its owner goes."""
+
+    def __init__(self) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, kind, 0)  # 0: NETLINK_ROUTE
+        for option in (_CAP_ACK, _EXT_ACK, _STRICT_CHECK):
+            self._socket.setsockopt(_SOL_NETLINK, option, 1)
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def change(self, message: Any, kind: int, flags: int = 0) -> None:
+        """Send a request that changes something. Raises OSError in the kernel's words."""
+        self._send(message, kind, flags | _ACK)
+        for _ in self._answers():
+            pass
+
+    def get(self, message: Any, kind: int) -> Any:
+        """Ask for one thing. Raises OSError, ENODEV where there is no such link."""
+        self._send(message, kind, _ACK)
+        (answer,) = self._answers()
+        return _decoded(message, answer)
+
+    def dump(self, message: Any, kind: int) -> list[Any]:
+        """Ask for all that there is of a kind; the message may narrow it."""
+        self._send(message, kind, _DUMP)
+        return [_decoded(message, answer) for answer in self._answers()]
+
+    def _send(self, message: Any, kind: int, flags: int) -> None:
+        self._sequence += 1
+        header = message["header"]
+        header["type"], header["flags"] = kind, flags | _REQUEST
+        header["sequence_number"] = self._sequence
+        message.encode()
+        self._socket.send(message.data)
+
+    def _answers(self) -> Iterator[bytes]:
+        """Yield the answers to the last request until its end; raise its error."""
+        while True:
+            block = self._socket.recv(_BUFFER)
+            offset = 0
+            while offset < len(block):
+                length, kind, flags, sequence, _ = _HEADER.unpack_from(block, offset)
+                message = block[offset : offset + length]
+                offset += length + 3 & ~3  # NLMSG_ALIGN
+                if sequence != self._sequence:
+                    continue  # the rest of an answer that nobody read to its end
+                if kind in (_ERROR, _DONE):
+                    _raise_if_refused(message, flags)
+                    return
+                yield message
+
+
+def _raise_if_refused(message: bytes, flags: int) -> None:
+    """Raise OSError for struct nlmsgerr, with the kernel's explanation if it gave one."""
+    if len(message) < _HEADER.size + 4:
+        return
+    (code,) = struct.unpack_from("=i", message, _HEADER.size)
+    if code == 0:
+        return
+    why = os.strerror(-code)
+    offset = _HEADER.size + 4 + _HEADER.size  # the error, and the header of our request
+    while flags & _ACK_TLVS and offset + 4 <= len(message):
+        length, kind = struct.unpack_from("=HH", message, offset)
+        if kind == _ERROR_TEXT:
+            why = message[offset + 4 : offset + length].rstrip(b"\0").decode()
+        offset += max(length + 3 & ~3, 4)
+    raise OSError(-code, why)
+
+
+def _decoded(like: Any, data: bytes) -> Any:
+    answer = type(like)(data)
+    answer.decode()
+    return answer

@@ -1,0 +1,185 @@
+"""What one can ask of the network of a namespace, in ip(8)'s words."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from minirt.kernel import namespaces
+from minirt.kernel.netlink import records
+from minirt.kernel.netlink.channel import CREATE, Channel
+from minirt.kernel.netlink.records import (
+    ETHERNET_MTU,
+    Address,
+    Attribute,
+    Interface,
+    Link,
+    Peer,
+    Route,
+    address_message,
+    link_message,
+    route_message,
+)
+from minirt.kernel.steps import step
+
+# The types of rtnetlink(7)'s messages.
+_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
+_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
+_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
+
+_NO_LINK_LOCAL = 1  # IN6_ADDR_GEN_MODE_NONE of include/uapi/linux/if_link.h
+
+
+class Connection:
+    """A netlink socket and the namespace for which it speaks."""
+
+    def __init__(self, channel: Channel, enter: tuple[str, ...] = ()) -> None:
+        self._channel = channel
+        self._enter = enter  # What one types before a command to reach that namespace.
+
+    def find(self, name: str) -> Link | None:
+        """Look a link up by its name."""
+        try:
+            return records.read_link(self._channel.get(records.link_query(name), _GETLINK))
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return None
+            raise
+
+    def link_at(self, index: int) -> Link:
+        """Look a link up by its index. Raises OSError, ENODEV."""
+        query = records.link_query(index=index)
+        return records.read_link(self._channel.get(query, _GETLINK))
+
+    def addresses(self, link: Link | None = None) -> list[Interface]:
+        """List the addresses of a link, or of all links."""
+        found = self._channel.dump(address_message(link), _GETADDR)
+        return [records.read_address(one) for one in found]
+
+    def routes(self) -> list[Route]:
+        """List the routes of the main table, of both families."""
+        found: list[Route] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            try:
+                answers = self._channel.dump(route_message(family), _GETROUTE)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
+                    raise
+                continue  # A table without routes is not there at all, nor is a family left out.
+            found += [records.read_route(one) for one in answers]
+        return found
+
+    def add_bridge(self, name: str, mac: str) -> None:
+        """Make a bridge and set it up. Raises FileExistsError.
+
+        It gets a MAC address of its own: else it bears the lowest of its ports', which
+        changes whenever one comes or goes.
+        """
+        attributes = (("IFLA_ADDRESS", mac), records.kind("bridge"))
+        words = ["link", "add", name, "up", "address", mac, "type", "bridge"]
+        with self._step("make the bridge", *words):
+            message = link_message(name, up=True, attributes=attributes)
+            self._channel.change(message, _NEWLINK, CREATE)
+
+    def add_veth(self, name: str, bridge: Link, peer: Peer, mtu: int = ETHERNET_MTU) -> None:
+        """Make a veth pair whose far end is born in another network namespace.
+
+        One message makes the pair, plugs ``name`` into the bridge and sets it up. That
+        takes 1-3 ms; moving the far end there later takes ten times as long, since the
+        kernel waits until no reader (RCU) sees the old place. Raises FileExistsError.
+        """
+        usual = mtu == ETHERNET_MTU
+        size: list[Attribute] = [] if usual else [("IFLA_MTU", mtu)]
+        far: list[Attribute] = [("IFLA_IFNAME", peer.name), ("IFLA_ADDRESS", peer.mac), *size]
+        far.append(("IFLA_NET_NS_FD", peer.netns.fd))
+        pair = records.kind("veth", [("VETH_INFO_PEER", {"attrs": far})])
+        large = [] if usual else ["mtu", mtu]
+        words = [name, *large, "up", "master", bridge.name, "type", "veth", "peer"]
+        words += ["name", peer.name, *large, "address", peer.mac, "netns", peer.netns.path]
+        with self._step("lay a wire into the namespace", "link", "add", *words):
+            attributes = (("IFLA_MASTER", bridge.index), *size, pair)
+            message = link_message(name, up=True, attributes=attributes)
+            self._channel.change(message, _NEWLINK, CREATE)
+
+    def set_port(self, name: str, *, isolated: bool) -> None:
+        """Let a bridge send back what came from this port; ``isolated``: to no other port.
+
+        Without an IPv6 address the port sends no neighbour discovery into the bridge.
+        """
+        port = [("IFLA_BRPORT_MODE", 1), ("IFLA_BRPORT_ISOLATED", int(isolated))]
+        info = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": port})]
+        inet6 = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _NO_LINK_LOCAL)]}
+        attributes: tuple[Attribute, ...] = (
+            ("IFLA_LINKINFO", {"attrs": info}),
+            ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", inet6)]}),
+        )
+        words = [name, "addrgenmode", "none", "type", "bridge_slave", "hairpin", "on"]
+        words += ["isolated", "on" if isolated else "off"]
+        with self._step("set the bridge's port", "link", "set", *words):
+            self._channel.change(link_message(name, attributes=attributes), _NEWLINK)
+
+    def delete(self, link: Link) -> None:
+        """Delete a link."""
+        with self._step("remove the link", "link", "del", link.name):
+            self._channel.change(link_message(index=link.index), _DELLINK)
+
+    def set_up(self, link: Link) -> None:
+        """Set a link up."""
+        with self._step("set the link up", "link", "set", link.name, "up"):
+            self._channel.change(link_message(index=link.index, up=True), _NEWLINK)
+
+    def set_mtu(self, link: Link, mtu: int) -> None:
+        """Set the size of a link's largest packet, in bytes. Raises OSError, EINVAL."""
+        with self._step("set the largest packet", "link", "set", link.name, "mtu", mtu):
+            message = link_message(index=link.index, attributes=(("IFLA_MTU", mtu),))
+            self._channel.change(message, _NEWLINK)
+
+    def add_address(self, link: Link, address: Interface) -> None:
+        """Give a link an address. Raises FileExistsError."""
+        nodad = ["nodad"] if address.version == 6 else []
+        with self._step("give it an address", "addr", "add", address, "dev", link.name, *nodad):
+            self._channel.change(address_message(link, address), _NEWADDR, CREATE)
+
+    def remove_address(self, link: Link, address: Interface) -> None:
+        """Take an address from a link. Raises OSError, EADDRNOTAVAIL."""
+        with self._step("take its address", "addr", "del", address, "dev", link.name):
+            self._channel.change(address_message(link, address), _DELADDR)
+
+    def add_default_route(self, gateway: Address) -> None:
+        """Send what no other route takes to ``gateway``. Raises FileExistsError."""
+        with self._step("show the way out", "route", "add", "default", "via", gateway):
+            self._channel.change(route_message(_family(gateway), gateway), _NEWROUTE, CREATE)
+
+    def remove_default_route(self, gateway: Address) -> None:
+        """Forget the default route through ``gateway``. Raises OSError, ESRCH."""
+        with self._step("forget the way out", "route", "del", "default", "via", gateway):
+            self._channel.change(route_message(_family(gateway), gateway), _DELROUTE)
+
+    def _step(self, title: str, *words: object) -> AbstractContextManager[None]:
+        return step(title, *self._enter, "ip", *words)
+
+
+def preload() -> None:
+    """Import pyroute2 now rather than at the first request."""
+    from minirt.kernel.netlink import messages  # noqa: F401
+
+
+@contextmanager
+def connect(netns: namespaces.Netns | None = None) -> Iterator[Connection]:
+    """Open a connection to this network namespace, or to another one.
+
+    A socket stays in the namespace of its birth, so the visit ends with the open.
+    """
+    with nullcontext() if netns is None else namespaces.inside(netns):
+        channel = Channel()
+    enter = () if netns is None else ("nsenter", f"--net={netns.path}")
+    try:
+        yield Connection(channel, enter)
+    finally:
+        channel.close()
+
+
+def _family(address: Address) -> int:
+    return socket.AF_INET6 if address.version == 6 else socket.AF_INET

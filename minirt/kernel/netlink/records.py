@@ -1,0 +1,147 @@
+"""Links, addresses and routes: how Python sees them, and how messages carry them."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_interface,
+    ip_network,
+)
+from typing import Any
+
+from minirt.kernel import namespaces
+
+_UP = 0x1  # IFF_UP of netdevice(7)
+_SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS: half of an answer, and nobody reads it
+_NO_DAD = 0x2  # IFA_F_NODAD: the address is usable at once
+_TABLE_MAIN, _UNICAST, _BOOT = 254, 1, 3  # struct rtmsg: which table, what kind, who made it
+ETHERNET_MTU = 1500  # bytes; what a new link has (RFC 894)
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Attribute = tuple[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface: its name is for people, its index for the kernel."""
+
+    name: str
+    index: int
+    kind: str = ""  # "bridge", "veth", …; empty: hardware
+    mtu: int = ETHERNET_MTU  # bytes
+    up: bool = False
+
+
+LOOPBACK = Link("lo", 1)  # LOOPBACK_IFINDEX of include/net/flow.h
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The far end of a veth pair, at the moment of its birth."""
+
+    name: str
+    mac: str
+    netns: namespaces.Netns
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where packets for a network go: out of a link, perhaps to a gateway."""
+
+    to: IPv4Network | IPv6Network
+    link: int  # its index; 0: none
+    gateway: str
+
+
+# Their messages: pyroute2 is imported when the first one is written.
+
+
+def link_message(
+    name: str = "", *, index: int = 0, up: bool = False, attributes: tuple[Attribute, ...] = ()
+) -> Any:
+    """Write struct ifinfomsg for the link of that name or index."""
+    from minirt.kernel.netlink.messages import LinkMessage
+
+    message = LinkMessage()
+    message["index"] = index
+    message["flags"] = message["change"] = _UP if up else 0
+    message["attrs"] = [*([("IFLA_IFNAME", name)] if name else []), *attributes]
+    return message
+
+
+def link_query(name: str = "", *, index: int = 0) -> Any:
+    """Write the question for one link."""
+    return link_message(name, index=index, attributes=(("IFLA_EXT_MASK", _SKIP_STATISTICS),))
+
+
+def kind(name: str, data: list[Attribute] | None = None) -> Attribute:
+    """Write what kind of virtual link is meant, with what is special to the kind."""
+    info: list[Attribute] = [("IFLA_INFO_KIND", name)]
+    if data:
+        info.append(("IFLA_INFO_DATA", {"attrs": data}))
+    return ("IFLA_LINKINFO", {"attrs": info})
+
+
+def read_link(message: Any) -> Link:
+    """Read struct ifinfomsg."""
+    info = message.get_attr("IFLA_LINKINFO")
+    return Link(
+        name=message.get_attr("IFLA_IFNAME"),
+        index=message["index"],
+        kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
+        mtu=message.get_attr("IFLA_MTU"),
+        up=bool(message["flags"] & _UP),
+    )
+
+
+def address_message(link: Link | None, address: Interface | None = None) -> Any:
+    """Write struct ifaddrmsg: an address of a link, or the question for all of them."""
+    from minirt.kernel.netlink.messages import AddressMessage
+
+    message = AddressMessage()
+    message["index"] = link.index if link else 0
+    if address is not None:
+        v6 = address.version == 6
+        message["family"] = socket.AF_INET6 if v6 else socket.AF_INET
+        message["prefixlen"] = address.network.prefixlen
+        message["flags"] = _NO_DAD if v6 else 0
+        message["attrs"] = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip))]
+    return message
+
+
+def read_address(message: Any) -> Interface:
+    """Read struct ifaddrmsg. IFA_LOCAL is ours where IFA_ADDRESS is the other end's."""
+    address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+    return ip_interface(f"{address}/{message['prefixlen']}")
+
+
+def route_message(family: int, gateway: Address | None = None) -> Any:
+    """Write struct rtmsg: the default route to ``gateway``, or the question for all routes."""
+    from minirt.kernel.netlink.messages import RouteMessage
+
+    message = RouteMessage()
+    message["family"], message["table"] = family, _TABLE_MAIN
+    message["attrs"] = [("RTA_TABLE", _TABLE_MAIN)]
+    if gateway is not None:
+        message["type"], message["proto"] = _UNICAST, _BOOT
+        message["attrs"].append(("RTA_GATEWAY", str(gateway)))
+    return message
+
+
+def read_route(message: Any) -> Route:
+    """Read struct rtmsg; no destination means the default route."""
+    anywhere = "::" if message["family"] == socket.AF_INET6 else "0.0.0.0"
+    to = message.get_attr("RTA_DST") or anywhere
+    return Route(
+        ip_network(f"{to}/{message['dst_len']}"),
+        message.get_attr("RTA_OIF") or 0,
+        message.get_attr("RTA_GATEWAY") or "",
+    )
