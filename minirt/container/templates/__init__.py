@@ -1,0 +1,27 @@
+"""Go templates, as Docker's users write them: ``{{range .Mounts}}{{.Source}} {{end}}``.
+
+    lexer      text -> tokens
+    parser     tokens -> nodes
+    evaluator  nodes + data -> text
+    functions  len, index, json, join, eq, …; printf has a file of its own
+    values     how Go names and prints a value
+
+The language is that of Go's package text/template, without define, template and block. The
+data is what JSON has, and functions: a field that is a function is called, with the
+arguments that follow it. Missing fields are an error, as with ``docker inspect``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minirt.container.templates.evaluator import Evaluator
+from minirt.container.templates.parser import parse
+
+
+def render(template: str, data: Any) -> str:
+    """Return what ``template`` makes of ``data``.
+
+    Raises InvalidRequest with Go's sentence, which tells line and column.
+    """
+    return Evaluator(template, data).run(parse(template))

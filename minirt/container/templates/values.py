@@ -1,0 +1,81 @@
+"""How Go sees values: their types, how they print, and what goes wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from minirt.errors import InvalidRequest
+
+
+class OpenMap(dict[str, Any]):
+    """A map whose keys are anybody's (labels, networks): a missing one is no error."""
+
+
+class Fields(dict[str, Any]):
+    """A row of a list: errors name Docker's type of it."""
+
+    go_type = "*formatter.Context"
+
+
+def syntax_error(template: str, position: int, what: str) -> InvalidRequest:
+    """Say that ``template`` can't be read."""
+    line = template.count("\n", 0, position) + 1
+    return InvalidRequest("template parsing error", f"template: :{line}: {what}")
+
+
+def execution_error(template: str, position: int, source: str, what: str) -> InvalidRequest:
+    """Say that ``template`` doesn't fit the data, in the words of Go's text/template."""
+    line = template.count("\n", 0, position) + 1
+    column = len(template[template.rfind("\n", 0, position) + 1 : position].encode())
+    return InvalidRequest(
+        "template parsing error",
+        f'template: :{line}:{column}: executing "" at <{source}>: {what}',
+    )
+
+
+def type_name(value: Any) -> str:
+    """Return the name that Go has for the type of a value."""
+    if isinstance(value, Fields):
+        return value.go_type
+    return next((name for kind, name in _TYPES if isinstance(value, kind)), "func")
+
+
+_TYPES: tuple[tuple[Any, str], ...] = (
+    (type(None), "nil"),
+    (bool, "bool"),
+    (int, "int"),
+    (float, "float64"),
+    (str, "string"),
+    (Mapping, "map[string]interface {}"),
+    ((list, tuple), "[]interface {}"),
+)
+
+
+def text(value: Any) -> str:
+    """Print a value as Go's ``fmt`` does with %v."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return _float(value)
+        case Mapping():
+            pairs = (f"{key}:{text(value[key])}" for key in sorted(value))
+            return f"map[{' '.join(pairs)}]"
+        case list() | tuple():
+            return f"[{' '.join(map(text, value))}]"
+    return str(value)
+
+
+def printed(value: Any) -> str:
+    """Print the result of an action: nothing at all is ``<no value>``."""
+    return "<no value>" if value is None else text(value)
+
+
+def _float(value: float) -> str:
+    """Print the shortest form, with an exponent from 1e+21 on."""
+    if value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    return repr(value)
