@@ -11,39 +11,50 @@ import os
 import shutil
 from pathlib import Path
 
-from minirt.container import names, record
+from minirt.container import names, record, volumes
 from minirt.container.holdings import Holdings
 from minirt.container.record import Record
-from minirt.kernel import locks, processes
+from minirt.kernel import cgroups, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.state import made, new_id, root_dir
 
 
-def release(one: Record, holdings: Holdings, cgroup: Cgroup | None) -> list[Path]:
-    """Free everything that a run of the container held; return folders to delete."""
+def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool) -> list[Path]:
+    """Free everything that a run of the container held; return folders to delete.
+
+    A ``--rm`` container that ``ran`` is removed; of one that could not, whoever asked decides.
+    """
     if holdings.bindings:
         _unpublish(holdings)
     if cgroup is not None:
         cgroup.kill()
         cgroup.remove()
-    for path, fd in holdings.leases.values():
-        locks.release(path, fd)
-    for fd in holdings.descriptors() - {
-        holdings.alive[1],
-        *(f for _, f in holdings.leases.values()),
-    }:
-        os.close(fd)
+    for path, _ in holdings.leases.values():
+        path.unlink(missing_ok=True)  # before its lock falls: nobody ever locks a dead file
     if holdings.link is not None:
         holdings.link.close()
-    started = bool(record.load_last(one.id).started)
-    remains = [set_aside(one)] if one.host.auto_remove and started else []
+    remains = []
+    if ran and one.host.auto_remove:
+        volumes.remove_anonymous(one)
+        remains = [set_aside(one)]
     shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
-    os.close(holdings.alive[1])
+    for fd in holdings.descriptors():
+        os.close(fd)
     return remains
 
 
+def sweep_dead(one: Record) -> None:
+    """Remove what the kernel does not, of a container whose monitor was killed."""
+    group = cgroups.find(one.id)
+    group.kill()
+    group.remove()
+
+
 def set_aside(one: Record) -> Path:
-    """Take a container out of sight: its name first, then its folder, renamed to the trash."""
+    """Take a container out of sight: its name first, then its folder, renamed to the trash.
+
+    Raises FileNotFoundError if that was done already.
+    """
     names.release(one.name, one.id)
     grave = made(root_dir() / "trash") / new_id()
     record.directory(one.id).rename(grave)
@@ -57,7 +68,7 @@ def delete(folders: list[Path]) -> None:
 
 
 def _unpublish(holdings: Holdings) -> None:
-    """Remove our elements in a child process: the monitor itself stays small."""
+    """Remove the elements of published ports in a child: the monitor itself stays small."""
 
     def main() -> int:
         from minirt.network import nat

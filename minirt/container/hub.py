@@ -30,7 +30,8 @@ class Client:
 
     line: socket.socket
     outbox: Outbox
-    attached: bool = False
+    attached: bool = False  # it waits for the exit code
+    listens: bool = False  # it gets the command's output
     feeds: bool = False  # its packets go to the command's standard input
 
 
@@ -114,9 +115,11 @@ class Hub:
             self._input.put(rest if kind == protocol.STDIN else b"")
 
     def _serve(self, client: Client, request: dict[str, Any], fds: list[int]) -> None:
-        answer, back = {"ok": True}, ()
+        answer: dict[str, Any] = {"ok": True}
+        back: tuple[int, ...] = ()
         if request["do"] == "attach":
-            client.attached, client.feeds = True, bool(request["stdin"])
+            client.attached = True
+            client.listens, client.feeds = bool(request["output"]), bool(request["stdin"])
         else:
             answer, back = self._answer(request, fds)
         try:
@@ -147,7 +150,7 @@ class Hub:
         if self._log:
             self._log.write("stdout" if kind == protocol.STDOUT else "stderr", data)
         for client in self._clients:
-            if client.attached:
+            if client.listens:
                 client.outbox.put(kind + data)
         if self._is_full() and not self._paused:
             self._paused = True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from minirt.container import names, record
 from minirt.container.record import LastRun, Record
 from minirt.errors import Conflict, InvalidRequest, NotFound
-from minirt.kernel import locks
+from minirt.kernel import locks, processes
 from minirt.state import read_json, root_dir
 
 SHORT = 12  # digits of an id in lists, as Docker prints them
@@ -79,13 +80,27 @@ def last_run(one: Record) -> LastRun:
 
 def init_of(one: Record) -> tuple[int, int] | None:
     """Return the pid of a living container's init and its time of birth (clock ticks)."""
-    if not is_alive(one.id):
-        return None
+    state = _state(one)
+    return (int(state["pid"]), int(state["born"])) if state else None
+
+
+def open_monitor(one: Record) -> int | None:
+    """Open a descriptor that names a living container's monitor, pidfd_open(2)."""
+    state = _state(one)
     try:
-        state = read_json(record.run_directory(one.id) / "state.json")
+        return processes.open_pidfd(state["monitor"], state["monitor_born"]) if state else None
+    except ProcessLookupError:
+        return None
+
+
+def _state(one: Record) -> dict[str, Any]:
+    """Return what the monitor of a living container wrote; nothing if it hasn't yet."""
+    if not is_alive(one.id):
+        return {}
+    try:
+        return dict(read_json(record.run_directory(one.id) / "state.json"))
     except (FileNotFoundError, ValueError):
-        return None  # It is being started.
-    return int(state["pid"]), int(state["born"])
+        return {}
 
 
 def is_leftover(one: Record) -> bool:

@@ -13,10 +13,10 @@ Call = Callable[[], object]
 
 
 class Loop:
-    """epoll(7), with one call for "readable" and one for "writable" of each descriptor."""
+    """poll(2), with one call for "readable" and one for "writable" of each descriptor."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.PollSelector()  # Unlike epoll it takes regular files too.
         self._calls: dict[int, dict[int, Call]] = {}
 
     def on_readable(self, fd: int, call: Call | None) -> None:

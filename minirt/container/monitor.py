@@ -72,12 +72,12 @@ def main(plan: Plan, line: socket.socket) -> int:
         created, streams = _create(plan, cgroup, line)
         wired, fds = protocol.hear_json(line)
         plan.holdings.take_names(wired, fds)
-        record.save_last(plan.record.id, LastRun(started=timestamp()))
         create.start(created)
     except (MinirtError, OSError, EOFError) as error:
         return _give_up(plan, cgroup, created, line, error)
-    protocol.tell(line, {"started": True})
+    record.save_last(plan.record.id, LastRun(started=timestamp()))
     steps.fall_silent()
+    protocol.tell(line, {"started": True})
     return _live(plan, cgroup, created, streams, line if wired.get("attach") else None)
 
 
@@ -102,7 +102,9 @@ def _create(plan: Plan, cgroup: Cgroup, line: socket.socket) -> tuple[Created, S
     def on_isolated(pidfd: int) -> None:
         pid = processes.pid_as_seen_from_proc(pidfd)
         born = processes.start_time(pid)
+        own = processes.own_pid_as_seen_from_proc()
         state = {"id": one.id, "pid": pid, "born": born}
+        state |= {"monitor": own, "monitor_born": processes.start_time(own)}
         write_json(record.run_directory(one.id) / "state.json", state, durable=False)
         protocol.tell(line, {"pid": pid, "born": born}, (pidfd,))
 
@@ -141,7 +143,7 @@ def _give_up(
     """Undo what was made, then say why: whoever hears it finds everything free again."""
     if created:
         create.discard(created)
-    ending.release(plan.record, plan.holdings, cgroup)
+    ending.release(plan.record, plan.holdings, cgroup, ran=False)
     if isinstance(error, OSError):
         error = kernel_refused("Cannot start the container", error)
     try:
@@ -166,7 +168,7 @@ def _live(
     listener = protocol.listen(record.run_directory(one.id))
     loop.on_readable(listener.fileno(), lambda: hub.add_client(listener.accept()[0]))
     plan.holdings.keep_names_served(loop)
-    cgroups.leave_for("monitors")
+    cgroups.make("monitors").enter()
     ended: list[int] = []
     loop.on_readable(created.pidfd, lambda: ended.append(_reap(created.pidfd)))
     while not ended:
@@ -176,7 +178,7 @@ def _live(
     last = record.load_last(one.id)
     oom_killed = cgroup.oom_kills() > 0
     record.save_last(one.id, LastRun(last.started, timestamp(), ended[0], oom_killed))
-    remains = ending.release(one, plan.holdings, cgroup)
+    remains = ending.release(one, plan.holdings, cgroup, ran=True)
     hub.finish(ended[0])
     ending.delete(remains)
     return 0

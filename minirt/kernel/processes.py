@@ -109,6 +109,11 @@ def close_all_but(kept: set[int]) -> None:
         lowest = fd + 1
 
 
+def own_pid_as_seen_from_proc() -> int:
+    """Return this process's PID in the PID namespace of the mounted /proc (proc(5), self)."""
+    return int(Path("/proc/self").readlink().name)
+
+
 def kill(pid: int) -> int:
     """Kill the child ``pid`` and reap it.
 

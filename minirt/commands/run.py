@@ -1,0 +1,46 @@
+"""``minirt run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from minirt.commands.run_options import SETTINGS, add_options, request
+from minirt.container import attach, creation, start
+from minirt.container.attach import DETACHED
+from minirt.container.record import Record
+from minirt.errors import MinirtError
+
+
+@click.command("run", context_settings=SETTINGS)
+@click.option("-d", "--detach", is_flag=True, help="Leave it running, and print its id.")
+@add_options
+def command(**flags: Any) -> int:
+    """Run COMMAND in a new container made from IMAGE.
+
+    The exit code is that of COMMAND; 125 if minirt could not run it, 126 if COMMAND can't be
+    executed, 127 if there is no such command in the image.
+    """
+    asked = request(flags)
+    one = creation.create(asked)
+    try:
+        if asked.cidfile:
+            asked.cidfile.write_text(one.id)
+        started = start.start(one, attach=not asked.detach)
+    except BaseException:
+        forget(one)
+        raise
+    if started.line is None:
+        click.echo(one.id)
+        return 0
+    code = attach.converse(one, started.line, stdin=one.config.open_stdin)
+    return 0 if code == DETACHED else code
+
+
+def forget(one: Record) -> None:
+    """Remove a container that could not start: nothing is left of it, not even its name."""
+    try:
+        creation.remove(one, force=True, volumes_too=True)
+    except MinirtError:
+        pass  # What kept it from starting is what the person needs to hear.

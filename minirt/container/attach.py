@@ -1,0 +1,173 @@
+"""A person's terminal, connected to a container's monitor: run, start -a, attach."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+
+from minirt.container import protocol, record, stop
+from minirt.container.loop import Loop, Outbox
+from minirt.container.record import Record
+from minirt.kernel import terminals
+
+# Signals that are about this process, or can't be passed on; signal(7).
+_OWN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH}
+_OWN |= {signal.SIGURG, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT}
+_OWN |= {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+DETACH = b"\x10\x11"  # ctrl-p ctrl-q, as with Docker
+DETACHED = -1
+KILLED = 137  # 128 + SIGKILL: what a monitor that vanished leaves to be said
+FULL = 16  # packets that wait for a container that does not read
+
+
+def connect(one: Record, *, stdin: bool, output: bool = True) -> socket.socket:
+    """Attach to a running container. Raises ConnectionRefusedError or FileNotFoundError."""
+    line = protocol.connect(record.run_directory(one.id))
+    protocol.tell(line, {"do": "attach", "stdin": stdin, "output": output})
+    protocol.hear_json(line)
+    return line
+
+
+def converse(one: Record, line: socket.socket, *, stdin: bool, proxy: bool = True) -> int:
+    """Copy between this process and the container until that ends; return its exit code.
+
+    Signals go to the container if ``proxy``. Returns :data:`DETACHED` if the person left.
+    """
+    is_raw = one.config.tty and stdin and os.isatty(0)
+    passed = passed_on() if proxy and not is_raw else set()
+    with caught(passed | {signal.SIGWINCH}) as signals, terminals.raw(0) if is_raw else _as_is():
+        talk = _Conversation(one, line, signals)
+        if one.config.tty:
+            talk.tell_size()
+        if stdin:
+            talk.read_from(0, detaches=is_raw)
+        return talk.until_its_end()
+
+
+class _Conversation:
+    """Both directions, in one loop."""
+
+    def __init__(self, one: Record, line: socket.socket, signals: int) -> None:
+        self._one, self._line, self._loop = one, line, Loop()
+        self._code: int | None = None
+        self._source: int | None = None
+        self._seen = b""  # the beginning of the keys that detach
+        line.setblocking(False)
+        self._outbox = Outbox(self._loop, line.fileno(), line.send, lambda: None, self._listen)
+        self._loop.on_readable(line.fileno(), self._hear)
+        self._loop.on_readable(signals, lambda: self._signalled(os.read(signals, 64)))
+
+    def until_its_end(self) -> int:
+        """Talk until one side leaves; return the exit code."""
+        while self._code is None:
+            self._loop.turn()
+        return self._code
+
+    def tell_size(self) -> None:
+        """Tell the container how large this terminal is."""
+        for fd in (0, 1, 2):
+            if os.isatty(fd):
+                self._outbox.put(protocol.pack_size(*terminals.size(fd)))
+                return
+
+    def read_from(self, fd: int, *, detaches: bool) -> None:
+        """Send what can be read from ``fd``; the keys that detach are looked for if asked."""
+        self._source, self._detaches = fd, detaches
+        self._listen()
+
+    def _listen(self) -> None:
+        if self._source is not None and len(self._outbox) < FULL:
+            self._loop.on_readable(self._source, self._read)
+
+    def _read(self) -> None:
+        assert self._source is not None
+        try:
+            data = os.read(self._source, protocol.CHUNK)
+        except OSError:
+            data = b""  # A terminal that was hung up.
+        if not data:
+            self._loop.forget(self._source)
+            self._source = None
+            self._outbox.put(protocol.END)
+            return
+        if self._detaches:
+            data = self._without_keys(data)
+        if data:
+            self._outbox.put(protocol.STDIN + data)
+        if self._source is not None and len(self._outbox) >= FULL:
+            self._loop.on_readable(self._source, None)
+
+    def _without_keys(self, data: bytes) -> bytes:
+        """Hold back what may be the beginning of the keys; leave when they are complete."""
+        data = self._seen + data
+        self._seen = b""
+        if DETACH in data:
+            self._code = DETACHED
+            return data.partition(DETACH)[0]
+        if data.endswith(DETACH[:1]):
+            self._seen = DETACH[:1]
+            return data[:-1]
+        return data
+
+    def _hear(self) -> None:
+        try:
+            kind, rest, _ = protocol.hear(self._line)
+        except BlockingIOError:
+            return
+        if kind == protocol.EXIT:
+            self._code = int(rest)
+        elif kind == b"":
+            self._code = KILLED
+        elif kind in (protocol.STDOUT, protocol.STDERR):
+            write_all(1 if kind == protocol.STDOUT else 2, rest)
+
+    def _signalled(self, numbers: bytes) -> None:
+        for number in numbers:
+            if number == signal.SIGWINCH:
+                if self._one.config.tty:
+                    self.tell_size()
+            else:
+                stop.send(self._one, number)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything, waiting as long as that takes. Raises BrokenPipeError."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:  # Somebody else made this terminal or pipe non-blocking.
+            os.set_blocking(fd, True)
+
+
+def passed_on() -> set[signal.Signals]:
+    """Return the signals that a command in the foreground passes on, unless it ignores them."""
+    names = {one for one in signal.Signals if one not in _OWN and one < signal.SIGRTMIN}
+    return {one for one in names if signal.getsignal(one) != signal.SIG_IGN}
+
+
+@contextmanager
+def caught(numbers: set[signal.Signals]) -> Iterator[int]:
+    """Turn signals into bytes that can be read from a descriptor (signal(7), "self-pipe")."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    before = {one: signal.signal(one, _nothing) for one in numbers}
+    waker = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield reader
+    finally:
+        signal.set_wakeup_fd(waker)
+        for one, handler in before.items():
+            signal.signal(one, handler if handler is not None else signal.SIG_DFL)
+        os.close(reader)
+        os.close(writer)
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: the byte in the pipe does it."""
+
+
+_as_is = nullcontext

@@ -1,0 +1,163 @@
+"""How a container is made, and removed: first its record, then its name; and the reverse."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from minirt.container import ending, lifecycle, names, options, record, stop, volumes
+from minirt.container.log_writer import timestamp
+from minirt.container.options import Request
+from minirt.container.record import EndpointRequest, Record
+from minirt.errors import Conflict, InvalidRequest
+from minirt.images import store as images
+from minirt.kernel import locks
+from minirt.network import store as networks
+from minirt.state import check_name, made, new_id, root_dir
+
+_TRIES = 50
+_MOODS = ("bold", "calm", "deft", "eager", "fair", "glad", "keen", "lucid", "merry", "nimble")
+_BIRDS = ("crane", "dunlin", "egret", "finch", "heron", "lark", "martin", "plover", "swift", "wren")
+
+
+def create(request: Request) -> Record:
+    """Make a container. Raises NotFound, Conflict or InvalidRequest: then nothing was made."""
+    if request.name:
+        holder = names.owner(check_name(request.name, "container"))
+        if holder:
+            raise names.in_use(request.name, holder)
+    sweep()
+    image = images.find(request.image)
+    config = options.merge(image.config.get("config") or {}, request)
+    container_id = new_id()
+    host = replace(request.host, network_mode=_mode(request.host.network_mode))
+    one = Record(
+        id=container_id,
+        name=request.name,
+        created=timestamp(),
+        image=request.image,
+        image_id=image.id,
+        config=replace(config, hostname=config.hostname or container_id[: lifecycle.SHORT]),
+        host=host,
+        endpoints=[_resolved(endpoint) for endpoint in request.endpoints],
+    )
+    with _half_made(one):
+        mounts = volumes.resolve(request.mounts, config.volumes, image.layers)
+        return _named(replace(one, mounts=mounts))
+
+
+def remove(one: Record, *, force: bool = False, volumes_too: bool = False) -> None:
+    """Remove a container. Raises Conflict if it runs, unless it may be killed by ``force``."""
+    if lifecycle.is_alive(one.id):
+        if not force:
+            remedy = f"Stop it first (minirt stop {one.name}), or use rm -f."
+            raise Conflict(f"Cannot remove container {one.name}", "it is running", remedy)
+        stop.kill(one)
+    try:
+        lock = locks.acquire(made(record.run_directory(one.id)) / "alive")
+    except BlockingIOError:
+        raise Conflict(f"Cannot remove container {one.name}", "it is being started") from None
+    try:
+        discard(one, volumes_too=volumes_too)
+    finally:
+        os.close(lock)
+
+
+def discard(one: Record, *, volumes_too: bool) -> None:
+    """Take away all that is left of a dead container, whose lock the caller holds."""
+    ending.sweep_dead(one)
+    if volumes_too:
+        volumes.remove_anonymous(one)
+    try:
+        remains = [ending.set_aside(one)]
+    except FileNotFoundError:
+        remains = []  # Its monitor did that: it was a --rm container.
+    shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
+    ending.delete(remains)
+
+
+def sweep() -> None:
+    """Finish what killed processes left half done: removals, and creations.
+
+    Cheap where there is nothing to do: a look at each name, and at each ``--rm`` container.
+    """
+    trash = root_dir() / "trash"
+    if trash.exists():
+        ending.delete(list(trash.iterdir()))
+    folder = root_dir() / "containers"
+    for place in folder.iterdir() if folder.exists() else ():
+        try:
+            one = record.load(place.name)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            continue
+        if lifecycle.is_leftover(one):
+            _sweep_one(one)
+
+
+def _sweep_one(one: Record) -> None:
+    try:
+        lock = locks.acquire(made(record.run_directory(one.id)) / "alive")
+    except BlockingIOError:
+        return  # It is being made, or being removed, by somebody living.
+    try:
+        if lifecycle.is_leftover(one):
+            discard(one, volumes_too=one.host.auto_remove)
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _half_made(one: Record) -> Iterator[None]:
+    """Hold the container's lock until it has its name, so that no sweep takes it for left over."""
+    place = made(record.run_directory(one.id))
+    lock = locks.acquire(place / "alive")
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(record.directory(one.id), ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        os.close(lock)
+
+
+def _named(one: Record) -> Record:
+    """Write the record, then claim its name, or one that is free. Raises Conflict."""
+    if one.name:
+        record.save(one)
+        names.claim(one.name, one.id)
+        return one
+    for _ in range(_TRIES):
+        chosen = replace(one, name=f"{random.choice(_MOODS)}_{random.choice(_BIRDS)}")
+        if _ > _TRIES // 2:
+            chosen = replace(one, name=f"{chosen.name}{random.randrange(10**6)}")
+        record.save(chosen)
+        try:
+            names.claim(chosen.name, chosen.id)
+        except Conflict:
+            continue
+        return chosen
+    raise Conflict("Found no free name for the container", "", "Give it one with --name.")
+
+
+def _resolved(request: EndpointRequest) -> EndpointRequest:
+    """Find the network of an endpoint. Raises NotFound or InvalidRequest."""
+    network = networks.find(request.network)
+    if request.address and not network.chosen:
+        raise InvalidRequest(
+            f"Cannot give address {request.address} on network {network.name}",
+            "user specified IP address is supported only when connecting to networks with "
+            "user configured subnets",
+            "Make the network with --subnet.",
+        )
+    return replace(request, network_id=network.id, network=network.name)
+
+
+def _mode(mode: str) -> str:
+    """Write the container of a "container:" mode down by its id. Raises NotFound."""
+    kind, colon, target = mode.partition(":")
+    return f"container:{lifecycle.find(target).id}" if colon and kind == "container" else mode

@@ -1,0 +1,118 @@
+"""How a container that is made gets started: by the command process, up to its open gate."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minirt.container import (
+    etc_files,
+    lifecycle,
+    monitor,
+    networking,
+    protocol,
+    record,
+    spec_builder,
+)
+from minirt.container.monitor import Plan
+from minirt.container.networking import Wiring
+from minirt.container.record import Record
+from minirt.errors import Conflict, MinirtError, unpack
+from minirt.images import store as images
+from minirt.kernel import cgroups, locks, namespaces, processes, steps
+from minirt.runtime import spec as oci
+from minirt.runtime.rootfs import Overlay
+from minirt.state import made, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A container whose command runs; ``line`` is attached to it if that was asked for."""
+
+    record: Record
+    line: socket.socket | None
+
+
+def start(one: Record, *, attach: bool) -> Started:
+    """Start a container that does not run.
+
+    Raises Conflict if it runs; NotFound, Exhausted, InvalidRequest, KernelRefused,
+    CommandNotFound or CommandNotRunnable if it can't start: then nothing is held any more.
+    """
+    with ExitStack() as held:
+        alive = _become_alive(one)
+        held.callback(_let_go, one, alive)
+        wiring = networking.prepare(one, held)
+        plan = _plan(one, wiring, alive)
+        ours, theirs = protocol.pair()
+        held.callback(ours.close)
+        with theirs, namespaces.children_in_new_pid_namespace():
+            child = processes.fork(lambda: monitor.main(plan, theirs))
+        _bring_up(one, wiring, ours, attach=attach)
+        # From here on the monitor alone holds what it inherited.
+        held.pop_all()
+        networking.let_go(plan.holdings)
+        steps.show()
+        del child
+        if attach:
+            return Started(one, ours)
+        ours.close()
+        return Started(one, None)
+
+
+def _become_alive(one: Record) -> tuple[Path, int]:
+    """Take the lock that says "alive". Raises Conflict."""
+    place = made(record.run_directory(one.id))
+    try:
+        fd = locks.acquire(place / "alive")
+    except BlockingIOError:
+        raise Conflict(f"Container {one.name} runs already") from None
+    cgroups.find(one.id).remove()  # That of a monitor that was killed.
+    return place / "alive", fd
+
+
+def _let_go(one: Record, alive: tuple[Path, int]) -> None:
+    shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
+    os.close(alive[1])
+
+
+def _plan(one: Record, wiring: Wiring, alive: tuple[Path, int]) -> Plan:
+    """Write the files that the container will see, and its config.json."""
+    folder = record.directory(one.id)
+    kinds = networking.own_namespaces(one)
+    etc_files.write_all(one, folder, wiring)
+    document = spec_builder.build(one, kinds, folder)
+    write_json(folder / "config.json", document, durable=False)
+    made(record.run_directory(one.id) / "rootfs")
+    layers = images.find(one.image_id).layers
+    overlay = Overlay(layers, made(folder / "upper"), made(folder / "work"))
+    holdings = networking.hold(wiring, alive)
+    return Plan(one, oci.read(document), overlay, holdings)
+
+
+def _bring_up(one: Record, wiring: Wiring, line: socket.socket, *, attach: bool) -> None:
+    """Talk with the monitor until the command runs. Raises what the monitor met."""
+    isolated, fds = _hear(line)
+    for fd in fds:
+        os.close(fd)
+    networking.connect(one, wiring, isolated["pid"], isolated["born"])
+    message, sockets = networking.names_for(one, wiring, isolated["pid"])
+    protocol.tell(line, {"wired": True, "attach": attach, **message}, sockets)
+    for fd in sockets:
+        os.close(fd)
+    _hear(line)
+
+
+def _hear(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    try:
+        message, fds = protocol.hear_json(line)
+    except EOFError:
+        raise MinirtError("The container did not start", "its monitor was killed") from None
+    if "error" in message:
+        raise unpack(message["error"].encode())
+    return message, fds

@@ -1,0 +1,113 @@
+"""Signals for a container, and waiting for its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from contextlib import closing
+
+from minirt.container import lifecycle, protocol, record, signals
+from minirt.container.record import Record
+from minirt.kernel import processes
+from minirt.kernel.steps import step
+
+KILL_PATIENCE = 10  # seconds that the kernel may need to end a process that was killed
+
+
+def send(one: Record, number: int) -> bool:
+    """Send a signal to the container's init; say whether it was there to get it."""
+    init = lifecycle.init_of(one)
+    if init is None:
+        return False
+    try:
+        pidfd = processes.open_pidfd(*init)
+    except ProcessLookupError:
+        return False
+    try:
+        with step("send it a signal", "kill", f"-{number}", init[0]):
+            signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(pidfd)
+    return True
+
+
+def stop(one: Record, seconds: int | None = None) -> None:
+    """Ask the container to end; kill it if it has not after ``seconds`` (-1: wait for ever)."""
+    patience = one.config.stop_timeout if seconds is None else seconds
+    with closing(Waiter(one)) as waiter:
+        send(one, signals.number(one.config.stop_signal))
+        if not waiter.wait(None if patience < 0 else patience):
+            kill(one)
+
+
+def kill(one: Record) -> None:
+    """Kill the container, and return when all that it held is free."""
+    with closing(Waiter(one)) as waiter:
+        send(one, signal.SIGKILL)
+        if not waiter.wait(KILL_PATIENCE):
+            _kill_monitor(one)
+
+
+def wait(one: Record) -> int:
+    """Wait until the container has ended; return its exit code."""
+    with closing(Waiter(one)) as waiter:
+        waiter.wait(None)
+        return lifecycle.last_run(one).exit_code if waiter.code is None else waiter.code
+
+
+class Waiter:
+    """Waits for the end of a container: its monitor tells the exit code when all is free.
+
+    To a monitor that does not listen yet, or no longer, there is its pidfd, which can be read
+    when it is dead and all processes of its PID namespace with it (pid_namespaces(7)).
+    """
+
+    def __init__(self, one: Record) -> None:
+        self.code: int | None = None
+        self._line = self._attach(one)
+        self._pidfd = None if self._line else lifecycle.open_monitor(one)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for the end; say whether it came."""
+        source = self._line.fileno() if self._line else self._pidfd
+        if source is None:
+            return True
+        poll = select.poll()
+        poll.register(source, select.POLLIN)
+        if not poll.poll(None if seconds is None else seconds * 1000):
+            return False
+        if self._line:
+            kind, rest, _ = protocol.hear(self._line)
+            self.code = int(rest) if kind == protocol.EXIT else lifecycle.KILLED
+        return True
+
+    def close(self) -> None:
+        """Leave the monitor."""
+        if self._line:
+            self._line.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+
+    def _attach(self, one: Record) -> socket.socket | None:
+        try:
+            line = protocol.connect(record.run_directory(one.id))
+            protocol.tell(line, {"do": "attach", "stdin": False, "output": False})
+            protocol.hear_json(line)
+        except (OSError, EOFError):
+            return None
+        return line
+
+
+def _kill_monitor(one: Record) -> None:
+    """Kill a monitor that does not end although its container is dead."""
+    pidfd = lifecycle.open_monitor(one)
+    if pidfd is None:
+        return
+    with step("kill its monitor", "kill", "-KILL", "$MONITOR"):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    processes.wait_until_dead(pidfd, KILL_PATIENCE)
+    os.close(pidfd)
