@@ -1,0 +1,41 @@
+# make setup   minirt into .venv        make test     all tests that need no virtual machine
+# make demo    two containers find      make test-vm  the same in Debian 12 and 13 guests
+#              each other by name       make bench    whole commands, timed, beside docker and podman
+#
+# PYTHON=/usr/bin/python3 chooses the interpreter of a new .venv.
+
+export PYTHON
+BIN := .venv/bin
+WORKERS ?= 2
+SUITES ?= bookworm trixie
+
+.PHONY: setup demo test test-vm bench bench-quick clean
+
+setup:
+	@./setup.sh
+
+demo: setup
+	@./demo.sh
+
+test:
+	@./setup.sh test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n $(WORKERS) tests integration
+
+test-vm:
+	@./setup.sh vm
+	@set -e; for suite in $(SUITES); do integration/vm/test.sh $$suite; done
+
+bench:
+	@./setup.sh bench
+	$(BIN)/python bench/bench.py
+
+bench-quick:
+	@./setup.sh bench
+	$(BIN)/python bench/bench.py --quick
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build bench/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

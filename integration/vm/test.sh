@@ -1,0 +1,16 @@
+#!/bin/bash
+# Run the tests in a Debian guest.
+#
+#   test.sh bookworm|trixie [PYTEST-WORD…]        (default: -q -n 2 tests integration)
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+suite=${1:?bookworm or trixie}
+shift
+[ $# -gt 0 ] || set -- -q -n 2 tests integration
+image=$("$here/build-image.sh" "$suite")
+echo "== $suite, in $image"
+exec "$here/run.sh" "$image" "
+uname -r; systemctl is-system-running; stat -fc 'cgroups: %T' /sys/fs/cgroup
+export MINIRT_TEST_PATIENCE=20
+exec python -m pytest -p no:cacheprovider $(printf '%q ' "$@")"
