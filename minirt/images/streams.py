@@ -1,0 +1,158 @@
+"""Compressed streams, read without trust: how much came out is watched against what went in.
+
+Everything is decompressed in this process. A program called for it would be one more thing
+that could be found in the wrong place. (OCI image-spec, layer.md: tar, gzip and zstd.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Protocol
+
+from minirt.errors import InvalidRequest
+
+CHUNK = 1 << 20
+
+# A stream of zeros shrinks a thousandfold with gzip, more with others; real layers shrink 2 to
+# 20 times. Below the first number of bytes the ratio doesn't matter: there it does no harm.
+_HARMLESS = 1 << 30
+_STEEPEST = 200
+_XZ_MEMORY = 256 << 20  # bytes; xz -9 needs 65 MiB
+
+
+class Readable(Protocol):
+    """What can be read in pieces."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; none at the end."""
+
+
+class Counted:
+    """A stream that knows how much was read from it, and the digest of that."""
+
+    def __init__(self, source: Readable) -> None:
+        self.source, self.count, self._hash = source, 0, hashlib.sha256()
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Return at most ``size`` bytes; none at the end."""
+        data = self.source.read(size)
+        self.count += len(data)
+        self._hash.update(data)
+        return data
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of all that has been read: ``sha256:…``."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+class Unpacked:
+    """A compressed stream as it was before; refuses one that is made to fill the disk."""
+
+    def __init__(self, source: Readable, limit: int) -> None:
+        self.packed = _Metered(source)
+        self.compression = compression_of(self.packed.peek())
+        self.plain, self.limit, self.count = _opened(self.packed, self.compression), limit, 0
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Return at most ``size`` bytes; none at the end. Raises InvalidRequest."""
+        try:
+            data: bytes = self.plain.read(size)
+        except (EOFError, ArithmeticError, OSError, ValueError, _zlib_error()) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            raise InvalidRequest(
+                "This archive is damaged", f"{self.compression}: {error}"
+            ) from error
+        self.count += len(data)
+        if self.count > self.limit:
+            raise InvalidRequest(
+                "This archive is too large", f"it unpacks to more than {self.limit >> 20} MiB"
+            )
+        if self.count > _HARMLESS and self.count > _STEEPEST * self.packed.count:
+            why = f"it unpacks to more than {_STEEPEST} times its size, as made to fill the disk"
+            remedy = "If you trust it, decompress it yourself and import the result."
+            raise InvalidRequest("This archive is refused", why, remedy)
+        return data
+
+
+def compression_of(head: bytes) -> str:
+    """Tell the compression of a stream by its first bytes: "gzip", "zstd", … or "" for none."""
+    magics = {
+        b"\x1f\x8b": "gzip",
+        b"\x28\xb5\x2f\xfd": "zstd",
+        b"\xfd7zXZ\0": "xz",
+        b"BZh": "bzip2",
+    }
+    return next((name for magic, name in magics.items() if head.startswith(magic)), "")
+
+
+class _Metered(io.RawIOBase):
+    """A source with a look ahead, that counts what was taken from it."""
+
+    def __init__(self, source: Readable) -> None:
+        self.source, self.count, self._ahead = source, 0, b""
+
+    def peek(self) -> bytes:
+        self._ahead = self.source.read(8)
+        return self._ahead
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._ahead and size:
+            data = self._ahead[:size] if size > 0 else self._ahead
+            self._ahead = self._ahead[len(data) :]
+        else:
+            data = self.source.read(CHUNK if size < 0 else size)
+        self.count += len(data)
+        return data
+
+
+def _opened(packed: _Metered, compression: str) -> Readable:
+    if compression == "gzip":
+        import gzip
+
+        return gzip.GzipFile(fileobj=packed, mode="rb")
+    if compression == "zstd":
+        from minirt.images.zstd import Reader
+
+        return Reader(packed)
+    if compression == "bzip2":
+        import bz2
+
+        return bz2.BZ2File(packed)
+    if compression == "xz":
+        return _Xz(packed)
+    return packed
+
+
+class _Xz:
+    """The one decompressor of the standard library whose file object takes no memory limit."""
+
+    def __init__(self, packed: _Metered) -> None:
+        import lzma
+
+        self.packed, self.error = packed, lzma.LZMAError
+        self.decompressor = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+
+    def read(self, size: int) -> bytes:
+        while not self.decompressor.eof:
+            data = self.packed.read(CHUNK) if self.decompressor.needs_input else b""
+            if not data and self.decompressor.needs_input:
+                raise EOFError("it ends too early")
+            try:
+                plain = self.decompressor.decompress(data, size)
+            except self.error as error:
+                raise ValueError(str(error)) from error
+            if plain:
+                return plain
+        return b""
+
+
+def _zlib_error() -> type[Exception]:
+    import zlib
+
+    return zlib.error

@@ -1,0 +1,277 @@
+"""Writes the entries of one layer into a folder, as nobody's fool.
+
+The archive may name anything: ``..``, absolute paths, paths through symlinks that it brought
+itself, links to files outside, device nodes. So a path is never used: the parent folder of an
+entry is opened beneath the target (openat2(2), RESOLVE_IN_ROOT: a symlink ends inside, wherever
+it points), and everything else is done to the one last name in that folder, never following it.
+
+A layer also says what it removes from those below it (OCI image-spec, layer.md, "Whiteouts"):
+a file ``.wh.NAME`` becomes overlayfs's character device 0:0 named NAME, and ``.wh..wh..opq``
+the attribute ``trusted.overlay.opaque`` of its folder. Only these two ways lead there: what
+means something to overlayfs is refused or left out when an archive brings it itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minirt.errors import InvalidRequest, kernel_refused
+from minirt.images.streams import Readable
+from minirt.images.tars import Entry, damaged, entries
+from minirt.kernel.beneath import make_directories, open_beneath
+
+WHITEOUT = ".wh."
+_OPAQUE_MARK = ".wh..wh..opq"
+_AUFS_OWN = ".wh..wh."  # what aufs kept for itself: means nothing to others
+OPAQUE = "trusted.overlay.opaque"
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_THE_ARCHIVES_FAULT = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EPERM}
+
+
+@dataclass(slots=True)
+class Unpacking:
+    """A target folder, what has been written to it, and what may be."""
+
+    root: int  # a descriptor of the target
+    limit: int  # bytes of content
+    allow_devices: bool = False
+    size: int = 0  # bytes of content so far
+    left_out: int = 0  # device nodes below /dev
+    folder_times: dict[str, int] = field(default_factory=dict)  # set last: writing changes them
+
+
+def unpack(source: Readable, target: Path, limit: int, *, allow_devices: bool) -> Unpacking:
+    """Write the tar archive ``source`` into the empty folder ``target``.
+
+    ``limit`` is in bytes of content. Raises InvalidRequest and KernelRefused; what has been
+    written until then stays for the caller to remove.
+    """
+    state = Unpacking(os.open(target, _FOLDER), limit, allow_devices)
+    try:
+        os.fchmod(state.root, 0o755)
+        for entry in entries(source):
+            try:
+                _write(state, entry)
+            except OSError as error:
+                raise _explained(error, entry) from error
+        for path, nanoseconds in state.folder_times.items():
+            _set_folder_time(state, path, nanoseconds)
+    finally:
+        os.close(state.root)
+    return state
+
+
+def _write(state: Unpacking, entry: Entry) -> None:
+    names = [name for name in os.fsdecode(entry.name).split("/") if name not in ("", ".")]
+    if ".." in names:
+        raise _refused(entry, "its path contains '..'")
+    if not names:
+        if not entry.member.isdir():
+            raise _refused(entry, "the root can only be a directory")
+        _furnish_folder(state, entry, os.dup(state.root), "")
+        return
+    parent = make_directories(state.root, "/".join(names[:-1]))
+    try:
+        if names[-1].startswith(WHITEOUT):
+            _remove_from_below(parent, names[-1], entry)
+        else:
+            _make(state, entry, parent, names)
+    finally:
+        os.close(parent)
+
+
+def _make(state: Unpacking, entry: Entry, parent: int, names: list[str]) -> None:
+    name, member = names[-1], entry.member
+    replaced_whiteout = _make_room(parent, name, keep_folder=member.isdir())
+    if member.isdir():
+        if not _is_folder(parent, name):
+            os.mkdir(name, 0o700, dir_fd=parent)
+        fd = os.open(name, _FOLDER, dir_fd=parent)
+        if replaced_whiteout:
+            os.setxattr(fd, OPAQUE, b"y")  # Nothing of the old folder shines through.
+        _furnish_folder(state, entry, fd, "/".join(names))
+    elif member.islnk():
+        _link(state, entry, parent, name)
+    elif member.issym():
+        os.symlink(os.fsdecode(entry.link), name, dir_fd=parent)
+        os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
+        _set_time(parent, name, entry)
+    elif member.isreg():
+        _write_file(state, entry, parent, name)
+    elif member.isfifo():
+        _make_node(entry, parent, name, stat.S_IFIFO, 0)
+    elif member.isdev():
+        _make_device(state, entry, parent, names)
+    else:
+        raise _refused(entry, f"its type {member.type!r} is unknown")
+
+
+def _write_file(state: Unpacking, entry: Entry, parent: int, name: str) -> None:
+    state.size += entry.bytes_held
+    if state.size > state.limit:
+        why = f"its files have more than {state.limit >> 20} MiB"
+        raise InvalidRequest("This archive is too large", why)
+    fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+    try:
+        for offset, data in entry.content():
+            written = 0
+            while written < len(data):
+                written += os.pwrite(fd, data[written:], offset + written)
+        if entry.member.issparse():
+            os.ftruncate(fd, entry.member.size)
+        _furnish(fd, entry)
+        os.utime(fd, ns=(entry.nanoseconds, entry.nanoseconds))
+    finally:
+        os.close(fd)
+
+
+def _link(state: Unpacking, entry: Entry, parent: int, name: str) -> None:
+    """Give a file of this layer a second name; a link to a symlink is one to the symlink."""
+    directory, _, last = os.fsdecode(entry.link).rpartition("/")
+    if last in ("", ".", "..") or last.startswith(WHITEOUT):
+        raise _refused(entry, "it is a link to what is no file")
+    source = open_beneath(state.root, directory)
+    try:
+        if stat.S_ISCHR(os.lstat(last, dir_fd=source).st_mode) and not state.allow_devices:
+            raise _refused(entry, "it is a link to what is no file")
+        os.link(last, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+    finally:
+        os.close(source)
+
+
+def _make_device(state: Unpacking, entry: Entry, parent: int, names: list[str]) -> None:
+    """Make a device node, if that was asked for; below /dev it would be hidden anyway."""
+    member = entry.member
+    device = os.makedev(member.devmajor, member.devminor)
+    if member.ischr() and device == 0:
+        raise _refused(entry, "the character device 0:0 would remove a file")
+    if state.allow_devices:
+        kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
+        _make_node(entry, parent, names[-1], kind, device)
+    elif names[0] == "dev":
+        state.left_out += 1
+    else:
+        raise _refused(entry, "it is a device node", "--allow-devices takes them.")
+
+
+def _make_node(entry: Entry, parent: int, name: str, kind: int, device: int) -> None:
+    os.mknod(name, kind | 0o600, device, dir_fd=parent)
+    os.chown(name, entry.member.uid, entry.member.gid, dir_fd=parent, follow_symlinks=False)
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{fd}", entry.mode)  # noqa: PTH101  # by descriptor
+    finally:
+        os.close(fd)
+    _set_time(parent, name, entry)
+
+
+def _furnish_folder(state: Unpacking, entry: Entry, fd: int, path: str) -> None:
+    try:
+        _furnish(fd, entry)
+    finally:
+        os.close(fd)
+    state.folder_times[path] = entry.nanoseconds
+
+
+def _furnish(fd: int, entry: Entry) -> None:
+    """Set owner, then permissions, then attributes: chown(2) takes the latter two away."""
+    os.fchown(fd, entry.member.uid, entry.member.gid)
+    os.fchmod(fd, entry.mode)
+    for key, value in entry.xattrs.items():
+        if not is_welcome(key):
+            continue
+        try:
+            os.setxattr(fd, key, value)
+        except OSError as error:
+            if error.errno != errno.ENOTSUP or not key.startswith("user."):
+                raise
+
+
+def is_welcome(xattr: str) -> bool:
+    """Say whether an attribute belongs to the file rather than to the machine or to overlayfs."""
+    if xattr.startswith("user."):
+        return not xattr.startswith("user.overlay.")
+    return xattr == "security.capability"
+
+
+def _remove_from_below(parent: int, name: str, entry: Entry) -> None:
+    """Hide a name of the layers below, or all that they have in this folder."""
+    if name == _OPAQUE_MARK:
+        fd = os.open(".", _FOLDER, dir_fd=parent)
+        try:
+            os.setxattr(fd, OPAQUE, b"y")
+        finally:
+            os.close(fd)
+        return
+    hidden = name.removeprefix(WHITEOUT)
+    if name.startswith(_AUFS_OWN):
+        return
+    if hidden in ("", ".", ".."):
+        raise _refused(entry, "it removes what is no file")
+    try:
+        os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
+    except FileExistsError:
+        # It hides what is below, not what this layer has put in its place.
+        if _is_folder(parent, hidden):
+            fd = os.open(hidden, _FOLDER, dir_fd=parent)
+            os.setxattr(fd, OPAQUE, b"y")
+            os.close(fd)
+
+
+def _make_room(parent: int, name: str, *, keep_folder: bool) -> bool:
+    """Remove what an earlier entry put here; say whether it was a whiteout."""
+    try:
+        found = os.lstat(name, dir_fd=parent)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(found.st_mode):
+        os.unlink(name, dir_fd=parent)
+    elif not keep_folder:
+        _remove_tree(parent, name)
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+def _remove_tree(parent: int, name: str) -> None:
+    import shutil
+
+    shutil.rmtree(name, dir_fd=parent)  # It follows no symlink: avoids_symlink_attacks.
+
+
+def _is_folder(parent: int, name: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _set_time(parent: int, name: str, entry: Entry) -> None:
+    times = (entry.nanoseconds, entry.nanoseconds)
+    os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
+
+
+def _set_folder_time(state: Unpacking, path: str, nanoseconds: int) -> None:
+    try:
+        fd = open_beneath(state.root, path, _FOLDER)
+    except OSError:
+        return  # A later entry has replaced it.
+    try:
+        os.utime(fd, ns=(nanoseconds, nanoseconds))
+    finally:
+        os.close(fd)
+
+
+def _refused(entry: Entry, why: str, remedy: str = "") -> InvalidRequest:
+    name = os.fsdecode(entry.name)[:200]
+    return InvalidRequest(f"The archive's entry {name!r} is refused", why, remedy)
+
+
+def _explained(error: OSError, entry: Entry) -> Exception:
+    if error.errno in _NOT_THE_ARCHIVES_FAULT:
+        return kernel_refused("Cannot unpack the archive", error)
+    return damaged(f"{os.fsdecode(entry.name)[:200]!r}: {error.strerror}")
