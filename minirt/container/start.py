@@ -37,6 +37,11 @@ class Started:
     record: Record
     line: socket.socket | None
 
+    def attached(self) -> socket.socket:
+        """Return the connection; to be called if it was asked for."""
+        assert self.line is not None
+        return self.line
+
 
 def start(one: Record, *, attach: bool) -> Started:
     """Start a container that does not run.

@@ -1,0 +1,25 @@
+"""``minirt attach``."""
+
+from __future__ import annotations
+
+import click
+
+from minirt.container import attach, lifecycle
+from minirt.container.attach import DETACHED
+from minirt.errors import Conflict
+
+
+@click.command("attach")
+@click.option("--no-stdin", is_flag=True, help="Show the output only.")
+@click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on (the default).")
+@click.argument("container")
+def command(no_stdin: bool, sig_proxy: bool, container: str) -> int:
+    """Connect this terminal to a container; leave a terminal again with ctrl-p ctrl-q."""
+    one = lifecycle.find_running(container)
+    stdin = one.config.open_stdin and not no_stdin
+    try:
+        line = attach.connect(one, stdin=stdin)
+    except (OSError, EOFError):
+        raise Conflict(f"Cannot attach to {container}", "it has just ended") from None
+    code = attach.converse(one, line, stdin=stdin, proxy=sig_proxy)
+    return 0 if code == DETACHED else code

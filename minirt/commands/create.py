@@ -1,0 +1,21 @@
+"""``minirt create``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from minirt.commands.run_options import SETTINGS, add_options, request
+from minirt.container import creation
+
+
+@click.command("create", context_settings=SETTINGS)
+@add_options
+def command(**flags: Any) -> None:
+    """Make a container from IMAGE without starting it, and print its id."""
+    asked = request({"detach": False, **flags})
+    one = creation.create(asked)
+    if asked.cidfile:
+        asked.cidfile.write_text(one.id)
+    click.echo(one.id)

@@ -1,0 +1,29 @@
+"""What verbs with several arguments share: one that fails does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import click
+
+from minirt.cli import say
+from minirt.errors import MinirtError, kernel_refused
+
+
+def for_each(arguments: Iterable[str], action: Callable[[str], object]) -> int:
+    """Call ``action`` for each argument and print the argument, or why it failed.
+
+    Return the exit code: 0, or 1 if any failed. What an action returns is printed instead of
+    the argument, unless it is None.
+    """
+    code = 0
+    for one in arguments:
+        try:
+            result = action(one)
+        except MinirtError as error:
+            code = say(str(error), 1)
+        except OSError as error:
+            code = say(str(kernel_refused(f"Cannot do that with {one}", error)), 1)
+        else:
+            click.echo(one if result is None else result)
+    return code

@@ -1,0 +1,24 @@
+"""``minirt restart``."""
+
+from __future__ import annotations
+
+import click
+
+from minirt.commands.each import for_each
+from minirt.container import lifecycle, start, stop
+
+
+@click.command("restart")
+@click.option("-t", "--time", "--timeout", "seconds", type=int, metavar="SECONDS",
+              help="How long to wait before killing; -1: for ever. Else --stop-timeout, or 10.")  # fmt: skip
+@click.argument("containers", nargs=-1, required=True)
+def command(seconds: int | None, containers: tuple[str, ...]) -> int:
+    """Stop containers that run, and start them again."""
+
+    def action(reference: str) -> None:
+        one = lifecycle.find(reference)
+        if lifecycle.is_alive(one.id):
+            stop.stop(one, seconds)
+        start.start(one, attach=False)
+
+    return for_each(containers, action)

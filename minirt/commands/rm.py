@@ -1,0 +1,29 @@
+"""``minirt rm``."""
+
+from __future__ import annotations
+
+import click
+
+from minirt.commands.each import for_each
+from minirt.container import creation, lifecycle
+from minirt.errors import NotFound
+
+
+@click.command("rm")
+@click.option("-f", "--force", is_flag=True, help="Kill it if it runs; no error if it's not there.")
+@click.option("-v", "--volumes", is_flag=True, help="Remove its unnamed volumes too.")
+@click.argument("containers", nargs=-1, required=True)
+def command(force: bool, volumes: bool, containers: tuple[str, ...]) -> int:
+    """Remove containers."""
+    creation.sweep()
+
+    def action(reference: str) -> None:
+        try:
+            one = lifecycle.find(reference)
+        except NotFound:
+            if force:
+                return
+            raise
+        creation.remove(one, force=force, volumes_too=volumes)
+
+    return for_each(containers, action)

@@ -1,0 +1,35 @@
+"""``minirt start``."""
+
+from __future__ import annotations
+
+import click
+
+from minirt.commands.each import for_each
+from minirt.container import attach, lifecycle, start
+from minirt.container.attach import DETACHED
+from minirt.errors import InvalidRequest
+
+
+@click.command("start")
+@click.option("-a", "--attach", "attached", is_flag=True, help="Show its output; pass signals on.")
+@click.option("-i", "--interactive", is_flag=True, help="Connect standard input too.")
+@click.argument("containers", nargs=-1, required=True)
+def command(attached: bool, interactive: bool, containers: tuple[str, ...]) -> int:
+    """Start containers that exist and do not run."""
+    if not attached and not interactive:
+        return for_each(containers, _start)
+    if len(containers) > 1:
+        raise InvalidRequest("Cannot attach to several containers", "one terminal shows one")
+    one = lifecycle.find(containers[0])
+    if lifecycle.is_alive(one.id):
+        line = attach.connect(one, stdin=interactive)
+    else:
+        line = start.start(one, attach=True).attached()
+    code = attach.converse(one, line, stdin=interactive and one.config.open_stdin)
+    return 0 if code == DETACHED else code
+
+
+def _start(reference: str) -> None:
+    one = lifecycle.find(reference)
+    if not lifecycle.is_alive(one.id):  # As with Docker it is no error to be there already.
+        start.start(one, attach=False)
