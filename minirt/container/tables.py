@@ -1,0 +1,76 @@
+"""Lists as Docker prints them: a table, a template for each row, or JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from minirt.container.templates import render
+from minirt.container.templates.values import Fields
+
+NARROWEST, GAP = 10, 3  # columns of characters, as Docker sets Go's text/tabwriter
+BETWEEN_ACTIONS = re.compile(r"(\{\{.*?\}\})", re.DOTALL)
+
+
+def show(
+    rows: Sequence[Fields], headers: Mapping[str, str], columns: Sequence[str], form: str = ""
+) -> str:
+    """Return the lines of a list.
+
+    ``headers`` names every field that a row has and the head of its column, ``columns`` those
+    that are shown. ``form`` is what ``--format`` says: empty or "table", "table" and a
+    template, "json", or a template for each row. Raises InvalidRequest.
+    """
+    form = form.strip() if form.strip() in ("", "table", "json") else form
+    if form == "json":
+        form = "{{json .}}"
+    if form in ("", "table"):
+        form = "table " + "\t".join(f"{{{{.{name}}}}}" for name in columns)
+    if not form.startswith("table "):
+        template = _unescaped(form)
+        return "".join(clean(render(template, _sorted(row))) + "\n" for row in rows)
+    template = _unescaped(form.removeprefix("table "))
+    kind = type(rows[0]) if rows else Fields  # errors name it
+    lines = [render(template, row) for row in (kind(headers), *rows)]
+    return aligned([clean(line).split("\t") for line in lines])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Put cells under each other; a column ends where no row has a cell to its right.
+
+    That is Go's text/tabwriter, with widths in characters.
+    """
+    widths: list[int] = []
+    for row in rows:
+        for number, cell in enumerate(row[:-1]):
+            if number == len(widths):
+                widths.append(NARROWEST)
+            widths[number] = max(widths[number], len(cell) + GAP)
+    return "".join(
+        "".join(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False))
+        + f"{row[-1]}\n"
+        for row in rows
+    )
+
+
+def clean(text: str) -> str:
+    """Write out what could move a terminal's cursor; images choose some of these texts."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Cut a text to ``longest`` characters, the last of them "…"."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _unescaped(form: str) -> str:
+    r"""Read ``\t`` and ``\n``, which a shell passes on as they are, outside of ``{{…}}``."""
+    pieces = BETWEEN_ACTIONS.split(form)
+    pieces[::2] = [one.replace("\\t", "\t").replace("\\n", "\n") for one in pieces[::2]]
+    return "".join(pieces)
+
+
+def _sorted(row: Fields) -> Fields:
+    return type(row)(sorted(row.items()))
