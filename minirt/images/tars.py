@@ -91,11 +91,12 @@ class Entry:
         """Yield the content of a file as offsets and bytes; what lies between is a hole."""
         file = self.archive.extractfile(self.member)
         assert file is not None
+        raw: Any = file.raw  # type: ignore[attr-defined]  # the buffer above it wants to seek back
         for offset, size in self._pieces():
-            file.seek(offset)
+            raw.seek(offset)
             position, end = offset, offset + size
             while position < end:
-                data = file.read(min(CHUNK, end - position))
+                data = raw.read(min(CHUNK, end - position))
                 if not data:
                     raise damaged("it ends within a file")
                 yield position, data
