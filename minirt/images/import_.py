@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 
 from minirt.images import layout, names, store
 from minirt.images.changes import apply
-from minirt.images.layers import Facts, unpack_blob
+from minirt.images.layers import unpack_blob
+from minirt.images.stack import Facts
 from minirt.images.streams import CHUNK, Counted, Readable, Unpacked, compression_of
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from minirt.errors import Conflict, InvalidRequest, NotFound
+from minirt.errors import Conflict, InvalidRequest
 from minirt.images import layout
+from minirt.images.stack import Facts
 from minirt.images.streams import CHUNK, Counted, Unpacked
-from minirt.images.unpack import OPAQUE, unpack
+from minirt.images.unpack import unpack
 from minirt.state import new_id, read_json, write_json
 
 _LARGEST = 64 << 30  # bytes of one layer's files
 _SHARE_OF_FREE_SPACE = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What was met while a layer was unpacked."""
-
-    size: int  # bytes of its files
-    left_out: int  # device nodes below /dev
 
 
 def unpack_blob(
@@ -64,34 +57,6 @@ def move_in(place: Path) -> None:
         if not final.exists():
             layout.facts_of(made).replace(layout.facts_of(final))
             made.rename(final)
-
-
-def facts(diff_id: str) -> Facts:
-    """Return what is known of a layer in the store. Raises FileNotFoundError."""
-    return Facts(**read_json(layout.facts_of(layout.layer(diff_id))))
-
-
-def stack(diff_ids: list[str]) -> tuple[Path, ...]:
-    """Return the folders of an image's layers as overlayfs wants them, the topmost first.
-
-    overlayfs refuses a folder that is named twice. Of two equal layers the lower one can go:
-    whatever it has or hides, the upper one has or hides too. And what lies under a layer
-    whose root is opaque is never seen. Raises NotFound.
-    """
-    folders: list[Path] = []
-    for diff_id in reversed(diff_ids):
-        folder = layout.layer(diff_id)
-        if folder in folders:
-            continue
-        try:
-            attributes = os.listxattr(folder)
-        except FileNotFoundError:
-            why = f"its layer {diff_id} is missing from {folder.parent}"
-            raise NotFound("The image is damaged", why, "Load or import it again.") from None
-        folders.append(folder)
-        if OPAQUE in attributes:
-            break
-    return tuple(folders)
 
 
 def _known(diff_id: str, place: Path, *, allow_devices: bool) -> Facts | None:

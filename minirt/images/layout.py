@@ -16,7 +16,6 @@ is to remove. Readers take no lock. (OCI image-spec, image-layout.md)
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +110,8 @@ def scratch() -> Iterator[Path]:
         make_folders(directory)
         yield directory
     finally:
+        import shutil
+
         shutil.rmtree(place / word, ignore_errors=True)
         locks.release(lock, fd)
 
@@ -126,6 +127,8 @@ def flush() -> None:
 
 def _sweep(place: Path) -> None:
     """Remove what killed imports have left: the kernel has dropped their locks."""
+    import shutil
+
     for lock in place.glob("*.lock"):
         try:
             fd = locks.acquire(lock)

@@ -36,7 +36,7 @@ class Image:
     @property
     def layers(self) -> tuple[Path, ...]:
         """Return the unpacked layers, the topmost first. Raises NotFound if one is missing."""
-        from minirt.images.layers import stack
+        from minirt.images.stack import stack
 
         return stack(self.diff_ids)
 
@@ -48,7 +48,7 @@ class Image:
     @property
     def size(self) -> int:
         """Return the bytes of the files in its layers."""
-        from minirt.images.layers import facts
+        from minirt.images.stack import facts
 
         return sum(facts(one).size for one in set(self.diff_ids))
 

@@ -5,10 +5,8 @@ itself, links to files outside, device nodes. So a path is never used: the paren
 entry is opened beneath the target (openat2(2), RESOLVE_IN_ROOT: a symlink ends inside, wherever
 it points), and everything else is done to the one last name in that folder, never following it.
 
-A layer also says what it removes from those below it (OCI image-spec, layer.md, "Whiteouts"):
-a file ``.wh.NAME`` becomes overlayfs's character device 0:0 named NAME, and ``.wh..wh..opq``
-the attribute ``trusted.overlay.opaque`` of its folder. Only these two ways lead there: what
-means something to overlayfs is refused or left out when an archive brings it itself.
+What a layer removes from those below it is whiteouts.py's. Only this way leads there: what means
+something to overlayfs is refused or left out when an archive brings it itself.
 """
 
 from __future__ import annotations
@@ -20,14 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, kernel_refused
+from minirt.images.attributes import furnish, set_time
 from minirt.images.streams import Readable
 from minirt.images.tars import Entry, damaged, entries
+from minirt.images.whiteouts import PREFIX, hide, hide_below, is_folder, is_whiteout
 from minirt.kernel.beneath import make_directories, open_beneath
-
-WHITEOUT = ".wh."
-_OPAQUE_MARK = ".wh..wh..opq"
-_AUFS_OWN = ".wh..wh."  # what aufs kept for itself: means nothing to others
-OPAQUE = "trusted.overlay.opaque"
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -58,6 +53,8 @@ def unpack(source: Readable, target: Path, limit: int, *, allow_devices: bool) -
         for entry in entries(source):
             try:
                 _write(state, entry)
+            except ValueError as error:
+                raise _refused(entry, str(error)) from error
             except OSError as error:
                 raise _explained(error, entry) from error
         for path, nanoseconds in state.folder_times.items():
@@ -78,8 +75,8 @@ def _write(state: Unpacking, entry: Entry) -> None:
         return
     parent = make_directories(state.root, "/".join(names[:-1]))
     try:
-        if names[-1].startswith(WHITEOUT):
-            _remove_from_below(parent, names[-1], entry)
+        if names[-1].startswith(PREFIX):
+            hide(parent, names[-1])
         else:
             _make(state, entry, parent, names)
     finally:
@@ -90,18 +87,18 @@ def _make(state: Unpacking, entry: Entry, parent: int, names: list[str]) -> None
     name, member = names[-1], entry.member
     replaced_whiteout = _make_room(parent, name, keep_folder=member.isdir())
     if member.isdir():
-        if not _is_folder(parent, name):
+        if not is_folder(parent, name):
             os.mkdir(name, 0o700, dir_fd=parent)
-        fd = os.open(name, _FOLDER, dir_fd=parent)
         if replaced_whiteout:
-            os.setxattr(fd, OPAQUE, b"y")  # Nothing of the old folder shines through.
+            hide_below(parent, name)  # Nothing of the old folder shines through.
+        fd = os.open(name, _FOLDER, dir_fd=parent)
         _furnish_folder(state, entry, fd, "/".join(names))
     elif member.islnk():
         _link(state, entry, parent, name)
     elif member.issym():
         os.symlink(os.fsdecode(entry.link), name, dir_fd=parent)
         os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
-        _set_time(parent, name, entry)
+        set_time(parent, name, entry)
     elif member.isreg():
         _write_file(state, entry, parent, name)
     elif member.isfifo():
@@ -125,7 +122,7 @@ def _write_file(state: Unpacking, entry: Entry, parent: int, name: str) -> None:
                 written += os.pwrite(fd, data[written:], offset + written)
         if entry.member.issparse():
             os.ftruncate(fd, entry.member.size)
-        _furnish(fd, entry)
+        furnish(fd, entry)
         os.utime(fd, ns=(entry.nanoseconds, entry.nanoseconds))
     finally:
         os.close(fd)
@@ -134,7 +131,7 @@ def _write_file(state: Unpacking, entry: Entry, parent: int, name: str) -> None:
 def _link(state: Unpacking, entry: Entry, parent: int, name: str) -> None:
     """Give a file of this layer a second name; a link to a symlink is one to the symlink."""
     directory, _, last = os.fsdecode(entry.link).rpartition("/")
-    if last in ("", ".", "..") or last.startswith(WHITEOUT):
+    if last in ("", ".", "..") or last.startswith(PREFIX):
         raise _refused(entry, "it is a link to what is no file")
     source = open_beneath(state.root, directory)
     try:
@@ -168,60 +165,15 @@ def _make_node(entry: Entry, parent: int, name: str, kind: int, device: int) -> 
         os.chmod(f"/proc/self/fd/{fd}", entry.mode)  # noqa: PTH101  # by descriptor
     finally:
         os.close(fd)
-    _set_time(parent, name, entry)
+    set_time(parent, name, entry)
 
 
 def _furnish_folder(state: Unpacking, entry: Entry, fd: int, path: str) -> None:
     try:
-        _furnish(fd, entry)
+        furnish(fd, entry)
     finally:
         os.close(fd)
     state.folder_times[path] = entry.nanoseconds
-
-
-def _furnish(fd: int, entry: Entry) -> None:
-    """Set owner, then permissions, then attributes: chown(2) takes the latter two away."""
-    os.fchown(fd, entry.member.uid, entry.member.gid)
-    os.fchmod(fd, entry.mode)
-    for key, value in entry.xattrs.items():
-        if not is_welcome(key):
-            continue
-        try:
-            os.setxattr(fd, key, value)
-        except OSError as error:
-            if error.errno != errno.ENOTSUP or not key.startswith("user."):
-                raise
-
-
-def is_welcome(xattr: str) -> bool:
-    """Say whether an attribute belongs to the file rather than to the machine or to overlayfs."""
-    if xattr.startswith("user."):
-        return not xattr.startswith("user.overlay.")
-    return xattr == "security.capability"
-
-
-def _remove_from_below(parent: int, name: str, entry: Entry) -> None:
-    """Hide a name of the layers below, or all that they have in this folder."""
-    if name == _OPAQUE_MARK:
-        fd = os.open(".", _FOLDER, dir_fd=parent)
-        try:
-            os.setxattr(fd, OPAQUE, b"y")
-        finally:
-            os.close(fd)
-        return
-    hidden = name.removeprefix(WHITEOUT)
-    if name.startswith(_AUFS_OWN):
-        return
-    if hidden in ("", ".", ".."):
-        raise _refused(entry, "it removes what is no file")
-    try:
-        os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
-    except FileExistsError:
-        # It hides what is below, not what this layer has put in its place.
-        if _is_folder(parent, hidden):
-            fd = os.open(hidden, _FOLDER, dir_fd=parent)
-            os.setxattr(fd, OPAQUE, b"y")
-            os.close(fd)
 
 
 def _make_room(parent: int, name: str, *, keep_folder: bool) -> bool:
@@ -234,25 +186,13 @@ def _make_room(parent: int, name: str, *, keep_folder: bool) -> bool:
         os.unlink(name, dir_fd=parent)
     elif not keep_folder:
         _remove_tree(parent, name)
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+    return is_whiteout(found)
 
 
 def _remove_tree(parent: int, name: str) -> None:
     import shutil
 
     shutil.rmtree(name, dir_fd=parent)  # It follows no symlink: avoids_symlink_attacks.
-
-
-def _is_folder(parent: int, name: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode)
-    except FileNotFoundError:
-        return False
-
-
-def _set_time(parent: int, name: str, entry: Entry) -> None:
-    times = (entry.nanoseconds, entry.nanoseconds)
-    os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
 
 
 def _set_folder_time(state: Unpacking, path: str, nanoseconds: int) -> None:
