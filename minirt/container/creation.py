@@ -46,7 +46,9 @@ def create(request: Request) -> Record:
         endpoints=[_resolved(endpoint) for endpoint in request.endpoints],
     )
     with _half_made(one):
-        mounts = volumes.resolve(request.mounts, config.volumes, image.layers)
+        mounts = volumes.resolve(
+            request.mounts, config.volumes, image.layers, covered=request.host.tmpfs
+        )
         return _named(replace(one, mounts=mounts))
 
 

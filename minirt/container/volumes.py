@@ -1,0 +1,184 @@
+"""Volumes: folders that outlive their containers.
+
+    ROOT/volumes/NAME/volume.json   who it is
+    ROOT/volumes/NAME/_data         what containers see
+    ROOT/volumes/NAME/lock          held by who fills or removes it
+
+A new one is made under another name and renamed, so nobody ever sees a half of it. Who uses
+a volume is nowhere written down: the records of the containers tell.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from minirt.container import lifecycle
+from minirt.container.log_writer import timestamp
+from minirt.container.record import Mount, Record, known
+from minirt.errors import Conflict, NotFound
+from minirt.kernel import locks
+from minirt.state import check_name, made, new_id, read_json, root_dir, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume, as its file tells it."""
+
+    name: str
+    created: str  # RFC 3339, with nanoseconds, in UTC
+    labels: dict[str, str] = field(default_factory=dict)
+    anonymous: bool = False  # made for one container, whose "rm -v" takes it along
+
+    @property
+    def data(self) -> Path:
+        """Return the folder that containers see."""
+        return place(self.name) / "_data"
+
+
+def place(name: str) -> Path:
+    """Return the folder of a volume."""
+    return root_dir() / "volumes" / name
+
+
+def find(name: str) -> Volume:
+    """Return the volume of that name. Raises NotFound."""
+    try:
+        if "/" not in name and name not in ("", ".", ".."):
+            return Volume(**known(Volume, read_json(place(name) / "volume.json")))
+    except (FileNotFoundError, ValueError):
+        pass
+    raise NotFound(f"No such volume: {name}", "", "'minirt volume ls' lists them.")
+
+
+def all_volumes() -> list[Volume]:
+    """Return every volume, by name."""
+    found = []
+    for folder in sorted(root_dir().glob("volumes/[!.]*")):
+        try:
+            found.append(find(folder.name))
+        except NotFound:
+            continue  # It is being removed.
+    return found
+
+
+def create(name: str = "", labels: dict[str, str] | None = None) -> Volume:
+    """Make a volume, or return the one that there is; without a name it is an anonymous one.
+
+    Raises InvalidRequest.
+    """
+    return _made(name, labels or {})[0]
+
+
+def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
+    """Make a volume unless it is there; say whether it was made."""
+    volume = Volume(check_name(name or new_id(), "volume"), timestamp(), labels, not name)
+    scratch = made(root_dir() / "volumes") / f".{new_id()}"
+    try:
+        made(scratch)
+        (scratch / "_data").mkdir(mode=0o755)
+        document = {key: getattr(volume, key) for key in Volume.__slots__}
+        write_json(scratch / "volume.json", document)
+        scratch.rename(place(volume.name))  # fails where a volume is: its folder isn't empty
+    except OSError:
+        if not (place(volume.name) / "volume.json").exists():
+            raise
+        return find(volume.name), False
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return volume, True
+
+
+def users(name: str, records: Iterable[Record] | None = None) -> list[Record]:
+    """Return the containers that have the volume, whether they run or not."""
+    every = lifecycle.all_records() if records is None else records
+    return [one for one in every if any(mount.name == name for mount in one.mounts)]
+
+
+def remove(name: str) -> None:
+    """Remove a volume and what is in it. Raises NotFound; Conflict if a container has it."""
+    find(name)
+    lock = locks.acquire(place(name) / "lock", wait=True)
+    try:
+        using = users(name)
+        if using:
+            ids = ", ".join(one.id for one in using)
+            remedy = f"Remove that first: minirt rm {' '.join(one.name for one in using)}"
+            raise Conflict(f"Cannot remove volume {name}", f"volume is in use - [{ids}]", remedy)
+        grave = made(root_dir() / "trash") / new_id()
+        place(name).rename(grave)
+    finally:
+        os.close(lock)
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def remove_anonymous(one: Record) -> None:
+    """Remove the volumes that were made for this container and that nobody else has."""
+    for mount in one.mounts:
+        if mount.kind != "volume":
+            continue
+        try:
+            others = [user for user in users(mount.name) if user.id != one.id]
+            if find(mount.name).anonymous and not others:
+                grave = made(root_dir() / "trash") / new_id()
+                place(mount.name).rename(grave)
+                shutil.rmtree(grave, ignore_errors=True)
+        except (NotFound, FileNotFoundError):
+            continue
+
+
+def resolve(
+    mounts: Sequence[Mount],
+    image_volumes: Iterable[str],
+    layers: tuple[Path, ...],
+    covered: Iterable[str] = (),
+) -> list[Mount]:
+    """Return ``mounts`` with every volume there, and those that the image wants.
+
+    A volume without content gets what the image has at its place, as with Docker. ``covered``
+    are paths that get no volume of the image, since something else is mounted there. Raises
+    InvalidRequest, KernelRefused, OSError; then no volume was made.
+    """
+    taken = {*(mount.destination for mount in mounts), *covered}
+    wanted = [Mount("volume", "", path.rstrip("/")) for path in image_volumes]
+    made_now: list[str] = []
+    resolved = []
+    try:
+        for mount in [*mounts, *(one for one in wanted if one.destination not in taken)]:
+            if mount.kind != "volume":
+                resolved.append(mount)
+                continue
+            volume, new = _made(mount.name, {})
+            made_now += [volume.name] if new else []
+            if "nocopy" not in mount.options:
+                _fill(volume, mount.destination, layers)
+            own = [option for option in mount.options if option != "nocopy"]
+            resolved.append(replace(mount, source=str(volume.data), name=volume.name, options=own))
+    except BaseException:
+        for name in made_now:
+            shutil.rmtree(place(name), ignore_errors=True)
+        raise
+    return resolved
+
+
+def _fill(volume: Volume, path: str, layers: tuple[Path, ...]) -> None:
+    """Copy what the image has at ``path`` into a volume that is empty and that nobody uses."""
+    if any(volume.data.iterdir()):
+        return
+    from minirt.images.copy_up import copy_up
+
+    lock = locks.acquire(place(volume.name) / "lock", wait=True)
+    scratch = place(volume.name) / ".filling"
+    try:
+        if any(volume.data.iterdir()) or any(lifecycle.is_alive(u.id) for u in users(volume.name)):
+            return
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o755)
+        copy_up(layers, path, scratch)
+        scratch.rename(volume.data)  # rename(2) replaces an empty folder at once
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.close(lock)
