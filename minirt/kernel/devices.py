@@ -1,0 +1,86 @@
+"""Device nodes and links in a folder that is held open (mknod(2), null(4))."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from minirt.kernel import beneath, mounts
+from minirt.kernel.beneath import Shown
+from minirt.kernel.mounts import Attribute, Propagation
+from minirt.kernel.steps import step
+
+TYPES = {"c": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+NULL = (1, 3)  # Documentation/admin-guide/devices.txt
+
+
+def make(
+    folder: int, name: str, kind: str, number: tuple[int, int], mode: int, owner: tuple[int, int]
+) -> None:
+    """Make a node in ``folder``; where mknod(2) is forbidden, show the host's there instead."""
+    numbers = number if kind != "p" else ()
+    words = ("mknod", "-m", f"{mode:o}", Place(folder, name), kind, *numbers)
+    with step("make a device node", *words):
+        umask = os.umask(0)
+        try:
+            os.mknod(name, mode | TYPES[kind], os.makedev(*number), dir_fd=folder)
+            if owner != (0, 0):
+                os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
+        except PermissionError:
+            _bind(folder, name, kind, number)
+        except FileExistsError:
+            _check(os.stat(name, dir_fd=folder, follow_symlinks=False), kind, number, name)
+        finally:
+            os.umask(umask)
+
+
+def link(folder: int, name: str, target: str) -> None:
+    """Make a symlink in ``folder``, in the place of whatever has that name and is no folder."""
+    with step("link a device", "ln", "-sf", target, Place(folder, name)):
+        try:
+            os.symlink(target, name, dir_fd=folder)
+        except FileExistsError:
+            os.unlink(name, dir_fd=folder)
+            os.symlink(target, name, dir_fd=folder)
+
+
+def open_null() -> int:
+    """Open /dev/null as a place, sure that it is the null device. Raises OSError."""
+    fd = os.open("/dev/null", beneath.PATH_ONLY | os.O_NOFOLLOW)
+    _check(os.fstat(fd), "c", NULL, "/dev/null")
+    return fd
+
+
+class Place:
+    """A name in an open folder, spelled out only if somebody reads it."""
+
+    __slots__ = ("_folder", "_name")
+
+    def __init__(self, folder: int, name: str) -> None:
+        self._folder, self._name = folder, name
+
+    def __str__(self) -> str:
+        return f"{Shown(self._folder)}/{self._name}"
+
+
+def _bind(folder: int, name: str, kind: str, number: tuple[int, int]) -> None:
+    """Attach the host's node of that name, which must be the same device."""
+    source = os.open(Path("/dev") / name, beneath.PATH_ONLY | os.O_NOFOLLOW)
+    try:
+        _check(os.fstat(source), kind, number, name)
+        target = beneath.make_file(folder, name)
+        tree = mounts.copy(source)
+        mounts.change(tree, add=Attribute.NOEXEC, propagation=Propagation.PRIVATE)
+        mounts.attach(tree, target)
+        os.close(tree)
+        os.close(target)
+    finally:
+        os.close(source)
+
+
+def _check(found: os.stat_result, kind: str, number: tuple[int, int], name: str) -> None:
+    is_kind = stat.S_IFMT(found.st_mode) == TYPES[kind]
+    if not is_kind or (kind != "p" and found.st_rdev != os.makedev(*number)):
+        raise OSError(errno.EEXIST, "it is another file than that device", name)

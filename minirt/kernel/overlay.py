@@ -1,0 +1,80 @@
+"""Many read-only layers and one writable, seen as one (Documentation/filesystems/overlayfs.rst)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from minirt.kernel import libc, mounts
+from minirt.kernel.steps import step
+
+# Layers come from strangers: a redirect in one must not lead to another folder, nor may a
+# file of one be the data of another.
+_OPTIONS = ("redirect_dir=nofollow", "metacopy=off")
+MOST_LAYERS = 500  # OVL_MAX_STACK of fs/overlayfs
+_LONGEST = 4095  # bytes of options that mount(2) takes: the rest it cuts off, and says nothing
+
+
+def mount(lower: Sequence[Path], upper: Path, work: Path, target: Path) -> None:
+    """Mount ``upper`` over the layers ``lower``, topmost first, on ``target``. Raises OSError."""
+    told = ":".join(map(_escaped, lower))
+    told = ",".join([f"lowerdir={told},upperdir={upper},workdir={work}", *_OPTIONS])
+    with step("lay the writable layer over the image", "mount", "-t", "overlay", "-o", told,
+              "overlay", target):  # fmt: skip
+        if len(lower) > MOST_LAYERS:
+            raise OSError(errno.E2BIG, f"the image has more than {MOST_LAYERS} layers")
+        try:
+            merged = _assembled(lower, upper, work)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            _mount_in_one_string(lower, upper, work, target)  # before Linux 6.8: no "lowerdir+"
+            return
+        try:
+            with _opened(target) as onto:
+                mounts.attach(merged, onto)
+        finally:
+            os.close(merged)
+
+
+def _assembled(lower: Sequence[Path], upper: Path, work: Path) -> int:
+    """Name the layers one by one: no limit on the whole, and nothing to escape."""
+    layers = [f"lowerdir+={one}" for one in lower]
+    return mounts.new("overlay", [*layers, f"upperdir={upper}", f"workdir={work}", *_OPTIONS])
+
+
+def _mount_in_one_string(lower: Sequence[Path], upper: Path, work: Path, target: Path) -> None:
+    """Name all layers in the one page that mount(2) takes: relative to their parent folder."""
+    parent = Path(os.path.commonpath([one.parent for one in lower]))
+    names = ":".join(_escaped(one.relative_to(parent)) for one in lower)
+    places = [f"lowerdir={names}", f"upperdir={_escaped(upper)}", f"workdir={_escaped(work)}"]
+    data = ",".join([*places, *_OPTIONS])
+    if len(os.fsencode(data)) > _LONGEST:
+        raise OSError(errno.E2BIG, "the image has too many layers for this kernel")
+    here = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    try:
+        os.chdir(parent)
+        libc.mount("overlay", str(target), "overlay", 0, data)
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _escaped(path: Path) -> str:
+    """Escape what separates options and layers."""
+    text = str(path)
+    for special in "\\:,":
+        text = text.replace(special, f"\\{special}")
+    return text

@@ -1,0 +1,82 @@
+"""/sys/fs/cgroup as the container sees it: its own groups (config-linux.md, "Cgroups").
+
+Of version 2 that is one file system. Of version 1 it is a tmpfs with a folder for each
+hierarchy, and a symlink for each controller that shares one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from minirt.kernel import beneath, cgroup_mounts, mounts
+from minirt.kernel.beneath import Shown
+from minirt.kernel.cgroup_mounts import Hierarchy
+from minirt.kernel.mounts import Attribute, Propagation
+from minirt.kernel.steps import step
+
+_SAFE = Attribute.NOSUID | Attribute.NODEV | Attribute.NOEXEC
+
+
+def mount(target: int, attributes: Attribute) -> None:
+    """Mount the view; the calling process is in its cgroup already. Raises OSError."""
+    hierarchies = cgroup_mounts.hierarchies()
+    old = [one for one in hierarchies if one.version == 1]
+    if not old:
+        words = ("-t", "cgroup2", "cgroup2", Shown(target))
+        with step("show the container its cgroup", "mount", *words):
+            _attach(mounts.new("cgroup2", (), attributes, "cgroup"), target)
+        return
+    with step("make room for cgroups", "mount", "-t", "tmpfs", "-o", "mode=755", "cgroup",
+              Shown(target)):  # fmt: skip
+        room = mounts.new("tmpfs", ("mode=755",), attributes & ~Attribute.RDONLY, "cgroup")
+        mounts.attach(room, target)
+    try:
+        own = _own_groups()
+        for one in old:
+            _show(room, one, own, attributes)
+        if Attribute.RDONLY in attributes:
+            mounts.change(room, add=Attribute.RDONLY)
+    finally:
+        os.close(room)
+
+
+def _show(room: int, one: Hierarchy, own: dict[frozenset[str], str], attributes: Attribute) -> None:
+    """Bind the group of one hierarchy, and link the names of its controllers to it."""
+    group = own.get(one.controllers)
+    if group is None:
+        return
+    name = one.top.name
+    folder = beneath.make_directories(room, name)
+    try:
+        source = one.top / group.lstrip("/")
+        with step("show the container its cgroup", "mount", "--bind", source, Shown(folder)):
+            fd = os.open(source, beneath.FOLDER)
+            try:
+                tree = mounts.copy(fd)
+            finally:
+                os.close(fd)
+            mounts.change(tree, add=attributes | _SAFE, propagation=Propagation.PRIVATE)
+            _attach(tree, folder)
+        names = {text.removeprefix("name=") for text in one.controllers}
+        for link in sorted(names - {name}):
+            with step("name the cgroup too", "ln", "-s", name, link):
+                os.symlink(name, link, dir_fd=room)
+    finally:
+        os.close(folder)
+
+
+def _attach(mount: int, target: int) -> None:
+    try:
+        mounts.attach(mount, target)
+    finally:
+        os.close(mount)
+
+
+def _own_groups() -> dict[frozenset[str], str]:
+    """Return this process's group in each hierarchy of version 1 (cgroups(7), /proc/pid/cgroup)."""
+    found = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, names, group = line.split(":", 2)
+        found[frozenset(names.split(","))] = group
+    return found

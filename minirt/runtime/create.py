@@ -1,0 +1,143 @@
+"""OCI "create" and "start" (runtime.md, "Lifecycle").
+
+Between the two the container exists in full, and only its command does not run yet.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from minirt.kernel import clone, libc, namespaces, processes
+from minirt.kernel.clone import Child
+from minirt.kernel.namespaces import Namespace
+from minirt.kernel.steps import Shell, step
+from minirt.runtime import handshake, hooks, init
+from minirt.runtime.handshake import HOOKED, MOUNTED, PREPARED, Line
+from minirt.runtime.init import Plan, Setting
+from minirt.runtime.spec import Spec
+
+__all__ = ["Created", "Setting", "create", "discard", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A container between create and start. ``console`` is the master of its terminal."""
+
+    pid: int  # as the creating process sees it
+    pidfd: int
+    console: int | None
+    line: Line
+    spec: Spec
+    setting: Setting
+
+
+def create(spec: Spec, setting: Setting, on_isolated: Callable[[int], None]) -> Created:
+    """Bring a container to the point where only its command is missing.
+
+    ``on_isolated`` gets a descriptor of init (pidfd_open(2)) as soon as its namespaces exist,
+    and runs while init mounts its root. Raises CommandNotFound, CommandNotRunnable,
+    InvalidRequest, KernelRefused; then nothing is left but what ``on_isolated`` has done.
+    """
+    handed_on = tuple(fd for fd in range(3, 3 + setting.keep_fds) if _is_open(fd))
+    ours, theirs = handshake.open_pair()
+    plan = Plan(spec, setting, theirs, handed_on, _seccomp_program(spec))
+    child = _give_birth(plan)
+    theirs.close()
+    created = Created(child.pid, child.pidfd, None, ours, spec, setting)
+    try:
+        on_isolated(child.pidfd)
+        if spec.hooks.prestart or spec.hooks.create_runtime:
+            ours.hear(MOUNTED)
+            state = _state(created, "creating")
+            hooks.run("prestart", spec.hooks.prestart, state)
+            hooks.run("createRuntime", spec.hooks.create_runtime, state)
+            ours.say(HOOKED)
+        console = ours.hear(PREPARED)
+    except BaseException:
+        discard(created)
+        raise
+    return replace(created, console=console[0] if console else None)
+
+
+def start(created: Created) -> None:
+    """Let the command run; return when it does. Raises what kept it from doing so.
+
+    The caller owns ``pidfd`` and ``console`` from then on, and waits with waitid(2).
+    """
+    created.line.go()
+    created.line.close()
+    hooks.run("poststart", created.spec.hooks.poststart, _state(created, "running"))
+
+
+def discard(created: Created) -> None:
+    """Kill init, and with it every process of its PID namespace; collect what it leaves."""
+    try:
+        signal.pidfd_send_signal(created.pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, created.pidfd, os.WEXITED)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # It was collected before.
+    created.line.close()
+    os.close(created.pidfd)
+    if created.console is not None:
+        os.close(created.console)
+
+
+def _give_birth(plan: Plan) -> Child:
+    """Start init in its namespaces; in those that exist already it steps by itself."""
+    kinds = plan.spec.new_namespaces() & ~Namespace.CGROUP
+    cgroup = plan.setting.cgroup.clone_fd() if plan.setting.cgroup else None
+    options = [namespaces.option(kind) for kind in Namespace if kind in kinds]
+    words = ("unshare", *options, "--fork", "--kill-child", "sleep", "infinity")
+    try:
+        with (
+            _children_born_in(plan.spec.namespaces.get(Namespace.PID, "")),
+            step("start init in namespaces of its own", *words, Shell("& INIT=$!")),
+        ):
+            return clone.clone(lambda: init.main(plan), kinds, cgroup=cgroup)
+    finally:
+        if cgroup is not None:
+            os.close(cgroup)
+
+
+@contextmanager
+def _children_born_in(path: str) -> Iterator[None]:
+    """Let the children of the body be born in an existing PID namespace; "": in the own one."""
+    if not path:
+        yield
+        return
+    own = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        init.join(Namespace.PID, path)
+        try:
+            yield
+        finally:
+            libc.setns(own, Namespace.PID)
+    finally:
+        os.close(own)
+
+
+def _seccomp_program(spec: Spec) -> bytes | None:
+    if spec.seccomp is None:
+        return None
+    from minirt.runtime import seccomp_programs
+
+    return seccomp_programs.compiled(spec.seccomp)
+
+
+def _state(created: Created, status: str) -> hooks.State:
+    setting = created.setting
+    pid = processes.pid_as_seen_from_proc(created.pidfd)
+    identifier = setting.id or setting.bundle.name
+    return hooks.State(identifier, status, pid, setting.bundle, created.spec.annotations)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

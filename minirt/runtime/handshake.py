@@ -1,0 +1,117 @@
+"""The line between the process that creates a container, and its init.
+
+    creator                               init
+       |                                    |    born in its namespaces
+       |  (wires them up)                   |    (mounts its root)
+       |  <--------- "mounted" ------------ |    only if createRuntime hooks wait for it
+       |  ---------- "hooked" ------------> |
+       |  <--------- "prepared" ----------- |    all but the command; the console comes too
+       |  ------------ "go" --------------> |
+       |  <------ end of file: it runs -----|    execve closes the line (O_CLOEXEC)
+       |  <------ or a packed error --------|
+
+A socket of packets: a word is a packet, and so is an error. When the creator dies, init
+hears the end of file and leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+from minirt import errors
+
+MOUNTED = b"mounted"
+HOOKED = b"hooked"
+PREPARED = b"prepared"
+GO = b"go"
+_LONGEST = 1 << 16  # bytes of a packed error
+_DESCRIPTOR = struct.Struct("i")
+
+
+class CreatorDied(Exception):
+    """The creator closed the line, or died, before it said "go"."""
+
+
+class Line:
+    """One end."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Let the other side hear the end of file."""
+        self._socket.close()
+
+    def say(self, word: bytes, *descriptors: int) -> None:
+        """Send a word, and descriptors with it."""
+        ancillary = []
+        if descriptors:
+            packed = b"".join(_DESCRIPTOR.pack(one) for one in descriptors)
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, packed)]
+        self._socket.sendmsg([word], ancillary, socket.MSG_NOSIGNAL)
+
+    def await_word(self, word: bytes) -> None:
+        """Return when the creator has said ``word``. Raises CreatorDied."""
+        if self._socket.recv(_LONGEST) != word:
+            raise CreatorDied
+
+    def hear(self, word: bytes) -> list[int]:
+        """Return when the other has said ``word``, with the descriptors that came along.
+
+        Raises the error that it met instead.
+        """
+        message, descriptors = self._receive()
+        if message != word:
+            for fd in descriptors:
+                os.close(fd)
+            raise received(message)
+        return descriptors
+
+    def go(self) -> None:
+        """Let the command run. Raises the error that kept it from doing so."""
+        try:
+            self.say(GO)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # Init is dead already; its last packet says why.
+        message, _ = self._receive()
+        if message:
+            raise received(message)
+
+    def report(self, error: errors.MinirtError) -> None:
+        """Send the reason why the command will not run."""
+        try:
+            self.say(errors.pack(error))
+        except OSError:
+            pass  # Nobody listens any more.
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        space = socket.CMSG_SPACE(2 * _DESCRIPTOR.size)
+        try:
+            message, ancillary, _, _ = self._socket.recvmsg(
+                _LONGEST, space, socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionResetError:
+            return b"", []
+        found = [one for _, _, data in ancillary for (one,) in _DESCRIPTOR.iter_unpack(data)]
+        return message, found
+
+
+def open_pair() -> tuple[Line, Line]:
+    """Open both ends, before the fork; afterwards each side closes the other's."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Line(ours), Line(theirs)
+
+
+def received(message: bytes) -> errors.MinirtError:
+    """Return the error that a packet is."""
+    if not message:
+        return errors.MinirtError("The container did not start", "its init died without a word")
+    return errors.unpack(message)

@@ -1,0 +1,96 @@
+"""Programs that the config wants run on the way (config.md, "POSIX-platform Hooks")."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from minirt.errors import MinirtError
+from minirt.kernel import processes
+from minirt.kernel.steps import step
+from minirt.runtime.spec import OCI_VERSION, Hook
+
+_CANNOT_EXECUTE = 127
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a hook reads from its standard input (runtime.md, "State")."""
+
+    id: str
+    status: str
+    pid: int
+    bundle: Path
+    annotations: Mapping[str, str]
+
+    def to_json(self) -> bytes:
+        """Return the document."""
+        document = {
+            "ociVersion": OCI_VERSION,
+            "id": self.id,
+            "status": self.status,
+            "pid": self.pid,
+            "bundle": str(self.bundle),
+            "annotations": dict(self.annotations),
+        }
+        return json.dumps(document).encode()
+
+
+def run(kind: str, hooks: tuple[Hook, ...], state: State, cwd: Path | None = None) -> None:
+    """Run the hooks of one kind in their order. Raises MinirtError at the first that fails."""
+    for number, hook in enumerate(hooks):
+        with step("run a hook", hook.path, *hook.args[1:]):
+            why = _run(hook, state.to_json(), cwd)
+        if why:
+            raise MinirtError(f"error running {kind} hook #{number}", f"{hook.path} {why}")
+
+
+def _run(hook: Hook, document: bytes, cwd: Path | None) -> str:
+    """Run one hook; say what was wrong, "" if nothing."""
+    read, write = os.pipe()
+    pid = processes.fork(lambda: _become(hook, read, cwd))
+    os.close(read)
+    pidfd = os.pidfd_open(pid)
+    try:
+        _feed(write, document)
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        if not poll.poll(None if hook.timeout is None else hook.timeout * 1000):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            processes.wait(pid)
+            return f"did not end within {hook.timeout} s"
+        code = processes.wait(pid)
+        return f"ended with {code}" if code else ""
+    finally:
+        os.close(pidfd)
+
+
+def _feed(fd: int, document: bytes) -> None:
+    """Write the state; a hook need not read it. It fits into a pipe's buffer, pipe(7)."""
+    try:
+        os.write(fd, document)
+    except BrokenPipeError:
+        pass
+    finally:
+        os.close(fd)
+
+
+def _become(hook: Hook, stdin: int, cwd: Path | None) -> int:
+    os.dup2(stdin, 0)
+    processes.close_all_but({0, 1, 2})
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if cwd:
+        os.chdir(cwd)
+    words = list(hook.args or (hook.path,))
+    names = dict(os.environ) if hook.env is None else dict(w.split("=", 1) for w in hook.env)
+    try:
+        os.execve(hook.path, words, names)
+    except OSError as error:
+        os.write(2, f"{hook.path}: {os.strerror(error.errno or errno.EIO)}\n".encode())
+    return _CANNOT_EXECUTE

@@ -1,0 +1,166 @@
+"""PID 1 of the container, from its birth to its execve.
+
+The order matters: first leave behind what is the host's, then build the root, then enter it,
+and only then stop being minirt. Each step needs what the next one takes away.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from minirt.errors import InvalidRequest
+from minirt.kernel import keyrings, libc, mounts, namespaces, terminals
+from minirt.kernel.cgroups import Cgroup
+from minirt.kernel.namespaces import Namespace
+from minirt.kernel.steps import speak_as, step
+from minirt.runtime import command, dev, hooks, launch, mount_table, rootfs, stripped, sysctls
+from minirt.runtime.handshake import GO, HOOKED, MOUNTED, PREPARED, CreatorDied, Line
+from minirt.runtime.rootfs import Overlay
+from minirt.runtime.spec import Process, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a container needs besides its config.json.
+
+    ``user`` is Docker's "user[:group]", to be looked up in the image; None: the config's ids
+    stand. ``keep_fds`` further descriptors, from 3 on, are handed through.
+    """
+
+    bundle: Path
+    stdio: tuple[int, int, int] | None = None
+    overlay: Overlay | None = None
+    cgroup: Cgroup | None = None
+    user: str | None = None
+    keep_fds: int = 0
+    id: str = ""  # for hooks; "": the name of the bundle's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that init needs, ready before its birth."""
+
+    spec: Spec
+    setting: Setting
+    line: Line
+    handed_on: tuple[int, ...]
+    seccomp: bytes | None
+
+
+def main(plan: Plan) -> int:
+    """Become the command. Returns only if that failed, after a report."""
+    speak_as("init")
+    try:
+        _live(plan)
+    except CreatorDied:
+        pass
+    except BaseException as error:  # It can't go up: this process has no callers any more.
+        plan.line.report(launch.explained(error))
+    return 1
+
+
+def _live(plan: Plan) -> None:
+    spec, setting = plan.spec, plan.setting
+    stripped.strip(setting.stdio, {plan.line.fileno(), *plan.handed_on})
+    os.setsid()
+    keyrings.leave_session_keyring()
+    launch.set_oom_score(spec.process)
+    _enter_namespaces(spec, setting.cgroup)
+    process, console = _build_root(plan)
+    launch.enter_cwd(process.cwd)
+    path = command.find(process.args[0], process.env)
+    plan.line.say(PREPARED, *console)
+    for fd in console:
+        os.close(fd)
+    plan.line.await_word(GO)
+    hooks.run("startContainer", spec.hooks.start_container, _state(plan, "created"))
+    launch.set_limits(process)
+    launch.become(process, path, plan.seccomp)
+
+
+def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:
+    """Join those that exist, name those that are new; the cgroup's only from inside the cgroup."""
+    for kind, path in spec.namespaces.items():
+        if path and kind != Namespace.PID:  # init was born in that
+            join(kind, path)
+    if cgroup:
+        cgroup.enter_version_1()
+    if Namespace.CGROUP in spec.new_namespaces():
+        namespaces.unshare(Namespace.CGROUP)
+    if spec.hostname:
+        with step("name the machine", "hostname", spec.hostname):
+            socket.sethostname(spec.hostname)
+    if spec.domainname:
+        sysctls.write({"kernel.domainname": spec.domainname})
+    sysctls.write(spec.sysctl)
+
+
+def join(kind: Namespace, path: str) -> None:
+    """Enter an existing namespace; a PID namespace only with the next child.
+
+    Raises InvalidRequest, also if what is at ``path`` is of another kind.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with step("join a namespace", "nsenter", f"{namespaces.option(kind)}={path}"):
+                libc.setns(fd, kind)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise InvalidRequest(f"Cannot join the namespace {path}", why) from error
+
+
+def _build_root(plan: Plan) -> tuple[Process, tuple[int, ...]]:
+    """Put the root together and enter it; return the process with its user, and its console."""
+    spec, setting = plan.spec, plan.setting
+    mounts.hide_from_parent()
+    place = setting.bundle / spec.root.path
+    root = rootfs.open_root(place, setting.overlay)
+    mount_table.mount_all(root, spec.mounts, setting.bundle)
+    process = launch.as_user(spec.process, root, setting.user)
+    has_own_dev = dev.is_own(spec.mounts)
+    if has_own_dev:
+        dev.fill(root, spec.devices)
+    console = _open_console(root, process, shown=has_own_dev) if process.terminal else ()
+    _run_hooks(plan)
+    rootfs.make_cwd(root, process.cwd)
+    rootfs.set_readonly(root, spec.readonly_paths)
+    rootfs.mask(root, spec.masked_paths)
+    if spec.root.readonly:
+        rootfs.set_root_readonly(root)
+    mounts.pivot(root, place, spec.rootfs_propagation)
+    os.close(root)
+    return process, console
+
+
+def _open_console(root: int, process: Process, *, shown: bool) -> tuple[int]:
+    """Open the terminal, as standard streams and as /dev/console; return its master."""
+    master, slave = dev.open_console(root, process, process.user.uid)
+    if shown:
+        dev.show_console(root, slave)
+    for number in (0, 1, 2):
+        os.dup2(slave, number)
+    os.close(slave)
+    terminals.take_control(0)
+    return (master,)
+
+
+def _run_hooks(plan: Plan) -> None:
+    """Let the creator run its hooks, then run those that belong in these namespaces."""
+    wanted = plan.spec.hooks
+    if wanted.prestart or wanted.create_runtime:
+        plan.line.say(MOUNTED)
+        plan.line.await_word(HOOKED)
+    state = _state(plan, "creating")
+    hooks.run("createContainer", wanted.create_container, state, plan.setting.bundle)
+
+
+def _state(plan: Plan, status: str) -> hooks.State:
+    bundle = plan.setting.bundle
+    identifier = plan.setting.id or bundle.name
+    return hooks.State(identifier, status, os.getpid(), bundle, plan.spec.annotations)

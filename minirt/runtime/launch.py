@@ -1,0 +1,124 @@
+"""The last steps of a process that becomes the command: its limits, its user, execve(2)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+from minirt.errors import CommandNotRunnable, InvalidRequest, MinirtError, kernel_refused
+from minirt.kernel import devices, rlimits
+from minirt.kernel.steps import announce
+from minirt.runtime import command, privileges, users
+from minirt.runtime import spec as oci
+from minirt.runtime.spec import Process
+
+
+def as_user(process: Process, root: int, text: str | None) -> Process:
+    """Return the process with its user and its HOME, as the files beneath ``root`` have them.
+
+    ``text`` is Docker's "user[:group]"; None: the ids stand in the config already.
+    """
+    one = process.user
+    found = users.resolve(root, str(one.uid) if text is None else text)
+    if text is not None:
+        groups = found.additional_gids
+        more = tuple(gid for gid in one.additional_gids if gid not in groups)
+        one = oci.User(found.uid, found.gid, groups + more, one.umask)
+    environment = dict(word.split("=", 1) for word in process.env)
+    if not environment.get("HOME"):
+        environment.pop("HOME", None)  # An empty one moves to the end, as Docker has it.
+        environment["HOME"] = found.home
+    words = tuple(f"{name}={value}" for name, value in environment.items())
+    return replace(process, user=one, env=words)
+
+
+def enter_cwd(path: str) -> None:
+    """Go to the working directory. Raises InvalidRequest if that is none, or outside."""
+    try:
+        os.chdir(path)
+        Path.cwd()
+    except FileNotFoundError as error:
+        why = "No such file or directory" if error.filename else "it is outside of the container"
+        raise InvalidRequest(f"Cannot use {path} as the working directory", why) from error
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise InvalidRequest(f"Cannot use {path} as the working directory", why) from error
+
+
+def set_limits(process: Process) -> None:
+    """Set the resource limits. Raises InvalidRequest for one that can't be had."""
+    for one in process.rlimits:
+        name = one.kind.removeprefix("RLIMIT_").lower()
+        try:
+            rlimits.write(name, one.soft, one.hard)
+        except PermissionError as error:
+            why = "it is above the hard limit of this machine's root, who may not raise it"
+            raise InvalidRequest(f"Cannot set the limit of {name} to {one.hard}", why) from error
+
+
+def set_oom_score(process: Process) -> None:
+    """Say how early the kernel kills it when memory runs out (proc_pid_oom_score_adj(5))."""
+    if process.oom_score_adj is None:
+        return
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, str(process.oom_score_adj).encode())
+    except PermissionError as error:
+        what = f"Cannot set the OOM score to {process.oom_score_adj}"
+        raise InvalidRequest(what, "to lower it needs CAP_SYS_RESOURCE") from error
+    finally:
+        os.close(fd)
+
+
+def become(process: Process, path: str, program: bytes | None) -> None:
+    """Drop every privilege that the process is not to have, and become it. Never returns.
+
+    Raises CommandNotFound, CommandNotRunnable, and what :func:`privileges.drop` raises.
+    """
+    os.umask(process.user.umask)
+    environment = dict(word.split("=", 1) for word in process.env)
+    _refuse_own_binary(path)
+    _own_stdio(process.user.uid)
+    announce("become the command", "exec", *process.args)
+    privileges.drop(process, program)
+    try:
+        os.execve(path, process.args, environment)
+    except OSError as error:
+        raise command.refused(process.args[0], error) from error
+
+
+def _own_stdio(uid: int) -> None:
+    """Let the user open its standard streams again, by /dev/stdout. Never the host's files."""
+    for fd in (0, 1, 2):
+        try:
+            found = os.fstat(fd)
+        except OSError:
+            continue
+        is_null = stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(*devices.NULL)
+        is_stream = stat.S_ISFIFO(found.st_mode) or os.isatty(fd)
+        if is_stream and not is_null and found.st_uid != uid:
+            try:
+                os.fchown(fd, uid, -1)
+            except OSError:
+                continue
+
+
+def _refuse_own_binary(path: str) -> None:
+    """Refuse to run the interpreter of the host, reached by /proc/self/exe (CVE-2019-5736)."""
+    try:
+        is_ours = Path(path).samefile("/proc/self/exe")
+    except OSError:
+        return
+    if is_ours:
+        raise CommandNotRunnable(f"Cannot run {path}", "it is minirt itself")
+
+
+def explained(error: BaseException) -> MinirtError:
+    """Return an error that can cross to the creator, for whatever was raised."""
+    if isinstance(error, MinirtError):
+        return error
+    if isinstance(error, OSError):
+        return kernel_refused("Cannot set up the container", error)
+    return MinirtError("Cannot set up the container", f"{type(error).__name__}: {error}")

@@ -1,0 +1,80 @@
+"""The options of an OCI mount, sorted (config.md, "Linux mount options").
+
+Some are attributes of the mount, some say how events travel, and all that are left belong
+to the file system.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minirt.kernel.mounts import Attribute, Propagation
+
+_SET = {
+    "ro": Attribute.RDONLY,
+    "nosuid": Attribute.NOSUID,
+    "nodev": Attribute.NODEV,
+    "noexec": Attribute.NOEXEC,
+    "noatime": Attribute.NOATIME,
+    "nodiratime": Attribute.NODIRATIME,
+    "strictatime": Attribute.STRICTATIME,
+    "nosymfollow": Attribute.NOSYMFOLLOW,
+}
+_CLEAR = {
+    "rw": Attribute.RDONLY,
+    "suid": Attribute.NOSUID,
+    "dev": Attribute.NODEV,
+    "exec": Attribute.NOEXEC,
+    "atime": Attribute.NOATIME,
+    "diratime": Attribute.NODIRATIME,
+    "symfollow": Attribute.NOSYMFOLLOW,
+    "relatime": Attribute.ATIME,
+    "nostrictatime": Attribute.ATIME,
+}
+_PROPAGATIONS = ("private", "slave", "shared", "unbindable")
+# Without meaning for a mount by descriptor, or the default anyway.
+_IGNORED = {"defaults", "async", "loud", "norelatime"}
+
+
+@dataclass(slots=True)
+class Options:
+    """The same, sorted."""
+
+    add: Attribute = Attribute.NONE
+    clear: Attribute = Attribute.NONE
+    add_below: Attribute = Attribute.NONE  # "rro" and its like: also on what is mounted below
+    clear_below: Attribute = Attribute.NONE
+    propagation: Propagation = Propagation.NONE
+    propagates_below: bool = False
+    bind: bool = False
+    recursive: bool = False
+    own: tuple[str, ...] = ()  # the file system's
+
+
+def parse(texts: tuple[str, ...]) -> Options:
+    """Sort the options; a later one overrules an earlier one."""
+    found = Options()
+    for text in texts:
+        if not _take(found, text):
+            found.own = (*found.own, text)
+    return found
+
+
+def _take(found: Options, text: str) -> bool:
+    """Take one option, if it is one for the mount rather than for the file system."""
+    if text in ("bind", "rbind"):
+        found.bind, found.recursive = True, text == "rbind"
+    elif text in _SET:
+        found.add, found.clear = found.add | _SET[text], found.clear & ~_SET[text]
+    elif text in _CLEAR:
+        found.clear, found.add = found.clear | _CLEAR[text], found.add & ~_CLEAR[text]
+    elif text[:1] == "r" and text[1:] in _SET:
+        found.add_below |= _SET[text[1:]]
+    elif text[:1] == "r" and text[1:] in _CLEAR:
+        found.clear_below |= _CLEAR[text[1:]]
+    elif text.removeprefix("r") in _PROPAGATIONS:
+        found.propagation = Propagation[text.removeprefix("r").upper()]
+        found.propagates_below = text.startswith("r")
+    else:
+        return text in _IGNORED
+    return True

@@ -1,0 +1,163 @@
+"""The mounts that config.json lists, each beneath the root file system (config.md, "Mounts").
+
+A destination is resolved once, inside the root, to a descriptor; the mount is finished before it
+is attached there. So it doesn't matter what symlinks an image has, or what another
+container that shares a volume swaps meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from minirt.errors import InvalidRequest, KernelRefused
+from minirt.kernel import beneath, mounts
+from minirt.kernel.beneath import Shown
+from minirt.kernel.mounts import Attribute, Propagation
+from minirt.kernel.steps import step
+from minirt.runtime import cgroup_view
+from minirt.runtime.mount_options import Options, parse
+from minirt.runtime.spec import Mount
+
+# A real /proc is what masks and checks rely on: only these may be covered, with files that
+# answer for the container (lxcfs).
+_IN_PROC = {
+    *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"),
+    *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"),
+}
+
+
+def mount_all(root: int, table: tuple[Mount, ...], bundle: Path) -> None:
+    """Mount the table in its order. Raises InvalidRequest, KernelRefused."""
+    for one in table:
+        try:
+            _mount(root, one, bundle)
+        except OSError as error:
+            what = f"Cannot mount {one.kind or 'bind'} on {one.destination}"
+            where = f" ({error.filename})" if error.filename else ""
+            why = error.strerror or os.strerror(error.errno or 0)
+            raise KernelRefused(what, f"{why}{where}") from error
+
+
+def _mount(root: int, one: Mount, bundle: Path) -> None:
+    options = parse(one.options)
+    if one.kind == "bind" or options.bind:
+        _bind(root, one, options, bundle)
+    elif one.kind == "cgroup":
+        with _target(root, one) as target:
+            cgroup_view.mount(target, options.add)
+    else:
+        _new(root, one, options)
+
+
+def _bind(root: int, one: Mount, options: Options, bundle: Path) -> None:
+    """Show a file or folder of the host inside."""
+    source = bundle / one.source  # relative ones are relative to the bundle
+    fd = os.open(source, beneath.PATH_ONLY)
+    try:
+        is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
+        with _target(root, one, is_folder=is_folder) as target:
+            _refuse_proc(root, one, target)
+            if is_folder != stat.S_ISDIR(os.fstat(target).st_mode):
+                kinds = ("a folder", "a file") if is_folder else ("a file", "a folder")
+                why = f"{source} is {kinds[0]}, and that is {kinds[1]}"
+                raise InvalidRequest(f"Cannot mount on {one.destination}", why)
+            words = ("--rbind" if options.recursive else "--bind", source, Shown(target))
+            with step("show a file of the host inside", "mount", *_told(options), *words):
+                _attach_copy(fd, target, options)
+    finally:
+        os.close(fd)
+
+
+def _attach_copy(source: int, target: int, options: Options) -> None:
+    tree = mounts.copy(source, recursive=options.recursive)
+    try:
+        below = options.propagates_below or not options.propagation
+        propagation = options.propagation or Propagation.PRIVATE
+        mounts.change(tree, propagation=propagation, recursive=below)
+        if options.add or options.clear:
+            mounts.change(tree, add=options.add, clear=options.clear)
+        if options.add_below or options.clear_below:
+            add, clear = options.add_below, options.clear_below
+            mounts.change(tree, add=add, clear=clear, recursive=True)
+        mounts.attach(tree, target)
+    finally:
+        os.close(tree)
+
+
+def _new(root: int, one: Mount, options: Options) -> None:
+    """Mount a file system that is made for it."""
+    existed = _exists(root, one.destination)
+    with _target(root, one) as target:
+        own = list(options.own)
+        if one.kind == "tmpfs" and not any(text.startswith("mode=") for text in own):
+            mode = stat.S_IMODE(os.fstat(target).st_mode) if existed else 0o1777
+            own.append(f"mode={mode:o}")
+        words = ("-t", one.kind, *_told(options, own), one.source or one.kind, Shown(target))
+        with step("mount a file system", "mount", *words):
+            add = options.add | options.add_below
+            made = mounts.new(one.kind, own, add, one.source)
+            try:
+                if options.propagation:
+                    mounts.change(made, propagation=options.propagation)
+                mounts.attach(made, target)
+            finally:
+                os.close(made)
+
+
+@contextmanager
+def _target(root: int, one: Mount, *, is_folder: bool = True) -> Iterator[int]:
+    """Open, or make, the destination. /proc and /sys must be what they seem."""
+    path = one.destination
+    if one.kind in ("proc", "sysfs"):
+        try:
+            fd = beneath.open_beneath(root, path, beneath.FOLDER, resolve=beneath.STRAIGHT)
+        except FileNotFoundError:
+            fd = beneath.make_directories(root, path)
+        except OSError as error:
+            why = "it is no real folder of the image, or reached through a symlink"
+            raise InvalidRequest(f"Cannot mount {one.kind} on {path}", why) from error
+    elif is_folder:
+        fd = _folder(root, path)
+    else:
+        fd = beneath.make_file(root, path)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _folder(root: int, path: str) -> int:
+    try:
+        return beneath.make_directories(root, path)
+    except NotADirectoryError:
+        raise InvalidRequest(
+            f"Cannot mount on {path}", "it, or a part of it, is no folder"
+        ) from None
+
+
+def _refuse_proc(root: int, one: Mount, target: int) -> None:
+    """Refuse what would cover /proc or a part of it."""
+    inside = Path("/") / os.path.relpath(beneath.path_of(target), beneath.path_of(root))
+    if inside.parts[1:2] == ("proc",) and "/".join(inside.parts[2:]) not in _IN_PROC:
+        why = "nothing may cover /proc: what hides the host's secrets relies on it"
+        raise InvalidRequest(f"Cannot mount on {one.destination}", why, "Mount it elsewhere.")
+
+
+def _exists(root: int, path: str) -> bool:
+    try:
+        os.close(beneath.open_beneath(root, path))
+    except OSError:
+        return False
+    return True
+
+
+def _told(options: Options, own: list[str] | None = None) -> tuple[str, ...]:
+    """Return the options as mount(8) wants them."""
+    words = [str(flag.name).lower() for flag in Attribute if flag in options.add and flag.name]
+    words += [f"{flag.name}=recursive".lower() for flag in Attribute if flag in options.add_below]
+    words = [word.replace("rdonly", "ro") for word in words] + (own or [])
+    return ("-o", ",".join(words)) if words else ()

@@ -1,0 +1,88 @@
+"""The part of a config.json about the process: also alone, as exec --process has it."""
+
+from __future__ import annotations
+
+from minirt.kernel import capabilities, rlimits
+from minirt.runtime.document import Place
+from minirt.runtime.spec import Capabilities, Process, Rlimit, User
+
+_LARGEST_ID = (1 << 31) - 1
+_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+_LIMITS = {f"RLIMIT_{name.upper()}": name for name in rlimits.NUMBERS}
+
+
+def process(place: Place) -> Process:
+    """Read config.md, "Process". Raises InvalidRequest."""
+    if place.value is None:
+        place.refuse("is missing")
+    args = place.get("args").texts()
+    if not args:
+        place.get("args").refuse("is empty: there is nothing to run")
+    size = place.get("consoleSize")
+    return Process(
+        args=args,
+        cwd=place.get("cwd").absolute(),
+        env=_environment(place.get("env")),
+        terminal=place.get("terminal").truth(),
+        console_size=_size(size) if size.value is not None else None,
+        user=_user(place.get("user")),
+        capabilities=_capabilities(place.get("capabilities")),
+        rlimits=_rlimits(place.get("rlimits")),
+        no_new_privileges=place.get("noNewPrivileges").truth(),
+        oom_score_adj=_oom_score(place.get("oomScoreAdj")),
+    )
+
+
+def _environment(place: Place) -> tuple[str, ...]:
+    """Read the environment; of a name that is there twice the last value counts."""
+    found = {}
+    for one in place.items():
+        name, equals, value = one.text().partition("=")
+        if not name or not equals:
+            one.refuse("is not of the form NAME=VALUE")
+        found[name] = value
+    return tuple(f"{name}={value}" for name, value in found.items())
+
+
+def _size(place: Place) -> tuple[int, int]:
+    largest = (1 << 16) - 1
+    return place.get("height").number(0, 0, largest), place.get("width").number(0, 0, largest)
+
+
+def _user(place: Place) -> User:
+    return User(
+        uid=place.get("uid").number(0, 0, _LARGEST_ID),
+        gid=place.get("gid").number(0, 0, _LARGEST_ID),
+        additional_gids=tuple(
+            one.number(None, 0, _LARGEST_ID) for one in place.get("additionalGids").items()
+        ),
+        umask=place.get("umask").number(0o022, 0, 0o777),
+    )
+
+
+def _capabilities(place: Place) -> Capabilities:
+    return Capabilities(*(_names(place.get(name)) for name in _SETS))
+
+
+def _names(place: Place) -> tuple[str, ...]:
+    for one in place.items():
+        if one.text() not in capabilities.NAMES:
+            one.refuse(f"is {one.value!r}, which is no capability")
+    return place.texts()
+
+
+def _rlimits(place: Place) -> tuple[Rlimit, ...]:
+    found: dict[str, Rlimit] = {}
+    for one in place.items():
+        kind = one.get("type").one_of(_LIMITS)
+        if kind in found:
+            one.refuse(f"limits {kind} a second time")
+        soft, hard = one.get("soft").number(), one.get("hard").number()
+        if soft > hard:
+            one.refuse(f"has a soft limit of {soft}, above the hard one of {hard}")
+        found[kind] = Rlimit(f"RLIMIT_{kind.upper()}", soft, hard)
+    return tuple(found.values())
+
+
+def _oom_score(place: Place) -> int | None:
+    return None if place.value is None else place.number(None, -1000, 1000)

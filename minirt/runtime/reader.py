@@ -1,0 +1,163 @@
+"""From a config.json, which anybody may have written, to a :class:`Spec`.
+
+What the specification allows and this runtime lacks is refused, not ignored: a container
+that is less contained than its config says would be worse than none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minirt.errors import InvalidRequest
+from minirt.kernel.mounts import Propagation
+from minirt.kernel.namespaces import Namespace
+from minirt.runtime.document import Place
+from minirt.runtime.process_reader import process
+from minirt.runtime.spec import (
+    NAMESPACES,
+    Device,
+    Hook,
+    Hooks,
+    IdMapping,
+    Mount,
+    Root,
+    Spec,
+)
+from minirt.runtime.sysctls import check as check_sysctl
+
+_LARGEST_ID = (1 << 32) - 2
+_PROPAGATIONS = {
+    "": Propagation.NONE,
+    **{name: Propagation[name.upper()] for name in ("private", "slave", "shared", "unbindable")},
+    **{f"r{name}": Propagation[name.upper()] for name in ("private", "slave", "shared")},
+}
+_DEVICE_KINDS = {"c": "c", "u": "c", "b": "b", "p": "p"}
+
+
+def read(document: Mapping[str, Any]) -> Spec:
+    """Read a config.json. Raises InvalidRequest, which names the place in the document."""
+    top = Place(document)
+    if not isinstance(document, Mapping):
+        top.refuse("is not an object")
+    linux = top.get("linux")
+    namespaces = _namespaces(linux)
+    spec = Spec(
+        root=Root(
+            Path(top.get("root").get("path").text()), top.get("root").get("readonly").truth()
+        ),
+        process=process(top.get("process")),
+        hostname=top.get("hostname").text(""),
+        domainname=top.get("domainname").text(""),
+        mounts=top.get("mounts").each(_mount),
+        namespaces=namespaces,
+        devices=linux.get("devices").each(_device),
+        resources=linux.get("resources").object(),
+        sysctl=_sysctls(linux.get("sysctl"), namespaces),
+        masked_paths=tuple(one.absolute() for one in linux.get("maskedPaths").items()),
+        readonly_paths=tuple(one.absolute() for one in linux.get("readonlyPaths").items()),
+        rootfs_propagation=_propagation(linux.get("rootfsPropagation")),
+        seccomp=linux.get("seccomp").object() if linux.has("seccomp") else None,
+        cgroups_path=linux.get("cgroupsPath").text(""),
+        hooks=_hooks(top.get("hooks")),
+        annotations=top.get("annotations").mapping(),
+        uid_mappings=linux.get("uidMappings").each(_mapping),
+        gid_mappings=linux.get("gidMappings").each(_mapping),
+    )
+    _check_together(spec)
+    return spec
+
+
+def _check_together(spec: Spec) -> None:
+    """Refuse what is right piece by piece, and wrong as a whole."""
+    kinds = spec.namespaces
+    if not str(spec.root.path) or str(spec.root.path) == ".":
+        raise InvalidRequest("This config.json cannot be obeyed", "root.path is empty")
+    if kinds.get(Namespace.MOUNT) != "":
+        why = "linux.namespaces has no new mount namespace"
+        raise InvalidRequest("This config.json cannot be obeyed", why)
+    if Namespace.USER in kinds or spec.uid_mappings or spec.gid_mappings:
+        why = "linux.namespaces asks for a user namespace, which minirt does not make yet"
+        raise InvalidRequest("This config.json cannot be obeyed", why)
+    for name in ("hostname", "domainname"):
+        if getattr(spec, name) and Namespace.UTS not in kinds:
+            why = f"{name} would rename the host: linux.namespaces has no uts namespace"
+            raise InvalidRequest("This config.json cannot be obeyed", why)
+    if len(spec.hostname.encode()) > 64 or len(spec.domainname.encode()) > 64:
+        why = "hostname or domainname is longer than 64 bytes (uname(2))"
+        raise InvalidRequest("This config.json cannot be obeyed", why)
+
+
+def _namespaces(linux: Place) -> dict[Namespace, str]:
+    found: dict[Namespace, str] = {}
+    for one in linux.get("namespaces").items():
+        kind = one.get("type").one_of(NAMESPACES)
+        if kind in found:
+            one.refuse("is there twice")
+        path = one.get("path").text("")
+        found[kind] = one.get("path").absolute() if path else ""
+    return found
+
+
+def _mount(place: Place) -> Mount:
+    destination = place.get("destination").text()
+    if not destination:
+        place.get("destination").refuse("is empty")
+    return Mount(
+        destination=destination,
+        kind=place.get("type").text(""),
+        source=place.get("source").text(""),
+        options=place.get("options").texts(),
+    )
+
+
+def _device(place: Place) -> Device:
+    return Device(
+        path=place.get("path").absolute(),
+        kind=place.get("type").one_of(_DEVICE_KINDS),
+        major=place.get("major").number(0, 0, (1 << 12) - 1),
+        minor=place.get("minor").number(0, 0, (1 << 20) - 1),
+        mode=place.get("fileMode").number(0o666, 0, 0o7777),
+        uid=place.get("uid").number(0, 0, _LARGEST_ID),
+        gid=place.get("gid").number(0, 0, _LARGEST_ID),
+    )
+
+
+def _propagation(place: Place) -> Propagation:
+    return place.one_of(_PROPAGATIONS) if place.value is not None else Propagation.NONE
+
+
+def _hooks(place: Place) -> Hooks:
+    return Hooks(
+        prestart=place.get("prestart").each(_hook),
+        create_runtime=place.get("createRuntime").each(_hook),
+        create_container=place.get("createContainer").each(_hook),
+        start_container=place.get("startContainer").each(_hook),
+        poststart=place.get("poststart").each(_hook),
+        poststop=place.get("poststop").each(_hook),
+    )
+
+
+def _hook(place: Place) -> Hook:
+    return Hook(
+        path=place.get("path").absolute(),
+        args=place.get("args").texts(),
+        env=place.get("env").texts() if place.has("env") else None,
+        timeout=place.get("timeout").number(0, 1) if place.has("timeout") else None,
+    )
+
+
+def _mapping(place: Place) -> IdMapping:
+    numbers = [place.get(key).number() for key in ("containerID", "hostID", "size")]
+    return IdMapping(*numbers)
+
+
+def _sysctls(place: Place, namespaces: Mapping[Namespace, str]) -> dict[str, str]:
+    found = {}
+    for key, value in place.mapping().items():
+        why = check_sysctl(key, value, namespaces)
+        if why:
+            place.refuse(f"asks for {key!r}, which {why}")
+        found[key] = value
+    return found

@@ -1,0 +1,125 @@
+"""What the container sees as its file system, put together before anybody can see it.
+
+Everything is mounted in the container's own mount namespace, so there is nothing to unmount:
+the mounts go when its last process does. All of it happens beneath a descriptor of the root,
+and before pivot_root(2), as long as what is needed of the host is still in reach.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from minirt.errors import InvalidRequest
+from minirt.kernel import beneath, devices, mounts, overlay
+from minirt.kernel.beneath import Shown
+from minirt.kernel.mounts import Attribute, Propagation
+from minirt.kernel.steps import step
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """The image's layers (topmost first), what the container writes, and overlayfs's own folder."""
+
+    lower: tuple[Path, ...]
+    upper: Path
+    work: Path
+
+
+def open_root(path: Path, layers: Overlay | None) -> int:
+    """Make ``path`` a mount, of the overlay or of itself, and open it."""
+    if layers:
+        path.mkdir(parents=True, exist_ok=True)
+        overlay.mount(layers.lower, layers.upper, layers.work, path)
+        return os.open(path, beneath.FOLDER)
+    folder = os.open(path, beneath.FOLDER)
+    try:
+        with step("make the root file system a mount", "mount", "--bind", path, path):
+            tree = mounts.copy(folder, recursive=True)
+            mounts.change(tree, propagation=Propagation.PRIVATE, recursive=True)
+            mounts.attach(tree, folder)
+        return tree
+    finally:
+        os.close(folder)
+
+
+def make_cwd(root: int, path: str) -> None:
+    """Make the working directory if it is missing, 0755. Raises InvalidRequest."""
+    try:
+        os.close(beneath.make_directories(root, path))
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise InvalidRequest(f"Cannot use {path} as the working directory", why) from error
+
+
+def set_readonly(root: int, paths: Iterable[str]) -> None:
+    """Let nobody write below these paths; those that don't exist need it not."""
+    for path in paths:
+        fd = _found(root, path)
+        if fd is None:
+            continue
+        words = ("--rbind", "-o", "ro", Shown(fd), Shown(fd))
+        with step("forbid to write there", "mount", *words):
+            tree = mounts.copy(fd, recursive=True)
+            private = Propagation.PRIVATE
+            mounts.change(tree, add=Attribute.RDONLY, propagation=private, recursive=True)
+            mounts.attach(tree, fd)
+            os.close(tree)
+        os.close(fd)
+
+
+def mask(root: int, paths: Iterable[str]) -> None:
+    """Hide these paths: files behind the null device, folders behind an empty one."""
+    null = devices.open_null()
+    empty: int | None = None
+    for path in paths:
+        fd = _found(root, path)
+        if fd is None:
+            continue
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            empty = _hide_folder(fd, empty)
+        else:
+            with step("hide a file of the host", "mount", "--bind", "/dev/null", Shown(fd)):
+                _attach_copy(null, fd)
+        os.close(fd)
+    os.close(null)
+    if empty is not None:
+        os.close(empty)
+
+
+def set_root_readonly(root: int) -> None:
+    """Let nobody write to the root file system itself; what is mounted on it stays as it is."""
+    with step("forbid to write to the root", "mount", "-o", "remount,bind,ro", Shown(root)):
+        mounts.change(root, add=Attribute.RDONLY)
+
+
+def _hide_folder(fd: int, empty: int | None) -> int:
+    """Attach an empty file system, the same one for all; return it."""
+    options = ("nr_blocks=1", "nr_inodes=1")
+    words = ("-t", "tmpfs", "-o", ",".join(["ro", *options]), "tmpfs", Shown(fd))
+    with step("hide a folder of the host", "mount", *words):
+        if empty is not None:
+            _attach_copy(empty, fd)
+            return empty
+        empty = mounts.new("tmpfs", options, Attribute.RDONLY)
+        mounts.attach(empty, fd)
+        return empty
+
+
+def _attach_copy(source: int, target: int) -> None:
+    tree = mounts.copy(source)
+    try:
+        mounts.change(tree, propagation=Propagation.PRIVATE)
+        mounts.attach(tree, target)
+    finally:
+        os.close(tree)
+
+
+def _found(root: int, path: str) -> int | None:
+    try:
+        return beneath.open_beneath(root, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -1,0 +1,174 @@
+"""An OCI config.json in types: what ``runtime.reader`` made of it, and the rest obeys.
+
+Source: OCI runtime-spec 1.2, config.md and config-linux.md; each class names its section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minirt.kernel.mounts import Propagation
+from minirt.kernel.namespaces import Namespace
+
+OCI_VERSION = "1.2.0"
+
+# config-linux.md, "Namespaces"
+NAMESPACES = {
+    "mount": Namespace.MOUNT,
+    "pid": Namespace.PID,
+    "network": Namespace.NET,
+    "ipc": Namespace.IPC,
+    "uts": Namespace.UTS,
+    "cgroup": Namespace.CGROUP,
+    "time": Namespace.TIME,
+    "user": Namespace.USER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """config.md, "Root"."""
+
+    path: Path
+    readonly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """config.md, "POSIX-platform User"."""
+
+    uid: int = 0
+    gid: int = 0
+    additional_gids: tuple[int, ...] = ()
+    umask: int = 0o022
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """config.md, "Linux Process": five sets of names like CAP_CHOWN."""
+
+    bounding: tuple[str, ...] = ()
+    effective: tuple[str, ...] = ()
+    permitted: tuple[str, ...] = ()
+    inheritable: tuple[str, ...] = ()
+    ambient: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rlimit:
+    """config.md, "POSIX process": ``kind`` is RLIMIT_NOFILE or another of setrlimit(2)."""
+
+    kind: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """config.md, "Process". ``console_size`` is rows, columns."""
+
+    args: tuple[str, ...]
+    cwd: str = "/"
+    env: tuple[str, ...] = ()
+    terminal: bool = False
+    console_size: tuple[int, int] | None = None
+    user: User = User()
+    capabilities: Capabilities = Capabilities()
+    rlimits: tuple[Rlimit, ...] = ()
+    no_new_privileges: bool = False
+    oom_score_adj: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """config.md, "Mounts"."""
+
+    destination: str
+    kind: str = ""
+    source: str = ""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """config-linux.md, "Devices": ``kind`` is "c", "b" or "p"."""
+
+    path: str
+    kind: str
+    major: int = 0
+    minor: int = 0
+    mode: int = 0o666
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """config.md, "POSIX-platform Hooks". ``env`` None: the caller's; ``timeout`` in seconds."""
+
+    path: str
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] | None = None
+    timeout: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What runs at which point of the lifecycle, config.md, "POSIX-platform Hooks"."""
+
+    prestart: tuple[Hook, ...] = ()
+    create_runtime: tuple[Hook, ...] = ()
+    create_container: tuple[Hook, ...] = ()
+    start_container: tuple[Hook, ...] = ()
+    poststart: tuple[Hook, ...] = ()
+    poststop: tuple[Hook, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IdMapping:
+    """config-linux.md, "User namespace mappings"."""
+
+    inside: int
+    host: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One container, as config.json describes it."""
+
+    root: Root
+    process: Process
+    hostname: str = ""
+    domainname: str = ""
+    mounts: tuple[Mount, ...] = ()
+    namespaces: Mapping[Namespace, str] = field(default_factory=dict)  # path to join; "": new
+    devices: tuple[Device, ...] = ()
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    sysctl: Mapping[str, str] = field(default_factory=dict)
+    masked_paths: tuple[str, ...] = ()
+    readonly_paths: tuple[str, ...] = ()
+    rootfs_propagation: Propagation = Propagation.NONE
+    seccomp: Mapping[str, Any] | None = None
+    cgroups_path: str = ""
+    hooks: Hooks = Hooks()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
+
+    def new_namespaces(self) -> Namespace:
+        """Return the kinds that are made for it."""
+        kinds = Namespace(0)
+        for kind, path in self.namespaces.items():
+            kinds |= Namespace(0) if path else kind
+        return kinds
+
+
+def read(document: Mapping[str, Any]) -> Spec:
+    """Read a config.json. Raises InvalidRequest, which names the place in the document."""
+    from minirt.runtime import reader
+
+    return reader.read(document)
