@@ -1,0 +1,86 @@
+"""Sockets that hold a port and never speak (ip(7), ipv6(7), tcp(7), udp(7))."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from pathlib import Path
+
+from minirt.kernel.steps import announce
+
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_BACKLOG = 1  # nobody accepts: the packet filter leads what comes elsewhere
+
+
+def hold(protocol: str, address: str, port: int, *, mark: int, listening: bool) -> socket.socket:
+    """Take a port, so that nobody else can; 0: any one that is free.
+
+    A ``listening`` one can be taken although old connections linger on it (SO_REUSEADDR,
+    socket(7)), and is found by the packet filter's "socket mark". One that is not refuses
+    who connects, at once. Raises OSError: EADDRINUSE, EADDRNOTAVAIL, EACCES.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    held = socket.socket(family, _KINDS[protocol] | socket.SOCK_CLOEXEC)
+    try:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        if family == socket.AF_INET6:
+            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if protocol == "tcp" and listening:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((address, port))
+        if protocol == "tcp" and listening:
+            held.listen(_BACKLOG)
+    except OSError:
+        held.close()
+        raise
+    number = held.getsockname()[1]
+    host = f"[{address}]" if ":" in address else address
+    announce("hold a port of the host", "nc", *_words(protocol), "-l", host, number)
+    return held
+
+
+def _words(protocol: str) -> list[str]:
+    return ["-u"] if protocol == "udp" else []
+
+
+def has_ipv6() -> bool:
+    """Say whether this network namespace speaks IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
+            one.bind(("::1", 0))
+    except OSError as error:
+        if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            return False
+        raise
+    return True
+
+
+def owner(protocol: str, port: int) -> tuple[int, str] | None:
+    """Return the process that has a port, with its name; None: not to be found.
+
+    It looks through all descriptors of all processes (proc_pid_fd(5)): for an error only.
+    """
+    sought = {f"socket:[{inode}]" for inode in _inodes(protocol, port)}
+    for link in Path("/proc").glob("[0-9]*/fd/*") if sought else ():
+        try:
+            if str(link.readlink()) in sought:
+                process = link.parent.parent
+                return int(process.name), (process / "comm").read_text().strip()
+        except OSError:
+            continue  # it has gone meanwhile
+    return None
+
+
+def _inodes(protocol: str, port: int) -> set[str]:
+    """Return the inodes of the sockets at a port (proc_pid_net(5): tcp, udp)."""
+    found = set()
+    for table in (protocol, f"{protocol}6"):
+        try:
+            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        except FileNotFoundError:
+            continue
+        for fields in map(str.split, lines):
+            listening = fields[3] in ("0A", "07")  # TCP_LISTEN, and any UDP socket's state
+            if listening and int(fields[1].rpartition(":")[2], 16) == port:
+                found.add(fields[9])
+    return found

@@ -1,0 +1,87 @@
+"""The bridge of a network: there from "network create" to "network rm", and mended between."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from minirt.errors import Conflict
+from minirt.kernel import netlink, sysctl
+from minirt.kernel.netlink import Connection, Link
+from minirt.network import filters
+from minirt.network.mac import mac_of
+from minirt.network.spec import Network
+
+
+def ensure(network: Network) -> None:
+    """Make what is missing of a network: its bridge, the address, the switches, the filter.
+
+    Each is looked at each time, since a kill, a reboot, or somebody with ``nft flush ruleset``
+    may have come between any two. Two processes may both find a thing missing: the kernel
+    lets one of them make it, and to the other "exists" is success.
+    """
+    with netlink.connect() as links:
+        bridge = _bridge(links, network)
+        if not bridge.up:
+            links.set_up(bridge)
+        if network.gateway not in links.addresses(bridge):
+            with suppress(FileExistsError):
+                links.add_address(bridge, network.gateway)
+    _switch(network)
+    _admit(network)
+
+
+def remove(network: Network) -> None:
+    """Remove the bridge, unless it was there before the network, and the filter's elements."""
+    with netlink.connect() as links:
+        bridge = links.find(network.bridge)
+        if bridge is not None and network.adopted:
+            with suppress(OSError):
+                links.remove_address(bridge, network.gateway)
+        elif bridge is not None:
+            links.delete(bridge)
+    filters.forget(network)
+
+
+def _admit(network: Network) -> None:
+    if filters.knows(network):
+        return
+    try:
+        filters.admit(network)
+    except FileNotFoundError:  # The whole table is gone, or was never there.
+        from minirt.network import nat
+
+        nat.restore()
+
+
+def _bridge(links: Connection, network: Network) -> Link:
+    bridge = links.find(network.bridge)
+    if bridge is None:
+        with suppress(FileExistsError):
+            links.add_bridge(network.bridge, mac_of(network.gateway4))
+        bridge = links.find(network.bridge)
+        assert bridge is not None, "it was just made"
+        mtu = network.mtu or _mtu_of_the_way_out(links)
+        if mtu != bridge.mtu:
+            links.set_mtu(bridge, mtu)
+    if bridge.kind != "bridge":
+        why = f"existing interface {network.bridge} is not a bridge"
+        raise Conflict(f"Cannot use the network {network.name}", why)
+    return bridge
+
+
+def _mtu_of_the_way_out(links: Connection) -> int:
+    """Return the largest packet, in bytes, that the default route's link takes."""
+    for route in links.routes():
+        if route.to.prefixlen == 0 and route.to.version == 4 and route.link:
+            return links.link_at(route.link).mtu
+    return netlink.ETHERNET_MTU
+
+
+def _switch(network: Network) -> None:
+    """Set the kernel's switches (networking/ip-sysctl.rst) that stand wrong."""
+    sysctl.ensure("net/ipv4/ip_forward", "1")
+    sysctl.ensure(f"net/ipv4/conf/{network.bridge}/route_localnet", "1")  # ports on 127.0.0.1
+    sysctl.ensure(f"net/ipv6/conf/{network.bridge}/accept_ra", "0")  # CVE-2020-13401
+    if not network.adopted:
+        without = "0" if network.subnet6 else "1"
+        sysctl.ensure(f"net/ipv6/conf/{network.bridge}/disable_ipv6", without)

@@ -1,0 +1,115 @@
+"""Which ports lead where: elements of the packet filter's maps (rules.nft).
+
+A port's element may outlive its owner, who may have been killed. So an element is replaced
+by whoever publishes the same port anew (its socket proves that nobody else has it), and removed
+only if it still leads where the remover says. What lies between a look and a change is kept
+from others by a lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
+
+from minirt.kernel import locks, nftables
+from minirt.network import filters, leases, ports, store
+from minirt.network.filters import TABLE
+from minirt.network.ports import ANY, Binding
+from minirt.state import made, run_dir
+
+Target = IPv4Address | IPv6Address
+
+
+def publish(
+    bindings: Iterable[Binding], address: IPv4Interface | Target, address6: Target | None = None
+) -> None:
+    """Lead ports of the host to a container, all in one transaction.
+
+    An IPv6 port needs an IPv6 address to lead to; without one it is passed over.
+    """
+    wanted = _elements(bindings, _ip(address), address6)
+    if not wanted:
+        return
+    title = "publish the ports"
+    with _changing():
+        try:
+            nftables.run(_add(wanted), title)
+        except FileExistsError:
+            stale = {key for key, target in wanted.items() if _target(key) not in (None, target)}
+            nftables.run(f"{_delete(stale)}; {_add(wanted)}", title)
+
+
+def unpublish(
+    bindings: Iterable[Binding], address: IPv4Interface | Target, address6: Target | None = None
+) -> None:
+    """Lead the ports nowhere, unless by now they lead to somebody else."""
+    wanted = _elements(bindings, _ip(address), address6)
+    with _changing():
+        ours = {key for key, target in wanted.items() if _target(key) == target}
+        if ours:
+            nftables.run(_delete(ours), "close the published ports")
+
+
+def restore() -> None:
+    """Put the whole packet filter back: rules, networks, and the ports of who lives."""
+    filters.load()
+    for network in store.every():
+        filters.admit(network)
+        for address, facts in leases.living(network).items():
+            publish([ports.from_json(one) for one in facts.ports], address)
+
+
+def _elements(
+    bindings: Iterable[Binding], address: Target, address6: Target | None
+) -> dict[tuple[str, str], str]:
+    """Return for each map and key the target that belongs there."""
+    found = {}
+    for one in bindings:
+        target = address6 if one.is_v6 else address
+        if target is None:
+            continue
+        family = "pub6" if one.is_v6 else "pub4"
+        key = f"{one.protocol} . {one.host_port}"
+        if one.host_ip in ANY:
+            place = f"{family}_any", key
+        else:
+            place = f"{family}_addr", f"{one.host_ip} . {key}"
+        found[place] = f"{target} . {one.container_port}"
+    return found
+
+
+def _add(wanted: dict[tuple[str, str], str]) -> str:
+    lines = [
+        f"add element {TABLE} {name} {{ {key} : {target} }}"
+        for (name, key), target in wanted.items()
+    ]
+    return "; ".join(lines)
+
+
+def _delete(places: Iterable[tuple[str, str]]) -> str:
+    return "; ".join(f"delete element {TABLE} {name} {{ {key} }}" for name, key in places)
+
+
+def _target(place: tuple[str, str]) -> str | None:
+    """Return where a port leads now; None: nowhere."""
+    name, key = place
+    with suppress(FileNotFoundError):
+        answer = nftables.ask(f"get element {TABLE} {name} {{ {key} }}")
+        found = answer.partition("elements = {")[2].partition("}")[0]
+        return found.partition(" : ")[2].strip()
+    return None
+
+
+@contextmanager
+def _changing() -> Iterator[None]:
+    fd = locks.acquire(made(run_dir() / "networks") / ".ports", wait=True)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _ip(address: IPv4Interface | Target) -> Target:
+    return address.ip if isinstance(address, IPv4Interface) else address

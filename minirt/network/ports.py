@@ -1,0 +1,155 @@
+"""The host's side of a published port: a socket that holds it.
+
+The kernel refuses a second taker, and frees the port when its last holder is dead. The
+socket bears a mark, which the rule in rules.nft asks for before it leads a packet on: a
+port without a living holder leads nowhere, whatever elements are left.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from minirt.errors import Conflict, Exhausted, InvalidRequest, MinirtError
+from minirt.kernel import sockets
+from minirt.network import leases, store
+from minirt.network.port_syntax import PortRequest, parse
+
+__all__ = ["Binding", "PortRequest", "close", "from_json", "parse", "reserve", "to_json"]
+
+ANY = ("0.0.0.0", "::")  # all addresses of the host, of either family
+MARK = 0x6D696E69  # "mini", as in rules.nft
+_TRIES = 64  # of a port free for IPv4, for one that is free for IPv6 as well
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A port of the host, held by a socket, that leads to a port of a container."""
+
+    protocol: str
+    container_port: int
+    host_ip: str  # "0.0.0.0", "::", or one address
+    host_port: int
+    fd: int = -1  # the socket that holds it; -1: read from a file
+
+    @property
+    def is_v6(self) -> bool:
+        """Whether the host's address is an IPv6 one."""
+        return ":" in self.host_ip
+
+    def __str__(self) -> str:
+        """Return what ``docker port`` prints after its arrow."""
+        return f"[{self.host_ip}]:{self.host_port}" if self.is_v6 else self._plain()
+
+    def _plain(self) -> str:
+        return f"{self.host_ip}:{self.host_port}"
+
+
+def to_json(binding: Binding) -> dict[str, Any]:
+    """Return what a lease file says of a binding: all but the descriptor."""
+    document = asdict(binding)
+    del document["fd"]
+    return document
+
+
+def from_json(document: dict[str, Any]) -> Binding:
+    """Read a binding from a lease file."""
+    return Binding(
+        document["protocol"],
+        document["container_port"],
+        document["host_ip"],
+        document["host_port"],
+    )
+
+
+def reserve(requests: Iterable[PortRequest], *, v6: bool = False) -> list[Binding]:
+    """Take the host's ports; each binding holds its port for as long as its fd is open.
+
+    Without an address a port is taken for both families. ``v6``: the container has an IPv6
+    address too. If it hasn't, the IPv6 socket only keeps the port, and refuses who connects:
+    so a client that tries ::1 first goes on to 127.0.0.1. Raises Conflict (who has it),
+    InvalidRequest (the host has no such address), Exhausted; then nothing is held.
+    """
+    taken: list[Binding] = []
+    both = sockets.has_ipv6()
+    try:
+        for request in requests:
+            addresses = (request.host_ip,) if request.host_ip else ANY if both else ANY[:1]
+            taken += _take(request, addresses, v6)
+    except BaseException:
+        close(taken)
+        raise
+    return taken
+
+
+def close(bindings: Iterable[Binding]) -> None:
+    """Let go of the ports."""
+    for one in bindings:
+        socket.close(one.fd)
+
+
+def _take(request: PortRequest, addresses: tuple[str, ...], v6: bool) -> list[Binding]:
+    """Take the first port of the request's range that is free at all of the addresses."""
+    last = request.host_last or request.host_first
+    candidates = range(request.host_first, last + 1) if request.host_first else [0] * _TRIES
+    refused: OSError | None = None
+    for port in candidates:
+        try:
+            return _take_one(request, addresses, port, v6)
+        except OSError as error:
+            refused = error
+            if error.errno != errno.EADDRINUSE:
+                break
+    assert refused is not None, "a range has at least one port"
+    raise _explained(request, addresses, refused)
+
+
+def _take_one(
+    request: PortRequest, addresses: tuple[str, ...], port: int, v6: bool
+) -> list[Binding]:
+    taken: list[Binding] = []
+    try:
+        for address in addresses:
+            open_ = v6 or ":" not in address
+            held = sockets.hold(request.protocol, address, port, mark=MARK, listening=open_)
+            port = held.getsockname()[1]  # which the kernel chose, if it was 0
+            taken.append(
+                Binding(request.protocol, request.container_port, address, port, held.detach())
+            )
+    except BaseException:
+        close(taken)
+        raise
+    return taken
+
+
+def _explained(request: PortRequest, addresses: tuple[str, ...], error: OSError) -> MinirtError:
+    asked = Binding(request.protocol, request.container_port, addresses[0], request.host_first)
+    what = f"Bind for {asked} failed"
+    if error.errno == errno.EADDRNOTAVAIL:
+        remedy = "See ip address for those it has."
+        return InvalidRequest(what, "the host has no such address", remedy)
+    if error.errno != errno.EADDRINUSE:
+        return Conflict(what, str(error.strerror))
+    if not request.host_first:
+        return Exhausted(what, "no port is free for IPv4 and IPv6")
+    if request.host_last > request.host_first:
+        why = f"all ports from {request.host_first} to {request.host_last} are taken"
+        return Conflict(what, why, "Choose a larger range.")
+    return Conflict(what, _taken_by(request), "Choose another port of the host.")
+
+
+def _taken_by(request: PortRequest) -> str:
+    """Say who has a port: which container, else which process."""
+    port, protocol = request.host_first, request.protocol
+    for network in store.every():
+        for facts in leases.living(network).values():
+            for one in map(from_json, facts.ports):
+                if (one.protocol, one.host_port) == (protocol, port):
+                    name = facts.name or facts.container[:12]
+                    return f"port is already allocated by container {name}"
+    owner = sockets.owner(protocol, port)
+    who = f" by process {owner[0]} ({owner[1]})" if owner else ""
+    return f"address already in use{who}"

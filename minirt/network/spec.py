@@ -1,0 +1,137 @@
+"""What a network is: its file, read and written.
+
+ROOT/networks/NAME.json     written once, by "network create"; there until "network rm"
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
+
+# Docker's names for a bridge's options, so that its command lines work here.
+BRIDGE_NAME = "com.docker.network.bridge.name"
+MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+ICC = "com.docker.network.bridge.enable_icc"
+HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+MTU = "com.docker.network.driver.mtu"
+INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
+
+DEFAULT = "bridge"  # The network of containers that name none.
+DEFAULT_BRIDGE = "minirt0"
+NOTHING = IPv4Network("0.0.0.0/32")  # The subnet of what has none: "host" and "none".
+
+# Go's strconv.ParseBool, which Docker reads such options with.
+TRUE = {"1", "t", "T", "TRUE", "true", "True"}
+FALSE = {"0", "f", "F", "FALSE", "false", "False"}
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network: what its creator asked for, with everything decided that was left open."""
+
+    id: str
+    name: str
+    created: str  # RFC 3339, with nanoseconds, in UTC
+    driver: str = "bridge"  # "host" and "null" for the two that have no bridge
+    bridge: str = ""  # the name of its link
+    adopted: bool = False  # the bridge was there before, and stays when the network goes
+    subnet4: IPv4Network = NOTHING
+    gateway4: IPv4Address = NOTHING.network_address
+    range4: IPv4Network | None = None  # addresses that nobody asks for by name come from here
+    aux: dict[str, IPv4Address] = field(default_factory=dict)  # kept for others
+    chosen: bool = False  # the subnet was asked for, so addresses of it may be
+    subnet6: IPv6Network | None = None
+    gateway6: IPv6Address | None = None
+    internal: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def has_bridge(self) -> bool:
+        """Whether containers get a plug in it: all but "host" and "none"."""
+        return self.driver == "bridge"
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is the network on which names don't resolve, as with Docker."""
+        return self.name == DEFAULT
+
+    @property
+    def gateway(self) -> IPv4Interface:
+        """The bridge's own address."""
+        return self.interface(self.gateway4)
+
+    @property
+    def masquerade(self) -> bool:
+        """Whether what leaves the network bears the host's address."""
+        return not self.internal and self.options.get(MASQUERADE) not in FALSE
+
+    @property
+    def icc(self) -> bool:
+        """Whether its containers reach each other ("inter-container communication")."""
+        return self.options.get(ICC) not in FALSE
+
+    @property
+    def mtu(self) -> int:
+        """The largest packet in bytes; 0: as large as the way out of the host takes."""
+        return int(self.options.get(MTU) or 0)
+
+    @property
+    def host_binding(self) -> str:
+        """The host's address for ports published without one; empty: all addresses."""
+        return self.options.get(HOST_BINDING, "")
+
+    @property
+    def interface_prefix(self) -> str:
+        """What links are called inside containers, less their number."""
+        return self.options.get(INTERFACE_PREFIX) or "eth"
+
+    def interface(self, address: IPv4Address) -> IPv4Interface:
+        """Return ``address`` with the prefix length of this network."""
+        return IPv4Interface((address, self.subnet4.prefixlen))
+
+    def reserved(self) -> dict[IPv4Address, str]:
+        """Return the addresses that no container may have, and what each of them is.
+
+        The first and last of a subnet name the network itself and all its hosts (RFC 919,
+        section 7), except in one of two addresses (RFC 3021) or of one.
+        """
+        found = {self.gateway4: "the gateway"}
+        found |= {address: f"kept for {name}" for name, address in self.aux.items()}
+        if self.subnet4.num_addresses > 2:
+            found[self.subnet4.network_address] = "the address of the network itself"
+            found[self.subnet4.broadcast_address] = "the broadcast address"
+        return found
+
+
+def to_json(network: Network) -> dict[str, Any]:
+    """Return the document of a network: addresses as text, what is empty left out."""
+    document: dict[str, Any] = {}
+    for name in Network.__slots__:
+        value = getattr(network, name)
+        if name == "aux":
+            value = {key: str(address) for key, address in value.items()}
+        elif not isinstance(value, str | bool | dict | None):
+            value = str(value)
+        if value or name in ("id", "name", "created"):
+            document[name] = value
+    return document
+
+
+def from_json(document: dict[str, Any]) -> Network:
+    """Read the document of a network; keys of a later minirt are passed over."""
+    values = {key: value for key, value in document.items() if key in Network.__slots__}
+    readers: dict[str, Any] = {
+        "subnet4": IPv4Network,
+        "gateway4": IPv4Address,
+        "range4": IPv4Network,
+        "subnet6": IPv6Network,
+        "gateway6": IPv6Address,
+    }
+    for key, read in readers.items():
+        if key in values:
+            values[key] = read(values[key])
+    if "aux" in values:
+        values["aux"] = {name: IPv4Address(one) for name, one in values["aux"].items()}
+    return Network(**values)
