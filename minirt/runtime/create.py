@@ -15,7 +15,7 @@ from minirt.kernel import clone, libc, namespaces, processes
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
-from minirt.runtime import handshake, hooks, init
+from minirt.runtime import command, filters, handshake, hooks, init
 from minirt.runtime.handshake import HOOKED, MOUNTED, PREPARED, Line
 from minirt.runtime.init import Plan, Setting
 from minirt.runtime.spec import Spec
@@ -44,7 +44,7 @@ def create(spec: Spec, setting: Setting, on_isolated: Callable[[int], None]) -> 
     """
     handed_on = tuple(fd for fd in range(3, 3 + setting.keep_fds) if _is_open(fd))
     ours, theirs = handshake.open_pair()
-    plan = Plan(spec, setting, theirs, handed_on, _seccomp_program(spec))
+    plan = Plan(spec, setting, theirs, handed_on, filters.prepare(spec.seccomp))
     child = _give_birth(plan)
     theirs.close()
     created = Created(child.pid, child.pidfd, None, ours, spec, setting)
@@ -68,7 +68,10 @@ def start(created: Created) -> None:
 
     The caller owns ``pidfd`` and ``console`` from then on, and waits with waitid(2).
     """
-    created.line.go()
+    try:
+        created.line.go()
+    except OSError as error:
+        raise command.refused(created.spec.process.args[0], error) from error
     created.line.close()
     hooks.run("poststart", created.spec.hooks.poststart, _state(created, "running"))
 
@@ -118,14 +121,6 @@ def _children_born_in(path: str) -> Iterator[None]:
             libc.setns(own, Namespace.PID)
     finally:
         os.close(own)
-
-
-def _seccomp_program(spec: Spec) -> bytes | None:
-    if spec.seccomp is None:
-        return None
-    from minirt.runtime import seccomp_programs
-
-    return seccomp_programs.compiled(spec.seccomp)
 
 
 def _state(created: Created, status: str) -> hooks.State:

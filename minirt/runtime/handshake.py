@@ -21,6 +21,7 @@ import socket
 import struct
 
 from minirt import errors
+from minirt.kernel import springboard
 
 MOUNTED = b"mounted"
 HOOKED = b"hooked"
@@ -76,14 +77,17 @@ class Line:
         return descriptors
 
     def go(self) -> None:
-        """Let the command run. Raises the error that kept it from doing so."""
+        """Let the command run. Raises the error that kept it from doing so.
+
+        That is an OSError if it was execve(2) that failed.
+        """
         try:
             self.say(GO)
         except (BrokenPipeError, ConnectionResetError):
             pass  # Init is dead already; its last packet says why.
         message, _ = self._receive()
         if message:
-            raise received(message)
+            raise springboard.failure(message) or received(message)
 
     def report(self, error: errors.MinirtError) -> None:
         """Send the reason why the command will not run."""

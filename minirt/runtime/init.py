@@ -17,6 +17,7 @@ from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import speak_as, step
 from minirt.runtime import command, dev, hooks, launch, mount_table, rootfs, stripped, sysctls
+from minirt.runtime.filters import Filters
 from minirt.runtime.handshake import GO, HOOKED, MOUNTED, PREPARED, CreatorDied, Line
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Process, Spec
@@ -47,7 +48,7 @@ class Plan:
     setting: Setting
     line: Line
     handed_on: tuple[int, ...]
-    seccomp: bytes | None
+    filters: Filters
 
 
 def main(plan: Plan) -> int:
@@ -78,7 +79,7 @@ def _live(plan: Plan) -> None:
     plan.line.await_word(GO)
     hooks.run("startContainer", spec.hooks.start_container, _state(plan, "created"))
     launch.set_limits(process)
-    launch.become(process, path, plan.seccomp)
+    launch.become(process, path, plan.filters, plan.line.fileno())
 
 
 def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:
