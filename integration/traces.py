@@ -112,7 +112,7 @@ def filters(_ground: Ground) -> set[str]:
         for kind, fields in one.items():
             if kind == "table" and not fields["name"].startswith(HARMLESS_TABLES):
                 found.add(f"table {fields['family']} {fields['name']}")
-            if kind in ("set", "map") and "flags" not in fields:
+            if kind == "map" and fields["name"].startswith("pub"):  # not what a network has
                 elements = fields.get("elem", [])
                 found.update(f"{fields['name']}: {json.dumps(each)}" for each in elements)
     return found

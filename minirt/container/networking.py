@@ -135,7 +135,7 @@ def wire(one: Record, plug: Plug, netns: Netns, init: tuple[int, int], *, first:
         container=one.id, name=one.name, pid=init[0], born=init[1], mac=plug.mac, names=plug.names
     )
     leases.write(plug.lease, facts)
-    gateway = str(plug.network.gateway4.ip) if not plug.network.internal else ""
+    gateway = str(plug.network.gateway4) if not plug.network.internal else ""
     return Endpoint(
         network_id=plug.network.id,
         endpoint_id=new_id(),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 
 
-def mac_of(address: IPv4Address) -> str:
+def mac_of(address: IPv4Address | IPv4Interface) -> str:
     """Return the MAC address that goes with an IP address, as Docker makes it.
 
     02 marks a locally administered address (the U/L bit of IEEE 802). Since the two always

@@ -8,7 +8,7 @@ port without a living holder leads nowhere, whatever elements are left.
 from __future__ import annotations
 
 import errno
-import socket
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,7 +33,7 @@ class Binding:
     container_port: int
     host_ip: str  # "0.0.0.0", "::", or one address
     host_port: int
-    fd: int = -1  # the socket that holds it; -1: read from a file
+    sockets: tuple[int, ...] = ()  # descriptors that hold it; none: read from a file
 
     @property
     def is_v6(self) -> bool:
@@ -49,9 +49,9 @@ class Binding:
 
 
 def to_json(binding: Binding) -> dict[str, Any]:
-    """Return what a lease file says of a binding: all but the descriptor."""
+    """Return what a lease file says of a binding: all but the descriptors."""
     document = asdict(binding)
-    del document["fd"]
+    del document["sockets"]
     return document
 
 
@@ -66,7 +66,7 @@ def from_json(document: dict[str, Any]) -> Binding:
 
 
 def reserve(requests: Iterable[PortRequest], *, v6: bool = False) -> list[Binding]:
-    """Take the host's ports; each binding holds its port for as long as its fd is open.
+    """Take the host's ports; each binding holds its port for as long as its sockets are.
 
     Without an address a port is taken for both families. ``v6``: the container has an IPv6
     address too. If it hasn't, the IPv6 socket only keeps the port, and refuses who connects:
@@ -88,7 +88,8 @@ def reserve(requests: Iterable[PortRequest], *, v6: bool = False) -> list[Bindin
 def close(bindings: Iterable[Binding]) -> None:
     """Let go of the ports."""
     for one in bindings:
-        socket.close(one.fd)
+        for fd in one.sockets:
+            os.close(fd)
 
 
 def _take(request: PortRequest, addresses: tuple[str, ...], v6: bool) -> list[Binding]:
@@ -116,9 +117,8 @@ def _take_one(
             open_ = v6 or ":" not in address
             held = sockets.hold(request.protocol, address, port, mark=MARK, listening=open_)
             port = held.getsockname()[1]  # which the kernel chose, if it was 0
-            taken.append(
-                Binding(request.protocol, request.container_port, address, port, held.detach())
-            )
+            fds = (held.detach(),)
+            taken.append(Binding(request.protocol, request.container_port, address, port, fds))
     except BaseException:
         close(taken)
         raise
