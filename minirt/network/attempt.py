@@ -1,0 +1,100 @@
+"""One question to one server, over a socket of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from minirt.network import question as q
+from minirt.network.loop import READ, WRITE, Loop
+from minirt.network.upstream import Server
+
+_LONGEST = 65535  # bytes of a message: its length is 16 bits (RFC 1035, section 4.2.2)
+
+# Called with the answer that fits the question, or None: the server can't be reached.
+Outcome = Callable[["Attempt", bytes | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is asked: a query, where its question ends, and by which transport."""
+
+    query: bytes
+    end: int
+    stream: bool = False
+
+
+class Attempt:
+    """A question on its way to a server. Raises OSError when it can't even be sent."""
+
+    def __init__(self, loop: Loop, server: Server, words: Words, outcome: Outcome) -> None:
+        self.server = server
+        self._loop, self._words, self._outcome = loop, words, outcome
+        # An id of its own for each attempt: what another server saw helps nobody to guess it.
+        self._query = os.urandom(2) + words.query[2:]
+        self._unsent = len(self._query).to_bytes(2, "big") + self._query
+        self._received = b""
+        self._socket = server.socket(socket.SOCK_STREAM if words.stream else socket.SOCK_DGRAM)
+        try:
+            if not words.stream:
+                self._socket.send(self._query)
+        except BaseException:
+            self._socket.close()
+            raise
+        if words.stream:
+            loop.watch(self._socket.fileno(), self._write, WRITE)
+        else:
+            loop.watch(self._socket.fileno(), self._datagram)
+
+    def repeat(self) -> None:
+        """Send a datagram again."""
+        if not self._words.stream:
+            try:
+                self._socket.send(self._query)
+            except OSError:
+                pass  # An ICMP error, which the loop will report as well.
+
+    def close(self) -> None:
+        """Stop listening to the server."""
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+
+    def _datagram(self) -> None:
+        try:
+            reply = self._socket.recv(_LONGEST)
+        except BlockingIOError:
+            return
+        except OSError:  # ICMP says that nobody is there: ECONNREFUSED, EHOSTUNREACH.
+            self._outcome(self, None)
+            return
+        if q.answers_to(reply, self._query, self._words.end):
+            self._outcome(self, reply)
+        # Else somebody guesses: the true answer may still come.
+
+    def _write(self) -> None:
+        try:
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._outcome(self, None)
+            return
+        if not self._unsent:
+            self._loop.watch(self._socket.fileno(), self._read, READ)
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(_LONGEST + 2)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._received += data
+        length = int.from_bytes(self._received[:2], "big")
+        if data and (len(self._received) < 2 or len(self._received) < 2 + length):
+            return
+        reply = self._received[2 : 2 + length]
+        fits = bool(data) and q.answers_to(reply, self._query, self._words.end)
+        self._outcome(self, reply if fits else None)

@@ -1,0 +1,194 @@
+"""One container that is served: its connection to us, its two sockets, its questions."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from minirt.network import question as q
+from minirt.network.answers import Answers
+from minirt.network.attempt import Words
+from minirt.network.forward import Desk, Reply, Traffic
+from minirt.network.loop import Loop
+from minirt.network.resolv_conf import RESOLVER
+from minirt.network.streams import Streams
+from minirt.network.upstream import Host, Server
+from minirt.network.zone import Zone
+from minirt.network.zone_watch import Watch
+
+_BATCH = 64  # datagrams of one container, before the next one has its turn
+_LONGEST_QUERY = 4096  # bytes over UDP
+_LONGEST_STREAMED = 65535
+_LONGEST_INTRODUCTION = 1 << 16
+_SIOCGSKNS = 0x894C  # include/uapi/linux/sockios.h: the network namespace of a socket
+
+
+@dataclass(slots=True)
+class House:
+    """What all clients share."""
+
+    loop: Loop
+    watch: Watch
+    traffic: Traffic
+    host: Host
+    clients: set[Client] = field(default_factory=set)
+
+    def catch_up(self) -> None:
+        """Learn what has changed, and forget the answers that were true before."""
+        if self.watch.catch_up():
+            for client in self.clients:
+                client.answers.kept.clear()
+
+
+class Client:
+    """Lives as long as its connection, which the container's monitor holds."""
+
+    def __init__(self, house: House, link: socket.socket, gone: Callable[[], None]) -> None:
+        self._house, self._link, self._gone = house, link, gone
+        self.answers = Answers()
+        self._zones: list[Zone] = []
+        self._desk = Desk(house.traffic)
+        self._udp: socket.socket | None = None
+        self._streams: Streams | None = None
+        self._netns: int | None = None
+        self._servers: list[Server] | None = None  # None: those of this machine
+        self._ndots = 0
+        house.clients.add(self)
+        house.loop.watch(link.fileno(), self._listen)
+
+    def close(self) -> None:
+        """Let go of the container at once: our sockets keep its network namespace alive."""
+        loop = self._house.loop
+        self._house.clients.discard(self)
+        loop.forget(self._link.fileno())
+        self._link.close()
+        if self._udp is not None:
+            loop.forget(self._udp.fileno())
+            self._udp.close()
+        if self._streams is not None:
+            self._streams.close()
+        self._desk.close()
+        if self._netns is not None:
+            self._house.traffic.memory.forget(self._netns)
+            socket.close(self._netns)
+        for zone in self._zones:
+            self._house.watch.leave(zone)
+        self._zones = []
+        self._gone()
+
+    def _listen(self) -> None:
+        try:
+            text, fds = _receive(self._link)
+        except BlockingIOError:
+            return
+        except OSError:
+            text, fds = b"", []
+        if not text:
+            self.close()
+            return
+        try:
+            self._learn(json.loads(text), fds)
+        except Exception:  # Whoever can't introduce a container has a bug, and its traceback.
+            self.close()
+            raise
+
+    def _learn(self, words: dict[str, Any], fds: list[int]) -> None:
+        if fds and self._udp is None:
+            self._udp = socket.socket(fileno=fds[0])
+            listener = socket.socket(fileno=fds[1])
+            self._udp.setblocking(False)
+            listener.setblocking(False)
+            self._streams = Streams(self._house.loop, listener, self._hear_stream)
+            self._house.loop.watch(self._udp.fileno(), self._hear_datagrams)
+        used = [self._house.watch.use(network) for network in words["networks"]]
+        for zone in self._zones:  # Only now: what stays in use is not read again.
+            self._house.watch.leave(zone)
+        self._zones = used
+        self.answers.know(used)
+        self._ndots = words["ndots"]
+        self._servers = self._chosen(words["servers"]) if words["servers"] else None
+        if words["internal"] and self._servers is None:
+            self._servers = []  # CVE-2024-29018: nothing leaves by way of this machine.
+
+    def _chosen(self, addresses: list[str]) -> list[Server]:
+        """Return the servers to ask from inside the container, but never ourselves."""
+        if self._netns is None and self._udp is not None:
+            self._netns = fcntl.ioctl(self._udp, _SIOCGSKNS)
+        return [Server(address, self._netns) for address in addresses if address != RESOLVER]
+
+    def _hear_datagrams(self) -> None:
+        assert self._udp is not None
+        batch = []
+        try:
+            for _ in range(_BATCH):
+                batch.append(self._udp.recvfrom(_LONGEST_QUERY))
+        except BlockingIOError:
+            pass
+        self._house.catch_up()
+        kept, send = self.answers.kept, self._udp.sendto
+        for query, sender in batch:
+            rotation = kept.get(query[2:])
+            try:
+                if rotation is not None:
+                    send(query[:2] + next(rotation), sender)
+                else:
+                    self._hear_datagram(query, sender)
+            except OSError:  # It doesn't fetch its answers, or its own firewall forbids them.
+                pass
+
+    def _hear_datagram(self, query: bytes, sender: tuple[str, int]) -> None:
+        def reply(answer: bytes) -> None:
+            if answer and self._udp is not None:
+                try:
+                    self._udp.sendto(answer, sender)
+                except OSError:
+                    pass  # As above.
+
+        self._answer(query, (sender, query), reply, stream=False)
+
+    def _hear_stream(self, query: bytes, reply: Reply) -> None:
+        self._house.catch_up()
+        self._answer(query, reply, reply, stream=True)
+
+    def _answer(self, query: bytes, key: object, reply: Reply, *, stream: bool) -> None:
+        try:
+            question = q.read(query)
+        except q.Malformed as malformed:
+            reply(b"" if malformed.rcode is None else q.failure(query, malformed.rcode))
+            return
+        limit = _LONGEST_STREAMED if stream else None
+        answer = self.answers.local(query, question, limit=limit)
+        if answer is None and self._stays_here(question):
+            answer = q.failure(query, q.NOERROR, question.end)
+        if answer is not None:
+            reply(answer)
+            return
+        servers = self._house.host.servers() if self._servers is None else self._servers
+        self._desk.ask(key, Words(query, question.end, stream), servers, reply)
+
+    def _stays_here(self, question: q.Question) -> bool:
+        """Say whether a name is too short to be asked elsewhere: its user has set ndots.
+
+        With ndots above 0 the C library tries the search list first; what comes without a
+        dot after that would only tell our names to strangers.
+        """
+        single = len(question.name) > 0 and len(question.name) == 1 + question.name[0]
+        return self._ndots > 0 and single and question.qtype in (q.A, q.AAAA)
+
+
+def _receive(link: socket.socket) -> tuple[bytes, list[int]]:
+    """Receive one message and its descriptors, close-on-exec from the start."""
+    room = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+    text, ancillary, _, _ = link.recvmsg(
+        _LONGEST_INTRODUCTION, room, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+    )
+    fds = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return text, list(fds)

@@ -1,0 +1,135 @@
+"""Ask other servers what we don't know, many questions at a time.
+
+Each server that is asked a question has a socket of its own for it, hence a source port and
+an id that nobody can guess (RFC 5452), and nothing to mix up. The servers are asked in turn:
+the next one at once when one fails or refuses, and after a moment when one is silent, while
+the slow one may still answer. The first answer wins. "No such name" is an answer.
+
+A question goes on by the transport that it came by, and its answer is passed on as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from minirt.network import question as q
+from minirt.network.attempt import Attempt, Words
+from minirt.network.loop import Loop, Timer
+from minirt.network.upstream import Memory, Server
+
+PATIENCE = 1.5  # seconds until the next server is asked too
+LAST_CALL = 5.0  # seconds until we give up, as glibc and dig do (resolv.conf(5), timeout)
+MOST_AT_ONCE = 2048  # questions on their way, for all containers together
+MOST_EACH = 512  # and for one
+
+Reply = Callable[[bytes], None]
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What all questions on their way have in common."""
+
+    loop: Loop
+    memory: Memory
+    total: int = 0
+
+
+class Desk:
+    """The questions of one container: counted together, and dropped together."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self.open: dict[object, Inquiry] = {}
+
+    def ask(self, key: object, words: Words, servers: Sequence[Server], reply: Reply) -> None:
+        """Forward a query; ``reply`` is called once, perhaps at once, with the answer.
+
+        ``key`` tells a question from its repetition by an impatient client: that is no
+        second question, but a sign that a packet may have been lost, so we repeat it too.
+        """
+        known = self.open.get(key)
+        if known is not None:
+            known.repeat()
+        elif len(self.open) >= MOST_EACH or self.traffic.total >= MOST_AT_ONCE:
+            reply(q.failure(words.query, q.SERVFAIL, words.end))
+        else:
+            inquiry = self.open[key] = Inquiry(self, key, words, reply)
+            inquiry.start(servers)
+
+    def close(self) -> None:
+        """Drop all questions: nobody is left to hear the answers."""
+        for inquiry in list(self.open.values()):
+            inquiry.end()
+
+
+class Inquiry:
+    """One question, and the servers that have been asked so far."""
+
+    def __init__(self, desk: Desk, key: object, words: Words, reply: Reply) -> None:
+        self._desk, self._key, self._words, self._reply = desk, key, words, reply
+        self._next: list[Server] = []
+        self._asked: list[Attempt] = []
+        self._timers: list[Timer] = []
+
+    def start(self, servers: Sequence[Server]) -> None:
+        """Ask the first server that can be asked."""
+        traffic = self._desk.traffic
+        traffic.total += 1
+        self._next = traffic.memory.order(servers)
+        self._timers.append(traffic.loop.later(LAST_CALL, self._give_up))
+        self._ask_next()
+
+    def repeat(self) -> None:
+        """Send the question again to whom has it already."""
+        for attempt in self._asked:
+            attempt.repeat()
+
+    def end(self) -> None:
+        """Stop waiting."""
+        for timer in self._timers:
+            timer.cancel()
+        for attempt in self._asked:
+            attempt.close()
+        self._asked, self._next = [], []
+        if self._desk.open.pop(self._key, None) is self:
+            self._desk.traffic.total -= 1
+
+    def _ask_next(self) -> None:
+        loop = self._desk.traffic.loop
+        for timer in self._timers[1:]:  # The first one is the end of all patience.
+            timer.cancel()
+        while self._next:
+            server = self._next.pop(0)
+            try:
+                attempt = Attempt(loop, server, self._words, self._hear)
+            except OSError:  # No route, no IPv6, no such interface: as good as a refusal.
+                continue
+            self._asked.append(attempt)
+            self._timers[1:] = [loop.later(PATIENCE, self._lose_patience)]
+            return
+        if not self._asked:
+            self._finish(q.failure(self._words.query, q.SERVFAIL, self._words.end))
+
+    def _lose_patience(self) -> None:
+        self._desk.traffic.memory.blame(self._asked[-1].server)
+        if self._next:
+            self._ask_next()
+
+    def _hear(self, attempt: Attempt, reply: bytes | None) -> None:
+        memory = self._desk.traffic.memory
+        if reply is not None:
+            memory.praise(attempt.server)
+            if reply[3] & 0xF not in (q.SERVFAIL, q.REFUSED):
+                self._finish(self._words.query[:2] + reply[2:])
+                return
+        attempt.close()
+        self._asked.remove(attempt)
+        self._ask_next()
+
+    def _give_up(self) -> None:
+        self._finish(q.failure(self._words.query, q.SERVFAIL, self._words.end))
+
+    def _finish(self, answer: bytes) -> None:
+        self.end()
+        self._reply(answer)

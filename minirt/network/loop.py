@@ -1,0 +1,100 @@
+"""One epoll(7) loop with timers: the whole scheduling of the resolver.
+
+No threads and no coroutines: a callback runs to its end, so nothing needs a lock, and none
+of them may wait for anything.
+"""
+
+from __future__ import annotations
+
+import heapq
+import select
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+
+_MOST_TRACEBACKS = 20  # Who can provoke one must not be able to fill the disk with them.
+
+
+@dataclass(slots=True)
+class Timer:
+    """A call in the future, until it is cancelled."""
+
+    call: Callable[[], None] | None
+
+    def cancel(self) -> None:
+        """Forget the call; harmless when it has been made."""
+        self.call = None
+
+
+class Loop:
+    """Calls back when a descriptor is ready or a moment has come."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._number = count()  # Two timers of the same moment need an order.
+        self._tracebacks = 0
+        self._going = True
+
+    def watch(self, fd: int, callback: Callable[[], None], events: int = READ) -> None:
+        """Call ``callback`` whenever ``fd`` is ready; one callback per descriptor."""
+        if fd in self._callbacks:
+            self._epoll.modify(fd, events)
+        else:
+            self._epoll.register(fd, events)
+        self._callbacks[fd] = callback
+
+    def forget(self, fd: int) -> None:
+        """Stop watching; needed *before* ``fd`` is closed.
+
+        epoll watches the open file, not its number: if another process holds the same
+        socket, events would go on coming for a number that we no longer have.
+        """
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call once, after ``seconds``."""
+        timer = Timer(call)
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._number), timer))
+        return timer
+
+    def stop(self) -> None:
+        """Let :meth:`run` return after the present turn."""
+        self._going = False
+
+    def run(self) -> None:
+        """Run until stopped. What a callback raises is written to stderr, and goes no further."""
+        while self._going:
+            for fd, _ in self._epoll.poll(self._patience()):
+                callback = self._callbacks.get(fd)
+                if callback is not None:  # An earlier callback of this turn may have closed it.
+                    self._call(callback)
+            if self._timers:
+                self._ring(time.monotonic())
+
+    def _patience(self) -> float | None:
+        while self._timers and self._timers[0][2].call is None:
+            heapq.heappop(self._timers)
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+    def _ring(self, now: float) -> None:
+        while self._timers and self._timers[0][0] <= now:
+            timer = heapq.heappop(self._timers)[2]
+            call, timer.call = timer.call, None
+            if call is not None:
+                self._call(call)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:  # One container's packet must never cost another one its names.
+            self._tracebacks += 1
+            if self._tracebacks <= _MOST_TRACEBACKS:
+                traceback.print_exc(file=sys.stderr)

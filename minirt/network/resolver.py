@@ -1,0 +1,103 @@
+"""The resolver of one network: the process that answers at 127.0.0.11 in its containers.
+
+    resolver_link   how a container's monitor finds it, or starts it (the whole argument)
+    client          one container: its sockets, its questions
+    answers         from the zones (zone, zone_watch), kept in wire form (wire, question)
+    forward         everything else, asked elsewhere (attempt, upstream)
+
+It holds nothing that is not in files or in its clients' hands, so it may be killed at any
+moment; and it leaves by itself when it has had no client for a while.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sys
+from pathlib import Path
+
+from minirt.kernel import locks
+from minirt.network.client import Client, House
+from minirt.network.forward import Traffic
+from minirt.network.loop import Loop
+from minirt.network.resolver_link import LISTENER, LOCK, SOCKET
+from minirt.network.upstream import Host, Memory
+from minirt.network.zone_watch import Watch
+
+_LINGER = 3.0  # seconds without a client; containers often come one after the other
+_LOCKED = 0.1  # seconds; somebody is connecting right now
+
+
+class Resolver:
+    """Accepts clients, and decides when to leave."""
+
+    def __init__(self, networks: Path, network: str, listener: socket.socket) -> None:
+        self._directory = networks / network
+        self._listener = listener
+        self._inode = _inode(self._directory / SOCKET)
+        self._loop = Loop()
+        traffic = Traffic(self._loop, Memory())
+        self._house = House(self._loop, Watch(networks), traffic, Host())
+        self._loop.watch(listener.fileno(), self._accept)
+        self._waiting = self._loop.later(_LINGER, self._leave)
+
+    def run(self) -> None:
+        """Serve until nobody is left to be served."""
+        self._loop.run()
+
+    def _accept(self) -> None:
+        try:
+            link, _ = self._listener.accept()
+        except OSError:
+            return
+        link.setblocking(False)
+        self._waiting.cancel()
+        Client(self._house, link, self._see_client_off)
+
+    def _see_client_off(self) -> None:
+        if not self._house.clients:
+            self._waiting.cancel()
+            self._waiting = self._loop.later(_LINGER, self._leave)
+
+    def _leave(self) -> None:
+        """Leave, unless somebody has connected: under the lock under which all connect."""
+        try:
+            lock = locks.acquire(self._directory / LOCK)
+        except BlockingIOError:
+            self._waiting = self._loop.later(_LOCKED, self._leave)
+            return
+        except FileNotFoundError:  # The network was removed, and its folder with it.
+            self._loop.stop()
+            return
+        self._accept()
+        if not self._house.clients:
+            if _inode(self._directory / SOCKET) == self._inode:  # Else it is another's.
+                (self._directory / SOCKET).unlink(missing_ok=True)
+            self._listener.close()
+            self._loop.stop()
+        os.close(lock)
+
+
+def main(networks: str, network: str) -> None:
+    """Be the resolver of ``network``; descriptor 3 is the socket that it listens on."""
+    os.chdir("/")
+    os.closerange(LISTENER + 1, 1 << 30)
+    Path("/proc/self/comm").write_text("minirt-resolver")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    listener = socket.socket(fileno=LISTENER)
+    listener.setblocking(False)
+    os.set_inheritable(LISTENER, False)
+    Resolver(Path(networks), network, listener).run()
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

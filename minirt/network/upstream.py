@@ -1,0 +1,117 @@
+"""The servers that know what we don't: this machine's, or those that a container named."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from minirt.kernel import namespaces
+from minirt.kernel.namespaces import Netns
+from minirt.network import resolv_conf
+
+_HOST_FILE = Path("/etc/resolv.conf")
+_PORT = 53
+_QUIET = 30.0  # seconds for which a server that didn't answer is asked last
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Whom to ask, and from where: ``netns`` is None for the namespace that we live in."""
+
+    address: str
+    netns: int | None = None
+
+    def socket(self, kind: socket.SocketKind) -> socket.socket:
+        """Return a new socket on its way to the server: the kernel picks a random port.
+
+        A connected datagram socket takes packets from that server only, and hears of ICMP
+        errors (udp(7)). Raises OSError.
+        """
+        family, target = _target(self.address)
+        if self.netns is None:
+            made = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+        else:
+            with namespaces.inside(Netns("", self.netns)):
+                made = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+        try:
+            made.connect(target)
+        except BlockingIOError:
+            pass  # TCP: writable once it has been established
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+
+class Host:
+    """The servers of this machine's resolv.conf(5), read again whenever it has changed."""
+
+    def __init__(self, path: Path = _HOST_FILE) -> None:
+        self._path = path
+        self._stamp: tuple[int, ...] | None = None
+        self._servers: list[Server] = []
+
+    def servers(self) -> list[Server]:
+        """Return them in the order of the file; the local machine if it names none."""
+        stamp = self._look()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            found = resolv_conf.read(_text(self._path)).servers
+            self._servers = [Server(address) for address in found or ["127.0.0.1"]]
+        return self._servers
+
+    def _look(self) -> tuple[int, ...]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return ()
+        return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+class Memory:
+    """Which servers were silent lately: they are asked last, not first."""
+
+    def __init__(self) -> None:
+        self._silent: dict[Server, float] = {}
+
+    def blame(self, server: Server) -> None:
+        """Remember that the server let somebody wait."""
+        self._silent[server] = time.monotonic() + _QUIET
+
+    def praise(self, server: Server) -> None:
+        """Forget it: the server has answered."""
+        self._silent.pop(server, None)
+
+    def forget(self, netns: int) -> None:
+        """Forget the servers of a namespace that is going away."""
+        for server in [one for one in self._silent if one.netns == netns]:
+            del self._silent[server]
+
+    def order(self, servers: Sequence[Server]) -> list[Server]:
+        """Return the servers as they were given, the silent ones behind the others."""
+        if not self._silent:
+            return list(servers)
+        now = time.monotonic()
+        return sorted(servers, key=lambda server: self._silent.get(server, 0) > now)
+
+
+def _target(address: str) -> tuple[socket.AddressFamily, tuple[str | int, ...]]:
+    host, _, interface = address.partition("%")
+    if ip_address(host).version == 4:
+        return socket.AF_INET, (host, _PORT)
+    scope = 0
+    if interface:
+        scope = int(interface) if interface.isdigit() else socket.if_nametoindex(interface)
+    return socket.AF_INET6, (host, _PORT, 0, scope)
+
+
+def _text(path: Path) -> str:
+    try:
+        return os.fsdecode(path.read_bytes())
+    except OSError:
+        return ""
