@@ -49,7 +49,10 @@ class Shown:
         self._fd = fd
 
     def __str__(self) -> str:
-        return path_of(self._fd)
+        try:
+            return path_of(self._fd)
+        except OSError:
+            return f"/proc/self/fd/{self._fd}"  # no /proc of this process here
 
 
 def path_of(fd: int) -> str:

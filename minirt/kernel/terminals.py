@@ -24,10 +24,16 @@ _PTMX_INODE = 2  # fs/devpts/inode.c: the first file of every instance
 _PEER_FLAGS = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
 
 
-def open_pair(root: int) -> tuple[int, int]:
+def open_descriptors() -> int:
+    """Open this process's folder in /proc/self/fd: it still works where there is no such /proc."""
+    return os.open("/proc/self/fd", beneath.FOLDER)
+
+
+def open_pair(root: int, own_descriptors: int) -> tuple[int, int]:
     """Make a pair in the devpts that is mounted on dev/pts beneath ``root``.
 
-    Returns the master and the slave. Raises OSError, ENXIO if what is there is no devpts.
+    ``own_descriptors`` is from :func:`open_descriptors`. Returns the master and the slave.
+    Raises OSError, ENXIO if what is there is no devpts.
     """
     straight = Resolve.IN_ROOT | Resolve.NO_SYMLINKS
     place = beneath.open_beneath(root, "dev/pts/ptmx", resolve=straight)
@@ -36,7 +42,7 @@ def open_pair(root: int) -> tuple[int, int]:
         if (found.st_rdev, found.st_ino) != (_PTMX, _PTMX_INODE) or not stat.S_ISCHR(found.st_mode):
             raise OSError(errno.ENXIO, "it is no devpts", "/dev/pts")
         with step("open a terminal", "python3", "-c", "import os; os.openpty()"):
-            master = os.open(f"/proc/self/fd/{place}", _PEER_FLAGS)
+            master = os.open(str(place), _PEER_FLAGS, dir_fd=own_descriptors)
             fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
             slave = fcntl.ioctl(master, _TIOCGPTPEER, _PEER_FLAGS)
     finally:

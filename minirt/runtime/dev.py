@@ -56,17 +56,24 @@ def fill(root: int, asked: tuple[Device, ...]) -> None:
         os.close(folder)
 
 
-def open_console(root: int, process: Process, uid: int) -> tuple[int, int]:
+def open_console(root: int, process: Process, own_descriptors: int) -> tuple[int, int]:
     """Open the container's terminal; return its master and its slave."""
     try:
-        master, slave = terminals.open_pair(root)
+        master, slave = terminals.open_pair(root, own_descriptors)
     except OSError as error:
         why = error.strerror or os.strerror(error.errno or 0)
         raise InvalidRequest("Cannot open a terminal in /dev/pts", why) from error
     if process.console_size:
         terminals.set_size(master, *process.console_size)
-    os.fchown(slave, uid, -1)  # The group stays as devpts has it: tty.
+    os.fchown(slave, process.user.uid, -1)  # The group stays as devpts has it: tty.
     return master, slave
+
+
+def become_stdio(slave: int) -> None:
+    """Let the terminal be the standard streams; closes ``slave``."""
+    for number in (0, 1, 2):
+        os.dup2(slave, number)
+    os.close(slave)
 
 
 def show_console(root: int, slave: int) -> None:

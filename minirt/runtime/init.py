@@ -141,12 +141,12 @@ def _build_root(plan: Plan) -> tuple[Process, tuple[int, ...]]:
 
 def _open_console(root: int, process: Process, *, shown: bool) -> tuple[int]:
     """Open the terminal, as standard streams and as /dev/console; return its master."""
-    master, slave = dev.open_console(root, process, process.user.uid)
+    own_descriptors = terminals.open_descriptors()
+    master, slave = dev.open_console(root, process, own_descriptors)
+    os.close(own_descriptors)
     if shown:
         dev.show_console(root, slave)
-    for number in (0, 1, 2):
-        os.dup2(slave, number)
-    os.close(slave)
+    dev.become_stdio(slave)
     terminals.take_control(0)
     return (master,)
 

@@ -33,8 +33,13 @@ def strip(stdio: tuple[int, int, int] | None, kept: Collection[int]) -> None:
         above = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE) for fd in stdio]
         for number, fd in enumerate(above):
             os.dup2(fd, number)
-    processes.close_all_but({0, 1, 2, *kept, *steps.descriptors()})
+    processes.close_all_but(with_standard(kept))
     _reset_signals()
+
+
+def with_standard(kept: Collection[int]) -> set[int]:
+    """Return ``kept``, the standard streams, and what it takes to tell steps."""
+    return {0, 1, 2, *kept, *steps.descriptors()}
 
 
 def _forget_imports() -> None:

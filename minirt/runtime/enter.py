@@ -1,0 +1,174 @@
+"""One more process in a container that runs: "exec".
+
+    caller ---- fork ----> guide                 in the host's PID namespace
+       |                     |  enters the cgroup and the namespaces, finds user, folder, command
+       |                     |---- clone3 ----> newcomer      a child of the *caller*, CLONE_PARENT
+       |  <-- "prepared" ----|                     |          pidfd and console come along
+       |                     x                     |
+       |  ------------------- "go" --------------> |
+       |  <----- end of file, or an error ---------|
+
+The guide does all that takes time where nobody in the container can see it: only a *child* of
+who enters a PID namespace is in it. The newcomer lives for microseconds before its execve, not
+dumpable, so that its descriptors, its memory and its binary are out of reach for a container that
+waits for such visits (CVE-2016-9962, CVE-2019-5736).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+
+from minirt.errors import Conflict
+from minirt.kernel import beneath, clone, keyrings, libc, namespaces, processes, terminals
+from minirt.kernel.cgroups import Cgroup
+from minirt.kernel.namespaces import Namespace
+from minirt.kernel.steps import speak_as, step
+from minirt.runtime import command, dev, filters, handshake, launch, stripped
+from minirt.runtime.filters import Filters
+from minirt.runtime.handshake import GO, PREPARED, CreatorDied, Line
+from minirt.runtime.spec import Process, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A process that was started in a container; a child of the caller, to be waited for.
+
+    ``pid`` is its number in the mounted /proc. ``console`` is the master of its terminal.
+    """
+
+    pid: int
+    pidfd: int
+    console: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """All that guide and newcomer need."""
+
+    pidfd: int
+    pid: int
+    process: Process
+    kinds: Namespace
+    stdio: tuple[int, int, int] | None
+    user: str | None
+    cgroup: Cgroup | None
+    filters: Filters
+    line: Line
+
+
+def enter(
+    pidfd: int,
+    pid: int,
+    process: Process,
+    *,
+    spec: Spec,
+    stdio: tuple[int, int, int] | None = None,
+    user: str | None = None,
+    cgroup: Cgroup | None = None,
+) -> Entered:
+    """Run ``process`` in the namespaces of the init that ``pidfd`` names; return when it runs.
+
+    ``pid`` is for the told steps only. ``spec`` tells which namespaces the container has of
+    its own, and its seccomp rules. Raises CommandNotFound, CommandNotRunnable, InvalidRequest,
+    Conflict if the container has ended.
+    """
+    kinds = Namespace(0)
+    for kind in spec.namespaces:
+        kinds |= kind
+    ours, theirs = handshake.open_pair()
+    rules = filters.prepare(spec.seccomp)
+    visit = Visit(pidfd, pid, process, kinds, stdio, user, cgroup, rules, theirs)
+    guide = processes.fork(lambda: _guide(visit))
+    theirs.close()
+    try:
+        descriptors = ours.hear(PREPARED)
+    finally:
+        processes.wait(guide)
+    newcomer, console = descriptors[0], descriptors[1] if len(descriptors) > 1 else None
+    try:
+        seen = processes.pid_as_seen_from_proc(newcomer)
+        ours.go()
+    except BaseException as error:
+        _discard(newcomer, console)
+        if isinstance(error, OSError):
+            raise command.refused(process.args[0], error) from error
+        raise
+    finally:
+        ours.close()
+    return Entered(seen, newcomer, console)
+
+
+def _guide(visit: Visit) -> int:
+    """Prepare all, send the newcomer ahead, and leave."""
+    speak_as("exec")
+    try:
+        _show_in(visit)
+    except BaseException as error:  # It can't go up: this process has no callers any more.
+        visit.line.report(launch.explained(error))
+        return 1
+    return 0
+
+
+def _show_in(visit: Visit) -> None:
+    process = visit.process
+    stripped.strip(visit.stdio, {visit.line.fileno(), visit.pidfd})
+    launch.set_oom_score(process)
+    keyrings.leave_session_keyring()
+    if visit.cgroup:
+        visit.cgroup.enter()
+    own_descriptors = terminals.open_descriptors()
+    _enter_namespaces(visit)
+    root = os.open("/", beneath.FOLDER)
+    process = launch.as_user(process, root, visit.user)
+    console: tuple[int, ...] = ()
+    if process.terminal:
+        master, slave = dev.open_console(root, process, own_descriptors)
+        dev.become_stdio(slave)
+        console = (master,)
+    os.close(root)
+    os.close(own_descriptors)
+    launch.enter_cwd(process.cwd)
+    path = command.find(process.args[0], process.env)
+    newcomer = clone.clone(lambda: _become(visit, process, path), as_sibling=True)
+    visit.line.say(PREPARED, newcomer.pidfd, *console)
+
+
+def _enter_namespaces(visit: Visit) -> None:
+    """Join all of them with one call; the PID namespace only takes the next child in."""
+    options = [namespaces.option(kind) for kind in Namespace if kind in visit.kinds]
+    try:
+        with step("enter the namespaces", "nsenter", "--target", visit.pid, *options):
+            libc.setns(visit.pidfd, visit.kinds)
+    except ProcessLookupError as error:
+        raise Conflict("Cannot run a command there", "the container has ended") from error
+    os.close(visit.pidfd)
+
+
+def _become(visit: Visit, process: Process, path: str) -> int:
+    """Be the newcomer: take the terminal, wait for the word, drop all privileges, execute."""
+    try:
+        os.setsid()
+        if process.terminal:
+            terminals.take_control(0)
+        processes.close_all_but(stripped.with_standard({visit.line.fileno()}))
+        visit.line.await_word(GO)
+        launch.set_limits(process)
+        launch.become(process, path, visit.filters, visit.line.fileno())
+    except CreatorDied:
+        pass
+    except BaseException as error:
+        visit.line.report(launch.explained(error))
+    return 1
+
+
+def _discard(newcomer: int, console: int | None) -> None:
+    try:
+        signal.pidfd_send_signal(newcomer, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, newcomer, os.WEXITED)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # It was collected before.
+    os.close(newcomer)
+    if console is not None:
+        os.close(console)
