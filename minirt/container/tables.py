@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from minirt.container.templates import render
 from minirt.container.templates.values import Fields
@@ -21,18 +22,23 @@ def show(
     that are shown. ``form`` is what ``--format`` says: empty or "table", "table" and a
     template, "json", or a template for each row. Raises InvalidRequest.
     """
-    form = form.strip() if form.strip() in ("", "table", "json") else form
-    if form == "json":
+    if form.strip() in ("", "table"):
+        cells = [[clean(_cell(row[name])) for name in columns] for row in rows]
+        return aligned([[headers[name] for name in columns], *cells])
+    if form.strip() == "json":
         form = "{{json .}}"
-    if form in ("", "table"):
-        form = "table " + "\t".join(f"{{{{.{name}}}}}" for name in columns)
-    if not form.startswith("table "):
-        template = _unescaped(form)
+    template = _unescaped(form)
+    if not template.startswith("table "):
         return "".join(clean(render(template, _sorted(row))) + "\n" for row in rows)
-    template = _unescaped(form.removeprefix("table "))
     kind = type(rows[0]) if rows else Fields  # errors name it
+    template = template.removeprefix("table ")
     lines = [render(template, row) for row in (kind(headers), *rows)]
     return aligned([clean(line).split("\t") for line in lines])
+
+
+def _cell(value: Any) -> str:
+    """Return a field's text; one that is costly to find out is a function."""
+    return str(value() if callable(value) else value)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -75,6 +75,8 @@ def create(name: str = "", labels: dict[str, str] | None = None) -> Volume:
 
 def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
     """Make a volume unless it is there; say whether it was made."""
+    if name and (place(name) / "volume.json").exists():
+        return find(name), False
     volume = Volume(check_name(name or new_id(), "volume"), timestamp(), labels, not name)
     scratch = made(root_dir() / "volumes") / f".{new_id()}"
     try:

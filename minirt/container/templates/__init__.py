@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from minirt.container.templates.evaluator import Evaluator
-from minirt.container.templates.parser import parse
-
 
 def render(template: str, data: Any) -> str:
     """Return what ``template`` makes of ``data``.
 
     Raises InvalidRequest with Go's sentence, which tells line and column.
     """
+    from minirt.container.templates.evaluator import Evaluator
+    from minirt.container.templates.parser import parse
+
     return Evaluator(template, data).run(parse(template))

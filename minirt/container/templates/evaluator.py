@@ -21,7 +21,7 @@ from minirt.container.templates.nodes import (
     Text,
     Variable,
 )
-from minirt.container.templates.values import OpenMap, execution_error, printed, type_name
+from minirt.container.templates.values import Fields, OpenMap, execution_error, printed, type_name
 from minirt.errors import InvalidRequest
 
 LAZY = ("and", "or")  # They look at no more arguments than they need.
@@ -192,6 +192,8 @@ class Evaluator:
         if isinstance(value, Mapping):
             if name in value or (isinstance(value, OpenMap) and is_last):
                 return value.get(name)
+            if isinstance(value, Fields) and (method := value.method(name)):
+                return method
             if type_name(value).startswith("*"):
                 raise self.error(chain, f"can't evaluate field {name} in type {type_name(value)}")
             raise self.error(chain, f'map has no entry for key "{name}"')

@@ -16,6 +16,15 @@ class Fields(dict[str, Any]):
     """A row of a list: errors name Docker's type of it."""
 
     go_type = "*formatter.Context"
+    labels: Mapping[str, str] | None = None  # None: this is the row of heads
+
+    def method(self, name: str) -> Any:
+        """Return what can be called like a field: ``{{.Label "key"}}``; None if there is none."""
+        return self.label if name == "Label" else None
+
+    def label(self, key: str) -> str:
+        """Return one label, or its key as the head of its column."""
+        return key if self.labels is None else self.labels.get(key, "")
 
 
 def syntax_error(template: str, position: int, what: str) -> InvalidRequest:

@@ -1,0 +1,119 @@
+"""The rows of ``ps``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from minirt.container import lifecycle, published, record
+from minirt.container.lifecycle import SHORT
+from minirt.container.record import Record
+from minirt.container.tables import shortened
+from minirt.container.templates.values import Fields
+from minirt.container.times import ago, duration, plain, seconds
+
+LONGEST_COMMAND = 20  # characters, as Docker cuts it
+HEADERS = {
+    "ID": "CONTAINER ID",
+    "Image": "IMAGE",
+    "Command": "COMMAND",
+    "CreatedAt": "CREATED AT",
+    "RunningFor": "CREATED",
+    "Ports": "PORTS",
+    "State": "STATE",
+    "Status": "STATUS",
+    "Size": "SIZE",
+    "Names": "NAMES",
+    "Labels": "LABELS",
+    "Mounts": "MOUNTS",
+    "LocalVolumes": "LOCAL VOLUMES",
+    "Networks": "NETWORKS",
+}
+COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
+
+
+class Row(Fields):
+    """A container in a list; what is costly to find out is a function."""
+
+    go_type = "*formatter.ContainerContext"
+
+
+def row(one: Record, *, cut: bool = True) -> Row:
+    """Return the fields of a container, cut to Docker's widths unless told otherwise."""
+    command = " ".join([*one.config.entrypoint, *one.config.command])
+    labels = one.config.labels
+    mounts = [mount.name or mount.source for mount in one.mounts]
+    fields = Row(
+        ID=one.id[:SHORT] if cut else one.id,
+        Image=one.image,
+        Command=f'"{shortened(command, LONGEST_COMMAND) if cut else command}"',
+        CreatedAt=plain(one.created),
+        RunningFor=ago(one.created),
+        Ports=lambda: published.summary(one),
+        State=lifecycle.status(one),
+        Status=status_line(one),
+        Size=lambda: size(one),
+        Names=one.name,
+        Labels=",".join(f"{key}={value}" for key, value in labels.items()),
+        Mounts=",".join(shortened(mount, 15) if cut else mount for mount in mounts),
+        LocalVolumes=str(sum(mount.kind == "volume" for mount in one.mounts)),
+        Networks=",".join(networks(one)),
+    )
+    fields.labels = labels
+    return fields
+
+
+def status_line(one: Record) -> str:
+    """Return "Up 3 seconds", "Exited (0) 2 minutes ago" or "Created"."""
+    status, last = lifecycle.status(one), lifecycle.last_run(one)
+    if status == "running":
+        return f"Up {duration(time.time() - seconds(last.started))}" if last.started else "Up"
+    if status == "created":
+        return "Created"
+    return f"Exited ({last.exit_code}) {ago(last.finished or last.started)}"
+
+
+def networks(one: Record) -> list[str]:
+    """Return the names of its networks, or its mode."""
+    names = dict.fromkeys(request.network for request in one.endpoints)
+    if lifecycle.is_alive(one.id):
+        names |= dict.fromkeys(record.load_endpoints(one.id))
+    return list(names) or [one.host.network_mode]
+
+
+def size(one: Record) -> str:
+    """Return the bytes of its own files."""
+    folder = record.directory(one.id) / "upper"
+    total = sum(
+        (Path(place) / name).lstat().st_blocks * 512
+        for place, _, names in os.walk(folder)
+        for name in names
+    )
+    return human(total)
+
+
+def human(size: float) -> str:
+    """Tell bytes in decimal units with four digits, as Docker does: ``1.234MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.4g}{unit}"
+        size /= 1000
+    return f"{size:.4g}TB"
+
+
+def kept(records: Iterable[Record], filters: Iterable[str]) -> list[Record]:
+    """Return the containers that pass the filters: of one key any, of every key one.
+
+    Raises InvalidRequest, NotFound.
+    """
+    from minirt.container.selection import matcher
+
+    match = matcher(filters)
+    return [one for one in records if match(one)]
+
+
+def last_created(records: Iterable[Record], number: int) -> list[Record]:
+    """Return the ``number`` newest containers, whether they run or not."""
+    return sorted(records, key=lambda one: one.created, reverse=True)[:number]
