@@ -1,0 +1,232 @@
+"""Who reaches whom, with real packets; Docker's behaviour unless a comment says otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.sandbox import Outside, in_netns, shell, started
+from integration.wires import PEER, Machine, ask, machine, network
+from minirt.kernel import namespaces, nftables
+from minirt.network import bridge, leases, nat, ports, spec
+from minirt.network.ports import Binding
+
+UNREACHED = {"timeout", "Network is unreachable", "Connection refused"}
+
+
+def ask_from(outside: Outside, host: str, port: int, protocol: str = "tcp") -> str:
+    return outside.run(*PEER, "ask", protocol, host, port).stdout.strip()
+
+
+@contextlib.contextmanager
+def published(target: Machine, *texts: str) -> Iterator[list[Binding]]:
+    """Publish ports of a machine for the body."""
+    bindings = ports.reserve(ports.parse(texts))
+    nat.publish(bindings, target.lease.address)
+    try:
+        yield bindings
+    finally:
+        nat.unpublish(bindings, target.lease.address)
+        ports.close(bindings)
+
+
+@pytest.fixture(autouse=True)
+def let_go_of_the_filter() -> Iterator[None]:
+    yield
+    nftables.close()  # It keeps the network namespace of the test, and the links in it.
+
+
+def test_two_on_one_network_reach_each_other_by_their_own_addresses() -> None:
+    net = network()
+    with machine(net) as one, machine(net) as two:
+        assert (one.address, two.address) == ("172.18.0.2", "172.18.0.3")
+        for protocol in ("tcp", "udp"):
+            assert one.ask(two.address, 80, protocol) == one.address
+        in_netns(two.pid, "ping", "-c1", "-W2", one.address)
+
+
+def test_the_host_reaches_a_container_and_a_container_its_gateway(outside: Outside) -> None:
+    net = network()
+    with machine(net) as one:
+        assert ask(one.address, 80) == str(net.gateway4)
+        in_netns(one.pid, "ping", "-c1", "-W2", str(net.gateway4))
+
+
+def test_what_leaves_the_network_bears_the_hosts_address(outside: Outside) -> None:
+    with (
+        machine(network()) as one,
+        subprocess.Popen(
+            [*outside.enter(), *map(str, PEER), "serve", "90"], stdout=subprocess.PIPE
+        ) as server,
+    ):
+        assert server.stdout and server.stdout.readline()
+        for protocol in ("tcp", "udp"):
+            assert one.ask(outside.address, 90, protocol) == outside.host_address
+        server.kill()
+
+
+def test_without_masquerade_the_outside_sees_the_containers_own_address(outside: Outside) -> None:
+    net = network(options={spec.MASQUERADE: "false"})
+    outside.run("ip", "route", "add", str(net.subnet4), "via", outside.host_address)
+    with (
+        machine(net) as one,
+        subprocess.Popen(
+            [*outside.enter(), *map(str, PEER), "serve", "90"], stdout=subprocess.PIPE
+        ) as server,
+    ):
+        assert server.stdout and server.stdout.readline()
+        assert one.ask(outside.address, 90) == one.address
+        server.kill()
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_published_port_is_reached_from_everywhere(outside: Outside, protocol: str) -> None:
+    net, other = network(), network("net2")
+    with (
+        machine(net) as one,
+        machine(net) as peer,
+        machine(other) as stranger,
+        published(one, f"8080:80/{protocol}"),
+    ):
+        host = outside.host_address
+        assert ask_from(outside, host, 8080, protocol) == outside.address  # nobody in between
+        assert ask("127.0.0.1", 8080, protocol) == str(net.gateway4)
+        assert ask(host, 8080, protocol) == host
+        assert one.ask(host, 8080, protocol) == str(net.gateway4)  # itself, over the host
+        assert peer.ask(host, 8080, protocol) in (str(net.gateway4), peer.address)
+        assert peer.ask(str(net.gateway4), 8080, protocol) in (str(net.gateway4), peer.address)
+        assert stranger.ask(host, 8080, protocol) not in UNREACHED
+
+
+def test_a_port_on_one_address_is_open_there_only(outside: Outside) -> None:
+    with machine(network()) as one, published(one, "127.0.0.1:8080:80"):
+        assert ask("127.0.0.1", 8080) not in UNREACHED
+        assert ask_from(outside, outside.host_address, 8080) == "Connection refused"
+    with machine(network("net2")) as one, published(one, f"{outside.host_address}:8080:80"):
+        assert ask_from(outside, outside.host_address, 8080) == outside.address
+        assert ask("127.0.0.1", 8080) == "Connection refused"
+
+
+def test_a_client_that_tries_ipv6_first_is_refused_at_once_and_goes_on() -> None:
+    with machine(network()) as one, published(one, "8080:80"):
+        assert ask("::1", 8080) == "Connection refused"
+
+
+def test_a_port_whose_holder_is_dead_leads_nowhere_though_its_element_is_left(
+    outside: Outside,
+) -> None:
+    with machine(network()) as one, published(one, "8080:80") as bindings:
+        assert ask_from(outside, outside.host_address, 8080) == outside.address
+        for binding in bindings:
+            for fd in binding.sockets:
+                os.close(fd)
+        assert ask_from(outside, outside.host_address, 8080) == "Connection refused"
+        bindings[:] = [
+            Binding(b.protocol, b.container_port, b.host_ip, b.host_port) for b in bindings
+        ]
+
+
+def test_ports_that_are_not_published_are_closed_to_the_outside(outside: Outside) -> None:
+    net = network()
+    outside.run("ip", "route", "add", str(net.subnet4), "via", outside.host_address)
+    with machine(net) as one, published(one, "8080:81"):
+        assert ask_from(outside, one.address, 80) == "timeout"
+
+
+def test_networks_are_closed_to_each_other() -> None:
+    with machine(network()) as one, machine(network("net2")) as two:
+        for protocol in ("tcp", "udp"):
+            assert one.ask(two.address, 80, protocol) == "timeout"
+
+
+def test_an_internal_network_has_no_way_out_nor_in(outside: Outside) -> None:
+    net = network(internal=True)
+    outside.run("ip", "route", "add", str(net.subnet4), "via", outside.host_address)
+    with machine(net) as one, machine(net) as peer, machine(network("net2")) as stranger:
+        assert one.ask(peer.address, 80) == one.address
+        assert one.ask(outside.address, 90) == "timeout"  # although it has a default route
+        assert stranger.ask(one.address, 80) == "timeout"
+        assert ask_from(outside, one.address, 80) == "timeout"
+
+
+def test_without_icc_containers_reach_each_other_by_published_ports_only(
+    outside: Outside,
+) -> None:
+    net = network(options={spec.ICC: "false"})
+    with machine(net) as one, machine(net) as two, published(two, "8080:80"):
+        assert one.ask(two.address, 80) == "timeout" or "No route" in one.ask(two.address, 80)
+        assert one.ask(outside.host_address, 8080) not in UNREACHED
+
+
+def test_the_loopback_of_the_host_is_no_business_of_neighbours(outside: Outside) -> None:
+    with (
+        machine(network()) as one,
+        subprocess.Popen([*map(str, PEER), "serve", "99"], stdout=subprocess.PIPE) as server,
+    ):
+        assert server.stdout and server.stdout.readline()
+        gateway = str(one.lease.network.gateway4)
+        assert one.ask(gateway, 99) == one.address  # what listens everywhere is reached
+        in_netns(one.pid, "sysctl", "-qw", "net.ipv4.conf.eth0.route_localnet=1")
+        in_netns(one.pid, "ip", "route", "del", "local", "127.0.0.0/8", "dev", "lo", code=None)
+        in_netns(one.pid, "ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
+        in_netns(one.pid, "ip", "route", "add", "127.0.0.1/32", "via", gateway, "dev", "eth0")
+        assert one.ask("127.0.0.1", 99) == "timeout"
+        server.kill()
+
+
+def test_forwarding_does_not_make_a_router_of_the_host_for_others(outside: Outside) -> None:
+    """What no bridge of ours has to do with is left to other tables."""
+    network()
+    rules = shell("nft", "list", "chain", "inet", "minirt", "forward").stdout
+    assert "policy accept" in rules
+    assert "iifname != @bridges oifname != @bridges accept" in rules
+
+
+def test_a_filter_that_somebody_flushed_comes_back_with_all_ports(outside: Outside) -> None:
+    net = network()
+    with machine(net) as one, published(one, "8080:80") as bindings:
+        facts = [ports.to_json(each) for each in bindings]
+        leases.write(one.lease, leases.Facts("c" * 64, "one", one.pid, ports=facts))
+        shell("nft", "flush", "ruleset")
+        assert ask_from(outside, outside.host_address, 8080) not in (outside.address,)
+        bridge.ensure(net)
+        assert ask_from(outside, outside.host_address, 8080) == outside.address
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["ip link set {} down", "ip addr flush dev {}", "sysctl -qw net.ipv4.conf.{}.route_localnet=0"],
+)
+def test_a_damaged_bridge_is_mended(outside: Outside, damage: str) -> None:
+    net = network()
+    with machine(net) as one, published(one, "8080:80"):
+        shell(*damage.format(net.bridge).split())
+        bridge.ensure(net)
+        assert ask("127.0.0.1", 8080) == str(net.gateway4)
+        assert one.ask(outside.host_address, 8080) == str(net.gateway4)
+
+
+def test_a_deleted_bridge_comes_back_for_the_next_container() -> None:
+    net = network()
+    shell("ip", "link", "del", net.bridge)
+    with machine(net) as one, machine(net) as two:
+        assert one.ask(two.address, 80) == one.address
+
+
+def test_a_network_comes_back_after_a_reboot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = network()
+    monkeypatch.setenv("MINIRT_RUNROOT", str(tmp_path / "run"))
+    with (
+        started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper,
+        namespaces.network_of(keeper.pid) as fresh,
+    ):
+        assert keeper.stdout and keeper.stdout.readline()
+        with namespaces.inside(fresh), machine(net) as one, machine(net) as two:
+            assert one.ask(two.address, 80) == one.address

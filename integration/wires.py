@@ -1,0 +1,63 @@
+"""Networks with machines on them: namespaces that are plugged in as containers are."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from integration.sandbox import in_netns, shell, started
+from minirt.kernel import namespaces
+from minirt.network import bridge, create, endpoint, leases
+from minirt.network.leases import Facts, Lease
+from minirt.network.plan import Plan
+from minirt.network.spec import Network
+
+PEER = (sys.executable, "-I", Path(__file__).with_name("peer.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A namespace on a network; a server at port 80 tells who asks it."""
+
+    pid: int
+    lease: Lease
+
+    @property
+    def address(self) -> str:
+        """Its address, without the prefix length."""
+        return str(self.lease.address.ip)
+
+    def ask(self, host: str, port: int, protocol: str = "tcp") -> str:
+        """Ask a server from here."""
+        return in_netns(self.pid, *PEER, "ask", protocol, host, port).stdout.strip()
+
+
+def network(name: str = "net1", **plan: object) -> Network:
+    """Make a network."""
+    return create.create(Plan(name, **plan))  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def machine(
+    on: Network, *, name: str = "one", wanted: str = "", default_route: bool = True
+) -> Iterator[Machine]:
+    """Plug a new namespace into a network for the body."""
+    lease = leases.take(on, wanted=wanted)
+    with contextlib.ExitStack() as held:
+        held.callback(leases.release, lease)
+        words = ("unshare", "--net", *PEER, "serve", 80)
+        keeper = held.enter_context(started(*words))
+        assert keeper.stdout and keeper.stdout.readline() == "up\n"
+        bridge.ensure(on)
+        with namespaces.network_of(keeper.pid) as netns:
+            endpoint.plug(on, lease, netns, interface="eth0", default_route=default_route)
+        leases.write(lease, Facts("c" * 64, name, pid=keeper.pid))
+        yield Machine(keeper.pid, lease)
+
+
+def ask(host: str, port: int, protocol: str = "tcp") -> str:
+    """Ask a server from the host of the test."""
+    return shell(*PEER, "ask", protocol, host, port).stdout.strip()
