@@ -25,22 +25,23 @@ def unpack_blob(
     With ``diff_id`` only a tar of that digest will do. Returns the diff id. Raises
     InvalidRequest, Conflict, KernelRefused.
     """
-    if diff_id and (known := _known(diff_id, place, allow_devices=allow_devices)):
-        return diff_id, known
+    known = _known(diff_id, place, allow_devices=allow_devices) if diff_id else None
     target = place / "layers" / new_id()[:12]
-    target.mkdir(mode=0o700)
     limit = _limit(place)
+    facts = known
     with blob.open("rb") as file:
         tar = Counted(Unpacked(file, limit))
-        done = unpack(tar, target, limit, allow_devices=allow_devices)
+        if facts is None:
+            target.mkdir(mode=0o700)
+            done = unpack(tar, target, limit, allow_devices=allow_devices)
+            facts = Facts(done.size, done.left_out)
         while tar.read(CHUNK):
             pass  # The digest is that of the whole stream, with what follows the tar's end.
     if diff_id and tar.digest != diff_id:
-        raise InvalidRequest(
-            "A layer of the image is damaged", f"it is {tar.digest}, not {diff_id}"
-        )
-    facts = Facts(done.size, done.left_out)
-    if known := _known(tar.digest, place, allow_devices=allow_devices):
+        why = f"it is {tar.digest}, not {diff_id}"
+        raise InvalidRequest("A layer of the image is damaged", why)
+    known = known or _known(tar.digest, place, allow_devices=allow_devices)
+    if known:
         return tar.digest, known
     final = layout.layer(tar.digest, place)
     target.rename(final)
@@ -61,9 +62,10 @@ def move_in(place: Path) -> None:
 
 def _known(diff_id: str, place: Path, *, allow_devices: bool) -> Facts | None:
     for folder in (layout.layer(diff_id, place), layout.layer(diff_id)):
-        if not folder.exists():
+        try:
+            known = Facts(**read_json(layout.facts_of(folder)))
+        except FileNotFoundError:
             continue
-        known = Facts(**read_json(layout.facts_of(folder)))
         if allow_devices and known.left_out:
             why = "it was unpacked without its device nodes before"
             raise Conflict(f"The layer {diff_id} is in use", why, "Remove its images first.")

@@ -89,8 +89,8 @@ def all() -> list[Image]:
 def not_found(reference: str) -> NotFound:
     """Return the error for an image that is not here, with what to do about it."""
     remedy = (
-        "Import a root file system (rootfs-tools/busybox makes one) with 'minirt image import',"
-        " or load an archive of 'docker save' with 'minirt image load -i'."
+        "Load it with 'minirt image load -i ARCHIVE', or import a root file system with"
+        " 'minirt image import TAR NAME'; rootfs-tools/ makes some."
     )
     return NotFound(f"No such image: {reference[:200]}", remedy=remedy)
 

@@ -1,0 +1,153 @@
+"""Archives of images, as files by name: a tar, or a folder.
+
+``docker save``, ``podman save`` and skopeo write tars whose parts come in any order, so they
+are read here and there, not from front to back: what comes through a pipe or compressed is
+written to the disk first. Only the names that somebody asks for are read, nothing is unpacked.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from minirt.errors import kernel_refused
+from minirt.images.layout import LARGEST_DOCUMENT
+from minirt.images.streams import CHUNK, Readable, Unpacked, compression_of
+from minirt.images.tars import Header, damaged
+from minirt.kernel.beneath import open_beneath
+
+_MOST_MEMBERS = 100_000
+_LARGEST = 256 << 30  # bytes of an archive that has to be written to the disk first
+_LONGEST_CHAIN = 8  # links: old archives say that way that two images share a layer
+
+
+class Archive(Protocol):
+    """Files by name."""
+
+    def has(self, name: str) -> bool:
+        """Say whether there is such a file."""
+
+    def open(self, name: str) -> Readable:
+        """Open a file. Raises InvalidRequest."""
+
+
+class Tar:
+    """A tar archive in a file that can be read here and there."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        options: Any = {"tarinfo": Header, "encoding": "utf-8"}
+        self.members: dict[str, tarfile.TarInfo] = {}
+        try:
+            self.tar = tarfile.TarFile(fileobj=file, mode="r", **options)  # owns no descriptor
+            for member in self.tar:
+                self.members[_plain(member.name)] = member
+                if len(self.members) > _MOST_MEMBERS:
+                    raise damaged(f"it has more than {_MOST_MEMBERS} entries")
+        except (tarfile.TarError, ValueError, OverflowError) as error:
+            raise damaged(str(error)) from error
+
+    def has(self, name: str) -> bool:
+        """Say whether there is such a file."""
+        return name in self.members
+
+    def open(self, name: str) -> Readable:
+        """Open a file. Raises InvalidRequest."""
+        for _ in range(_LONGEST_CHAIN):
+            member = self.members.get(name)
+            if member is None:
+                raise damaged(f"it lacks {name[:200]!r}")
+            if member.isreg() and not member.issparse():
+                file = self.tar.extractfile(member)
+                assert file is not None
+                return file
+            if not (member.issym() or member.islnk()):
+                break
+            above = "" if member.islnk() else name.rpartition("/")[0]
+            name = _plain(os.path.normpath(f"{above}/{member.linkname}"))
+        raise damaged(f"its {name[:200]!r} is no file")
+
+
+class Folder:
+    """A folder that somebody has made: an OCI layout, or an archive that was unpacked."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def has(self, name: str) -> bool:
+        """Say whether there is such a file."""
+        try:
+            os.close(open_beneath(self.fd, name))
+        except OSError:
+            return False
+        return True
+
+    def open(self, name: str) -> Readable:
+        """Open a file. Raises InvalidRequest."""
+        try:
+            fd = open_beneath(self.fd, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            raise damaged(f"{name[:200]!r}: {error.strerror}") from error
+        file = os.fdopen(fd, "rb")
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            file.close()
+            raise damaged(f"its {name[:200]!r} is no file")
+        return file
+
+
+@contextmanager
+def opened(source: BinaryIO | Path, place: Path) -> Iterator[Archive]:
+    """Open an archive for the time of a ``with``; ``place`` is a scratch folder.
+
+    Raises InvalidRequest, KernelRefused.
+    """
+    if isinstance(source, Path):
+        try:
+            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise kernel_refused("Cannot read the archive", error) from error
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            try:
+                yield Folder(fd)
+            finally:
+                os.close(fd)
+            return
+        with os.fdopen(fd, "rb") as file, opened(file, place) as archive:
+            yield archive
+        return
+    if source.seekable() and not compression_of(_head(source)):
+        yield Tar(source)
+        return
+    spooled = place / "archive"
+    with spooled.open("wb") as written:
+        stream = Unpacked(source, _LARGEST)
+        while data := stream.read(CHUNK):
+            written.write(data)
+    with spooled.open("rb") as file:
+        yield Tar(file)
+
+
+def read(archive: Archive, name: str) -> bytes:
+    """Read a small file. Raises InvalidRequest."""
+    file, pieces, count = archive.open(name), [], 0
+    while data := file.read(CHUNK):
+        pieces.append(data)
+        count += len(data)
+        if count > LARGEST_DOCUMENT:
+            raise damaged(f"its {name[:200]!r} has more than {LARGEST_DOCUMENT >> 20} MiB")
+    return b"".join(pieces)
+
+
+def _head(file: BinaryIO) -> bytes:
+    start = file.tell()
+    head = file.read(8)
+    file.seek(start)
+    return head
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("./").strip("/")
