@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import TYPE_CHECKING
 
-from minirt.images.tars import Entry
+if TYPE_CHECKING:  # or everything that asks about attributes would load tarfile
+    from minirt.images.tars import Entry
 
 
 def furnish(fd: int, entry: Entry) -> None:
@@ -33,3 +35,15 @@ def set_time(parent: int, name: str, entry: Entry) -> None:
     """Set the time of a name that is no folder, not following it."""
     times = (entry.nanoseconds, entry.nanoseconds)
     os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
+
+
+def set_mode(parent: int, name: str, mode: int) -> None:
+    """Set the permissions of a name that is no file, not following it.
+
+    A descriptor that stands for the path alone is enough, and opens no device.
+    """
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{fd}", mode)  # noqa: PTH101  # fchmod(2) refuses O_PATH
+    finally:
+        os.close(fd)

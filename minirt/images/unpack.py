@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, kernel_refused
-from minirt.images.attributes import furnish, set_time
+from minirt.images.attributes import furnish, set_mode, set_time
 from minirt.images.streams import Readable
 from minirt.images.tars import Entry, damaged, entries
 from minirt.images.whiteouts import PREFIX, hide, hide_below, is_folder, is_whiteout
@@ -160,11 +160,7 @@ def _make_device(state: Unpacking, entry: Entry, parent: int, names: list[str]) 
 def _make_node(entry: Entry, parent: int, name: str, kind: int, device: int) -> None:
     os.mknod(name, kind | 0o600, device, dir_fd=parent)
     os.chown(name, entry.member.uid, entry.member.gid, dir_fd=parent, follow_symlinks=False)
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    try:
-        os.chmod(f"/proc/self/fd/{fd}", entry.mode)  # noqa: PTH101  # by descriptor
-    finally:
-        os.close(fd)
+    set_mode(parent, name, entry.mode)
     set_time(parent, name, entry)
 
 
