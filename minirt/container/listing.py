@@ -54,7 +54,7 @@ def row(one: Record, *, cut: bool = True) -> Row:
         Ports=lambda: published.summary(one),
         State=lifecycle.status(one),
         Status=status_line(one),
-        Size=lambda: size(one),
+        Size=lambda: human(size(one)),
         Names=one.name,
         Labels=",".join(f"{key}={value}" for key, value in labels.items()),
         Mounts=",".join(shortened(mount, 15) if cut else mount for mount in mounts),
@@ -83,24 +83,27 @@ def networks(one: Record) -> list[str]:
     return list(names) or [one.host.network_mode]
 
 
-def size(one: Record) -> str:
+def size(one: Record) -> int:
     """Return the bytes of its own files."""
-    folder = record.directory(one.id) / "upper"
-    total = sum(
+    return bytes_below(record.directory(one.id) / "upper")
+
+
+def bytes_below(folder: Path) -> int:
+    """Return the bytes on disk of all files in a folder."""
+    return sum(
         (Path(place) / name).lstat().st_blocks * 512
         for place, _, names in os.walk(folder)
         for name in names
     )
-    return human(total)
 
 
-def human(size: float) -> str:
+def human(amount: float) -> str:
     """Tell bytes in decimal units with four digits, as Docker does: ``1.234MB``."""
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.4g}{unit}"
-        size /= 1000
-    return f"{size:.4g}TB"
+        if amount < 1000:
+            return f"{amount:.4g}{unit}"
+        amount /= 1000
+    return f"{amount:.4g}TB"
 
 
 def kept(records: Iterable[Record], filters: Iterable[str]) -> list[Record]:

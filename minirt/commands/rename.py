@@ -1,0 +1,15 @@
+"""``minirt rename``."""
+
+from __future__ import annotations
+
+import click
+
+from minirt.container import lifecycle, renaming
+
+
+@click.command("rename")
+@click.argument("container")
+@click.argument("name")
+def command(container: str, name: str) -> None:
+    """Give CONTAINER the name NAME; it keeps running, and its networks learn it at once."""
+    renaming.rename(lifecycle.find(container), name)

@@ -1,0 +1,16 @@
+"""``minirt volume inspect``."""
+
+from __future__ import annotations
+
+import click
+
+from minirt.commands.inspected import show
+from minirt.container import volume_rows, volumes
+
+
+@click.command("inspect")
+@click.option("-f", "--format", "form", default="", help="json, or a Go template for each.")
+@click.argument("names", nargs=-1, required=True, metavar="VOLUME…")
+def command(form: str, names: tuple[str, ...]) -> int:
+    """Show all that is known of volumes."""
+    return show(names, lambda name: volume_rows.document(volumes.find(name)), form)

@@ -1,0 +1,57 @@
+"""A container's new name, also where others know it by: in the zones of its networks.
+
+The new symlink is made first, so that nobody else can take the name; then the record says it;
+then the old one goes. In between the container answers to both.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from ipaddress import IPv4Interface
+
+from minirt.container import lifecycle, names, networking, record
+from minirt.container.record import Record
+from minirt.errors import InvalidRequest
+from minirt.network import leases, store
+from minirt.network.leases import Lease
+
+
+def rename(one: Record, name: str) -> Record:
+    """Give a container another name. Raises InvalidRequest, Conflict if somebody has it."""
+    name = name.removeprefix("/")
+    if name == one.name:
+        raise InvalidRequest("Renaming a container with the same name as its current name")
+    names.claim(name, one.id)
+    renamed = replace(one, name=name)
+    try:
+        record.save(renamed)
+    except BaseException:
+        names.release(name, one.id)
+        raise
+    if lifecycle.is_alive(one.id):
+        _tell_networks(renamed)
+    names.release(one.name, one.id)
+    return renamed
+
+
+def _tell_networks(one: Record) -> None:
+    """Write the new name into the leases; the resolvers see it before they answer again."""
+    made = record.load_endpoints(one.id)
+    aliases = {request.network_id: request.aliases for request in one.endpoints}
+    for name, plug in made.items():
+        network = store.find(plug.network_id)
+        names_now = networking.names_in(one, network, aliases.get(network.id, []))
+        made[name] = replace(plug, names=names_now)
+        address = IPv4Interface(plug.address)
+        path = leases.directory(network) / str(address.ip)
+        facts = leases.read(path)
+        if facts is None or facts.container != one.id:
+            continue
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            lease = Lease(network, address, path, fd)
+            leases.write(lease, replace(facts, name=one.name, names=names_now))
+        finally:
+            os.close(fd)
+    record.save_endpoints(one.id, made)
