@@ -84,6 +84,11 @@ def bounding() -> int:
     return sum(1 << n for n in range(every.bit_length()) if libc.prctl(_CAPBSET_READ, n))
 
 
+def available() -> list[str]:
+    """Return the names of all that the caller can give."""
+    return names(bounding())
+
+
 def limit_bounding(keep: int) -> None:
     """Drop from the bounding set all but ``keep``. Needs CAP_SETPCAP."""
     with step("limit the capabilities for good", "setpriv", _option("bounding-set", keep), _REST):
