@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minirt.errors import Conflict, InvalidRequest, KernelRefused, kernel_refused
 from minirt.kernel import netlink
-from minirt.network import bridge, plan, pools, spec, store
+from minirt.network import bridge, plan, pools, remove, spec, store
 from minirt.network.plan import Addresses, Plan
 from minirt.network.spec import Network
 from minirt.state import check_name, new_id
@@ -28,6 +28,7 @@ def create(wanted: Plan) -> Network:
     fixed = plan.addresses(wanted)
     store.find(spec.DEFAULT)  # It has the first pool, also when it is not in use yet.
     with store.changing():
+        remove.finish()
         if store.spec_path(wanted.name).exists():
             raise store.name_taken(wanted.name)
         network = _decide(wanted, fixed)

@@ -25,6 +25,7 @@ class Plan:
     ranges: tuple[str, ...] = ()
     aux: tuple[str, ...] = ()  # NAME=ADDRESS
     internal: bool = False
+    ipv6: bool = False
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
 
@@ -44,6 +45,8 @@ def check(plan: Plan) -> None:
     if plan.driver != "bridge":
         remedy = "minirt has bridge networks; host and none are always there."
         raise InvalidRequest(f'plugin "{plan.driver}" not found', "", remedy)
+    if plan.ipv6:
+        raise InvalidRequest("Networks of minirt don't have IPv6 yet", "", "Leave --ipv6 out.")
     if (plan.gateways or plan.ranges or plan.aux) and not plan.subnets:
         raise InvalidRequest("every ip-range or gateway must have a corresponding subnet")
     _check_options(plan.options)

@@ -58,7 +58,7 @@ def find(name_or_id: str) -> Network:
         raise Conflict(f"Several networks have an id that begins with {name}", names)
     if not found:
         remedy = "See minirt network ls, or make it: minirt network create NAME."
-        raise NotFound(f"There is no such network: network {name_or_id} not found", "", remedy)
+        raise NotFound(f"network {name_or_id} not found", "", remedy)
     return found[0]
 
 

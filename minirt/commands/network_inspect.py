@@ -1,0 +1,39 @@
+"""``minirt network inspect``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from minirt.cli import say
+from minirt.container.templates import render
+from minirt.container.templates.values import OpenMap
+from minirt.errors import MinirtError
+
+
+@click.command("inspect")
+@click.option("-f", "--format", "form", default="", help="json, or a Go template for each.")
+@click.option("-v", "--verbose", is_flag=True, hidden=True)
+@click.argument("networks", nargs=-1, required=True)
+def command(form: str, verbose: bool, networks: tuple[str, ...]) -> int:
+    """Show all that is known of networks."""
+    from minirt.network import describe, store
+
+    found, errors = [], []
+    for one in networks:
+        try:
+            found.append(describe.document(store.find(one)))
+        except MinirtError as error:
+            errors.append(str(error))
+    if not form:
+        click.echo(json.dumps(found, indent=4, ensure_ascii=False))
+    elif form == "json":
+        click.echo("".join(f"{json.dumps(one)}\n" for one in found), nl=False)
+    else:
+        for document in found:
+            open_maps = {key: OpenMap(document[key]) for key in ("Containers", "Options", "Labels")}
+            click.echo(render(form, document | open_maps))
+    for message in errors:
+        say(message, 1)
+    return 1 if errors else 0
