@@ -37,6 +37,7 @@ class House:
     traffic: Traffic
     host: Host
     clients: set[Client] = field(default_factory=set)
+    dismissed: bool = False  # nobody will come after the last client
 
     def catch_up(self) -> None:
         """Learn what has changed, and forget the answers that were true before."""
@@ -92,7 +93,12 @@ class Client:
             self.close()
             return
         try:
-            self._learn(json.loads(text), fds)
+            words = json.loads(text)
+            if words.get("leave"):
+                self._house.dismissed = True
+                self.close()
+            else:
+                self._learn(words, fds)
         except Exception:  # Whoever can't introduce a container has a bug, and its traceback.
             self.close()
             raise

@@ -18,10 +18,11 @@ import sys
 from pathlib import Path
 
 from minirt.kernel import locks
+from minirt.network import resolver_start
 from minirt.network.client import Client, House
 from minirt.network.forward import Traffic
 from minirt.network.loop import Loop
-from minirt.network.resolver_link import LISTENER, LOCK, SOCKET
+from minirt.network.resolver_start import LISTENER, LOCK, SOCKET
 from minirt.network.upstream import Host, Memory
 from minirt.network.zone_watch import Watch
 
@@ -58,7 +59,8 @@ class Resolver:
     def _see_client_off(self) -> None:
         if not self._house.clients:
             self._waiting.cancel()
-            self._waiting = self._loop.later(_LINGER, self._leave)
+            linger = 0.0 if self._house.dismissed else _LINGER
+            self._waiting = self._loop.later(linger, self._leave)
 
     def _leave(self) -> None:
         """Leave, unless somebody has connected: under the lock under which all connect."""
@@ -80,16 +82,39 @@ class Resolver:
 
 
 def main(networks: str, network: str) -> None:
-    """Be the resolver of ``network``; descriptor 3 is the socket that it listens on."""
+    """Be the resolver of ``network``. ``networks`` is RUN/networks.
+
+    Descriptor 3 is the socket to listen on; without it, a socket is made.
+    """
+    folder = Path(networks).absolute()
     os.chdir("/")
     os.closerange(LISTENER + 1, 1 << 30)
     Path("/proc/self/comm").write_text("minirt-resolver")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    listener = socket.socket(fileno=LISTENER)
+    _be_mortal()
+    listener = _given() or resolver_start.listen(folder / network)
     listener.setblocking(False)
+    Resolver(folder, network, listener).run()
+
+
+def _be_mortal() -> None:
+    """Give up the protection of the monitor that started us: we are easily replaced."""
+    adjustment = Path("/proc/self/oom_score_adj")  # proc_pid_oom_score_adj(5)
+    if int(adjustment.read_text()) < 0:
+        adjustment.write_text("0")
+
+
+def _given() -> socket.socket | None:
+    try:
+        listener = socket.socket(fileno=LISTENER)
+    except OSError:
+        return None
     os.set_inheritable(LISTENER, False)
-    Resolver(Path(networks), network, listener).run()
+    if listener.family == socket.AF_UNIX:
+        return listener
+    listener.detach()  # Somebody else's.
+    return None
 
 
 def _inode(path: Path) -> int | None:

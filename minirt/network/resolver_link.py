@@ -37,34 +37,24 @@ import array
 import errno
 import json
 import os
-import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from minirt.errors import kernel_refused
-from minirt.kernel import locks, processes
+from minirt.kernel import locks
 from minirt.kernel.namespaces import Netns, inside
-from minirt.kernel.steps import step
+from minirt.network import resolver_start
+from minirt.network.resolver_start import LOCK, at
 from minirt.state import made, run_dir
 
-SOCKET, LOCK, LOG = "resolver.sock", "resolver.lock", "resolver.log"
-LISTENER = 3  # the resolver's descriptor of its socket; 0, 1 and 2 are /dev/null and the log
 ADDRESS = "127.0.0.11"  # Docker's: programs know it
 
 _PATIENCE = 2.0  # seconds; a resolver that was stopped (SIGSTOP) must not stop others
 _PAUSE = 0.002  # seconds between two tries for the lock
-_STARTS, _SPAN = 5, 10.0  # More starts in fewer seconds: it can't live here.
-_BACKLOG = 4096  # net.core.somaxconn: so many containers may be waiting for a start
 _BUFFER = 1 << 20  # bytes of queries that can wait for a resolver
 _SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
-
-_PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from minirt.network.resolver import main; main(*sys.argv[2:])"
-)
 
 
 def sockets(netns: Netns) -> tuple[int, int]:
@@ -105,13 +95,28 @@ def connect(network: str) -> socket.socket:
             try:
                 return _dial(folder)
             except (FileNotFoundError, ConnectionRefusedError):
-                _note_start(lock)
-                _start(folder)
+                resolver_start.note(lock)
+                resolver_start.start(folder)
                 return _dial(folder)
         finally:
             os.close(lock)
     except OSError as error:
         raise kernel_refused(f"The resolver of network {network} can't be reached", error) from None
+
+
+def dismiss(network: str) -> None:
+    """Let the network's resolver leave with its last container, without lingering."""
+    try:
+        link = _dial(run_dir() / "networks" / network)
+    except OSError:  # There is none.
+        return
+    with link:
+        link.settimeout(_PATIENCE)
+        try:
+            link.send(json.dumps({"leave": True}).encode(), socket.MSG_NOSIGNAL)
+            link.recv(1)  # The end of the connection: it has understood.
+        except OSError:
+            pass  # It was killed meanwhile, or is stopped: nobody has to wait for it.
 
 
 def introduce(
@@ -174,67 +179,9 @@ def _dial(folder: Path) -> socket.socket:
     link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         link.settimeout(_PATIENCE)
-        _at(folder, link.connect)
+        at(folder, link.connect)
         link.setblocking(False)
     except BaseException:
         link.close()
         raise
     return link
-
-
-def _note_start(lock: int) -> None:
-    """Write the moment into the lock file. Raises OSError if there were many lately."""
-    now = time.monotonic()
-    text = os.pread(lock, 1 << 12, 0)
-    starts = [float(word) for word in text.split()][-_STARTS:]
-    if len(starts) == _STARTS and now - starts[0] < _SPAN:
-        raise OSError(errno.EAGAIN, f"it keeps dying: see {LOG} in the network's run folder")
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, " ".join(map(str, [*starts, now])).encode(), 0)
-
-
-def _start(folder: Path) -> None:
-    """Start a resolver that listens on a new socket. It belongs to nobody's session."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with listener:
-        (folder / SOCKET).unlink(missing_ok=True)
-        _at(folder, listener.bind)
-        listener.listen(_BACKLOG)
-        words = [str(Path(__file__).parents[2]), str(folder.parent), folder.name]
-        with step("start the network's resolver", "setsid", "--fork", *_typed(words)):
-            # An orphan from birth: whoever adopts it reaps it, and our caller need not.
-            child = processes.fork(lambda: _spawn(listener, folder / LOG, words))
-            if processes.wait(child) != 0:
-                raise OSError(errno.ECHILD, "its process can't be started")
-
-
-def _spawn(listener: socket.socket, log: Path, words: list[str]) -> int:
-    append = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-c", _PROGRAM, *words],
-        {"PATH": os.defpath},  # Nothing of a user's environment reaches a helper.
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, listener.fileno(), LISTENER),
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 2, str(log), append, 0o600),
-        ],
-        setsid=True,
-        setsigmask=[],
-        setsigdef=set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP},
-    )
-    return 0
-
-
-def _typed(words: list[str]) -> list[str]:
-    return [sys.executable, "-m", "minirt.network.resolver", *words[1:]]
-
-
-def _at(folder: Path, call: Callable[[str], None]) -> None:
-    """Call with the socket's path, however deep the folder: sun_path ends at 107 bytes."""
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        call(f"/proc/self/fd/{fd}/{SOCKET}")
-    finally:
-        os.close(fd)

@@ -20,7 +20,7 @@ from minirt.network.question import wire_name
 
 Address = IPv4Address | IPv6Address
 
-_LONGEST_LEASE = 1 << 20  # bytes; a lease has a few hundred
+_LONGEST_LEASE = 1 << 16  # bytes; a lease has a few hundred
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def read_lease(path: Path) -> Member | None:
 
 
 def _member(lease: str, facts: dict[str, Any]) -> Member | None:
-    own = wire_name(facts["name"])
+    own = wire_name(str(facts["name"]))
     if own is None:
         return None
     names = {wire_name(str(name)) for name in [facts["name"], *facts["names"]]}

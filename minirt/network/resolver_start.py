@@ -1,0 +1,96 @@
+"""Start the resolver of a network, as a process that belongs to nobody.
+
+resolver_link.py says when, and why nobody has to wait for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from minirt.kernel import processes
+from minirt.kernel.steps import step
+
+SOCKET, LOCK, LOG = "resolver.sock", "resolver.lock", "resolver.log"
+LISTENER = 3  # the resolver's descriptor of its socket; 0, 1 and 2 are /dev/null and the log
+
+_STARTS, _SPAN = 5, 10.0  # More starts in fewer seconds: it can't live here.
+_BACKLOG = 4096  # net.core.somaxconn: so many containers may be waiting for a start
+
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from minirt.network.resolver import main; main(*sys.argv[2:])"
+)
+
+
+def note(lock: int) -> None:
+    """Write the moment into the lock file. Raises OSError if there were many lately."""
+    now = time.monotonic()
+    text = os.pread(lock, 1 << 12, 0)
+    starts = [float(word) for word in text.split()][-_STARTS:]
+    if len(starts) == _STARTS and now - starts[0] < _SPAN:
+        raise OSError(errno.EAGAIN, f"it keeps dying: see {LOG} in the network's run folder")
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, " ".join(map(str, [*starts, now])).encode(), 0)
+
+
+def start(folder: Path) -> None:
+    """Start a resolver that listens on a new socket. It belongs to nobody's session."""
+    with listen(folder) as listener:
+        words = [str(Path(__file__).parents[2]), str(folder.parent), folder.name]
+        with step("start the network's resolver", "setsid", "--fork", *_typed(words)):
+            # An orphan from birth: whoever adopts it reaps it, and our caller need not.
+            child = processes.fork(lambda: _spawn(listener, folder / LOG, words))
+            if processes.wait(child) != 0:
+                raise OSError(errno.ECHILD, "its process can't be started")
+
+
+def listen(folder: Path) -> socket.socket:
+    """Return a new listening socket, in the place of one that a dead resolver left."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        (folder / SOCKET).unlink(missing_ok=True)
+        at(folder, listener.bind)
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def at(folder: Path, call: Callable[[str], None]) -> None:
+    """Call with the socket's path, however deep the folder: sun_path ends at 107 bytes."""
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        call(f"/proc/self/fd/{fd}/{SOCKET}")
+    finally:
+        os.close(fd)
+
+
+def _spawn(listener: socket.socket, log: Path, words: list[str]) -> int:
+    append = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-c", _PROGRAM, *words],
+        {"PATH": os.defpath},  # Nothing of a user's environment reaches a helper.
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, listener.fileno(), LISTENER),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 2, str(log), append, 0o600),
+        ],
+        setsid=True,
+        setsigmask=[],
+        setsigdef=set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP},
+    )
+    return 0
+
+
+def _typed(words: list[str]) -> list[str]:
+    return [sys.executable, "-m", "minirt.network.resolver", *words[1:]]
