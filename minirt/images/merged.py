@@ -79,7 +79,7 @@ def look_up(folder: tuple[int, ...], name: str) -> Found | None:
 
 def names_in(folder: tuple[int, ...]) -> list[str]:
     """Return every name that any layer has in a folder; some of them may be removed ones."""
-    return sorted({name for fd in folder for name in os.listdir(fd)})
+    return sorted({name for fd in folder for name in os.listdir(fd)})  # noqa: PTH208
 
 
 def walk(root: tuple[int, ...], path: str) -> tuple[int, ...] | None:
