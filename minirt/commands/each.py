@@ -9,6 +9,8 @@ import click
 from minirt.cli import say
 from minirt.errors import MinirtError, kernel_refused
 
+PATIENCE_HELP = "How long to wait before killing; -1: for ever. Else --stop-timeout, or 10."
+
 
 def for_each(arguments: Iterable[str], action: Callable[[str], object]) -> int:
     """Call ``action`` for each argument and print the argument, or why it failed.

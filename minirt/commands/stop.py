@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from minirt.commands.each import for_each
+from minirt.commands.each import PATIENCE_HELP, for_each
 from minirt.container import lifecycle, stop
 
 
 @click.command("stop")
-@click.option("-t", "--time", "--timeout", "seconds", type=int, metavar="SECONDS",
-              help="How long to wait before killing; -1: for ever. Else --stop-timeout, or 10.")  # fmt: skip
+@click.option(
+    "-t", "--time", "--timeout", "seconds", type=int, metavar="SECONDS", help=PATIENCE_HELP
+)
 @click.argument("containers", nargs=-1, required=True)
 def command(seconds: int | None, containers: tuple[str, ...]) -> int:
     """Ask containers to end, and kill those that have not in time."""

@@ -12,7 +12,7 @@ from types import FrameType
 from minirt.container import protocol, record, stop
 from minirt.container.loop import Loop, Outbox
 from minirt.container.record import Record
-from minirt.kernel import terminals
+from minirt.kernel import terminal_modes
 
 # Signals that are about this process, or can't be passed on; signal(7).
 _OWN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH}
@@ -39,7 +39,10 @@ def converse(one: Record, line: socket.socket, *, stdin: bool, proxy: bool = Tru
     """
     is_raw = one.config.tty and stdin and os.isatty(0)
     passed = passed_on() if proxy and not is_raw else set()
-    with caught(passed | {signal.SIGWINCH}) as signals, terminals.raw(0) if is_raw else _as_is():
+    with (
+        caught(passed | {signal.SIGWINCH}) as signals,
+        terminal_modes.raw(0) if is_raw else nullcontext(),
+    ):
         talk = _Conversation(one, line, signals)
         if one.config.tty:
             talk.tell_size()
@@ -71,7 +74,7 @@ class _Conversation:
         """Tell the container how large this terminal is."""
         for fd in (0, 1, 2):
             if os.isatty(fd):
-                self._outbox.put(protocol.pack_size(*terminals.size(fd)))
+                self._outbox.put(protocol.pack_size(*terminal_modes.size(fd)))
                 return
 
     def read_from(self, fd: int, *, detaches: bool) -> None:
@@ -168,6 +171,3 @@ def caught(numbers: set[signal.Signals]) -> Iterator[int]:
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: the byte in the pipe does it."""
-
-
-_as_is = nullcontext

@@ -73,7 +73,8 @@ def _unpublish(holdings: Holdings) -> None:
     def main() -> int:
         from minirt.network import nat
 
-        nat.unpublish(holdings.bindings)
+        assert holdings.published_to is not None
+        nat.unpublish(holdings.bindings, holdings.published_to)
         return 0
 
     processes.wait(processes.fork(main))

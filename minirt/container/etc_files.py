@@ -10,7 +10,9 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from minirt.container.record import Config
+from minirt.container.record import Config, Record
+from minirt.network import store as networks
+from minirt.network.spec import DEFAULT
 
 # What every machine's hosts file begins with (hosts(5)); names as Debian writes them.
 _LOOPBACK = (
@@ -33,6 +35,16 @@ def write(folder: Path, name: str, text: str) -> None:
         os.ftruncate(fd, len(text.encode()))
     finally:
         os.close(fd)
+
+
+def write_all(one: Record, folder: Path, addresses: Iterable[str], resolv_conf: str) -> None:
+    """Write all three, anew at every start."""
+    gateway = ""
+    if any(line.endswith(f":{HOST_GATEWAY}") for line in one.host.extra_hosts):
+        gateway = str(networks.find(DEFAULT).gateway4)
+    write(folder, "hosts", hosts(one.config, addresses, one.host.extra_hosts, gateway))
+    write(folder, "hostname", one.config.hostname + "\n")
+    write(folder, "resolv.conf", resolv_conf)
 
 
 def hosts(config: Config, addresses: Iterable[str], extra: Iterable[str], gateway: str) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass, field
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
+from minirt.container import name_service
 from minirt.container.loop import Loop
+from minirt.errors import MinirtError
 from minirt.network import resolver_link
 from minirt.network.ports import Binding
+
+RETRY = 1.0  # seconds until a resolver that could not be started is tried again
 
 
 @dataclass(slots=True)
@@ -23,6 +28,7 @@ class Holdings:
     names: tuple[int, ...] = ()  # the sockets at 127.0.0.11: UDP, TCP
     introduction: dict[str, Any] = field(default_factory=dict)  # what the resolver is told
     link: socket.socket | None = None  # the connection to the resolver that reads the sockets
+    published_to: IPv4Interface | None = None  # where the bindings lead
     shared: list[int] = field(default_factory=list)  # of the container whose network we joined
 
     def descriptors(self) -> set[int]:
@@ -32,34 +38,44 @@ class Holdings:
         return {self.alive[1], *leases, *ports, *self.names, *self.shared}
 
     def take_names(self, message: dict[str, Any], fds: list[int]) -> None:
-        """Take the DNS sockets, and perhaps the connection to their resolver, from a message."""
-        if not message.get("introduction"):
-            return
-        self.introduction = message["introduction"]
-        if message.get("sockets"):
-            self.names = tuple(fds[:2])
-            fds = fds[2:]
-        if self.link is not None:
-            self.link.close()
-        self.link = socket.socket(fileno=fds[0]) if fds else None
+        """Take the DNS sockets and the connection to their resolver from a message."""
+        self.introduction = message.get("introduction", {})
+        if fds:
+            self.names = (fds[0], fds[1])
+            self.link = socket.socket(fileno=fds[2])
 
     def keep_names_served(self, loop: Loop) -> None:
-        """Introduce this container to its resolver, and again to the next one if that dies."""
-        if self.introduction:
-            link = self.link or resolver_link.connect(str(self.introduction["resolver"]))
-            resolver_link.introduce(link, self.introduction, self.names)
-            self.link = link
-            loop.on_readable(link.fileno(), lambda: self._lost(loop))
-
-    def _lost(self, loop: Loop) -> None:
-        """The resolver has died; its queries wait in our sockets: start another one."""
-        assert self.link is not None
-        if self.link.recv(1):
+        """Introduce this container to its resolver, and to the next one when that has died."""
+        if not self.introduction:
             return
+        try:
+            if self.link is None:
+                self.link = resolver_link.connect(self.introduction["resolver"])
+            name_service.introduce(self.link, self.introduction, self.names)
+        except (OSError, MinirtError):
+            self._drop_link()
+            loop.call_after(RETRY, lambda: self.keep_names_served(loop))
+            return
+        loop.on_readable(self.link.fileno(), lambda: self._hear_resolver(loop))
+
+    def _hear_resolver(self, loop: Loop) -> None:
+        """Find the resolver dead: its queries wait in our sockets, so start another one."""
+        assert self.link is not None
+        try:
+            if self.link.recv(1):
+                return  # It never says anything; a word is not its end.
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
         loop.forget(self.link.fileno())
-        self.link.close()
-        self.link = None
+        self._drop_link()
         self.keep_names_served(loop)
+
+    def _drop_link(self) -> None:
+        if self.link is not None:
+            self.link.close()
+        self.link = None
 
     def answer(
         self, request: dict[str, Any], fds: list[int]

@@ -110,7 +110,7 @@ class Hub:
         elif kind == protocol.JSON:
             self._serve(client, json.loads(rest), fds)
         elif kind == protocol.SIZE and self._terminal is not None:
-            terminals.resize(self._terminal, *protocol.unpack_size(rest))
+            terminals.set_size(self._terminal, *protocol.unpack_size(rest))
         elif client.feeds and self._input and kind in (protocol.STDIN, protocol.END):
             self._input.put(rest if kind == protocol.STDIN else b"")
 

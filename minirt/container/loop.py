@@ -6,6 +6,7 @@ No threads: a process that forks must not have any (fork(2), "async-signal-safe"
 from __future__ import annotations
 
 import selectors
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ class Loop:
     def __init__(self) -> None:
         self._selector = selectors.PollSelector()  # Unlike epoll it takes regular files too.
         self._calls: dict[int, dict[int, Call]] = {}
+        self._timers: list[tuple[float, Call]] = []
 
     def on_readable(self, fd: int, call: Call | None) -> None:
         """Call ``call`` whenever ``fd`` can be read; None: no longer."""
@@ -32,9 +34,17 @@ class Loop:
         if self._calls.pop(fd, None):
             self._selector.unregister(fd)
 
+    def call_after(self, seconds: float, call: Call) -> None:
+        """Call ``call`` once, when ``seconds`` have gone by."""
+        self._timers.append((time.monotonic() + seconds, call))
+
     def turn(self, seconds: float | None = None) -> bool:
         """Wait until something happens and deal with it; say whether anything did."""
+        if self._timers:
+            next_one = max(0.0, min(when for when, _ in self._timers) - time.monotonic())
+            seconds = next_one if seconds is None else min(seconds, next_one)
         happened = self._selector.select(seconds)
+        self._ring()
         for key, events in happened:
             for event in (selectors.EVENT_WRITE, selectors.EVENT_READ):
                 # Asked again each time: an earlier call may have dropped this one.
@@ -42,6 +52,13 @@ class Loop:
                 if call:
                     call()
         return bool(happened)
+
+    def _ring(self) -> None:
+        now = time.monotonic()
+        due = [call for when, call in self._timers if when <= now]
+        self._timers = [(when, call) for when, call in self._timers if when > now]
+        for call in due:
+            call()
 
     def _set(self, fd: int, event: int, call: Call | None) -> None:
         calls = self._calls.get(fd, {})

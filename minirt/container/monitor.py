@@ -22,7 +22,6 @@ import os
 import signal
 import socket
 from dataclasses import dataclass
-from typing import Any
 
 from minirt.container import ending, protocol, record
 from minirt.container.holdings import Holdings
@@ -170,7 +169,7 @@ def _live(
     plan.holdings.keep_names_served(loop)
     cgroups.make("monitors").enter()
     ended: list[int] = []
-    loop.on_readable(created.pidfd, lambda: ended.append(_reap(created.pidfd)))
+    loop.on_readable(created.pidfd, lambda: ended.append(processes.collect(created.pidfd)))
     while not ended:
         loop.turn()
     hub.drain()
@@ -196,10 +195,3 @@ def _connect(hub: Hub, created: Created, streams: Streams, line: socket.socket |
         client = hub.add_client(line)
         client.attached = client.listens = client.feeds = True
         hub.closes_input_with_client = streams.stdin is not None
-
-
-def _reap(pidfd: int) -> int:
-    """Collect init; return its exit code as a shell would tell it (waitid(2))."""
-    found: Any = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    killed = found.si_code != os.CLD_EXITED
-    return int(found.si_status) + (processes.SIGNAL_BASE if killed else 0)

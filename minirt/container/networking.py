@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from minirt.container import lifecycle, record
 from minirt.container.holdings import Holdings
 from minirt.container.record import Endpoint, EndpointRequest, Record
 from minirt.errors import Conflict
-from minirt.kernel import locks, namespaces
+from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
-from minirt.network import bridge, endpoint, leases, nat, ports, resolver_link, store
+from minirt.network import bridge, endpoint, leases, nat, ports, store
 from minirt.network.leases import Facts, Lease
 from minirt.network.ports import Binding, PortRequest
-from minirt.network.spec import Network
+from minirt.network.spec import HOST_BINDING, INTERFACE_PREFIX, Network
 from minirt.state import new_id
 
 OWN = ("mount", "uts", "ipc", "pid", "cgroup", "network")  # kinds of namespace by default
@@ -31,6 +30,7 @@ class Plug:
     interface: str  # inside
     mac: str
     names: list[str]
+    is_way_out: bool  # its gateway is the container's default route
 
 
 @dataclass(slots=True)
@@ -59,6 +59,12 @@ def own_namespaces(one: Record) -> dict[str, str]:
     return kinds
 
 
+def host_of(one: Record) -> Path | None:
+    """Return the folder of the container whose network, and files in /etc, this one shares."""
+    kind, colon, target = one.host.network_mode.partition(":")
+    return record.directory(target) if colon and kind == "container" else None
+
+
 def prepare(one: Record, held: ExitStack) -> Wiring:
     """Take the leases and host ports of a container; ``held`` frees them if it does not start.
 
@@ -68,28 +74,50 @@ def prepare(one: Record, held: ExitStack) -> Wiring:
     last = record.load_endpoints(one.id)
     for number, request in enumerate(one.endpoints):
         network = store.find(request.network_id)
-        known = last.get(network.name)
-        wiring.plugs.append(_take(one, request, network, known, f"eth{number}"))
-        lease = wiring.plugs[-1].lease
-        held.callback(locks.release, lease.path, lease.fd)
-    requests = [PortRequest(**fields) for fields in one.host.ports]
-    if one.host.publish_all:
-        requests += ports.parse(one.config.exposed_ports)
-    if requests and wiring.plugs and not wiring.plugs[0].network.internal:
+        has_way_out = any(plug.is_way_out for plug in wiring.plugs)
+        plug = take(one, request, network, number, last, way_out=not has_way_out)
+        held.callback(leases.release, plug.lease)
+        wiring.plugs.append(plug)
+    # Ports belong to the way out, as with Docker; a container without one has none.
+    wiring.plugs.sort(key=lambda plug: not plug.is_way_out)
+    requests = _port_requests(one, wiring)
+    if requests and wiring.plugs and wiring.plugs[0].is_way_out:
         wiring.bindings = ports.reserve(requests)
-        for binding in wiring.bindings:
-            for fd in binding.sockets:
-                held.callback(os.close, fd)
+        held.callback(ports.close, wiring.bindings)
     return wiring
 
 
-def _take(
-    one: Record, request: EndpointRequest, network: Network, last: Endpoint | None, interface: str
+def _port_requests(one: Record, wiring: Wiring) -> list[PortRequest]:
+    requests = [PortRequest(**fields) for fields in one.host.ports]
+    if one.host.publish_all:
+        requests += ports.parse(one.config.exposed_ports)
+    address = wiring.plugs[0].network.options.get(HOST_BINDING, "") if wiring.plugs else ""
+    if address in ("", "0.0.0.0"):
+        return requests
+    return [one if one.host_ip else replace(one, host_ip=address) for one in requests]
+
+
+def take(
+    one: Record,
+    request: EndpointRequest,
+    network: Network,
+    number: int,
+    last: dict[str, Endpoint],
+    *,
+    way_out: bool,
 ) -> Plug:
-    before = last.address.partition("/")[0] if last else ""
+    """Take the lease of one plug. Raises Conflict, Exhausted, InvalidRequest."""
+    before = last[network.name].address.partition("/")[0] if network.name in last else ""
     lease = leases.take(network, wanted=request.address, last=before)
-    mac = request.mac or endpoint.mac_of(lease.address)
-    return Plug(network, lease, interface, mac, names_in(one, network, request.aliases))
+    prefix = network.options.get(INTERFACE_PREFIX, "eth")
+    return Plug(
+        network,
+        lease,
+        f"{prefix}{number}",
+        request.mac or endpoint.mac_of(lease.address.ip),
+        names_in(one, network, request.aliases),
+        is_way_out=way_out and not network.internal,
+    )
 
 
 def names_in(one: Record, network: Network, aliases: list[str]) -> list[str]:
@@ -100,10 +128,11 @@ def names_in(one: Record, network: Network, aliases: list[str]) -> list[str]:
     return list(dict.fromkeys([one.name, *aliases, short, one.config.hostname]))
 
 
-def hold(wiring: Wiring, alive: tuple[Any, int]) -> Holdings:
+def hold(wiring: Wiring, alive: tuple[Path, int]) -> Holdings:
     """Return what the monitor shall hold."""
     held = {plug.network.name: (plug.lease.path, plug.lease.fd) for plug in wiring.plugs}
-    return Holdings(alive, leases=held, bindings=wiring.bindings)
+    main = wiring.plugs[0].lease.address if wiring.bindings else None
+    return Holdings(alive, leases=held, bindings=wiring.bindings, published_to=main)
 
 
 def connect(one: Record, wiring: Wiring, pid: int, born: int) -> None:
@@ -113,35 +142,45 @@ def connect(one: Record, wiring: Wiring, pid: int, born: int) -> None:
     made: dict[str, Endpoint] = {}
     with namespaces.network_of(pid) as netns:
         for number, plug in enumerate(wiring.plugs):
-            made[plug.network.name] = wire(one, plug, netns, (pid, born), first=number == 0)
+            bindings = wiring.bindings if number == 0 else []
+            made[plug.network.name] = wire(one, plug, netns, (pid, born), bindings)
     if wiring.bindings:
-        nat.publish(wiring.bindings, wiring.plugs[0].lease.address.ip)
+        nat.publish(wiring.bindings, wiring.plugs[0].lease.address)
     record.save_endpoints(one.id, made)
 
 
-def wire(one: Record, plug: Plug, netns: Netns, init: tuple[int, int], *, first: bool) -> Endpoint:
-    """Plug one endpoint in, and tell the world by its lease; the first is the way out."""
-    bridge.ensure(plug.network)
-    way_out = first and not plug.network.internal
+def wire(
+    one: Record, plug: Plug, netns: Netns, init: tuple[int, int], bindings: list[Binding]
+) -> Endpoint:
+    """Plug one endpoint in, and tell the world by its lease."""
+    network = plug.network
+    bridge.ensure(network)
     endpoint.plug(
-        plug.network,
+        network,
         plug.lease,
         netns,
         interface=plug.interface,
         mac=plug.mac,
-        default_route=way_out,
+        default_route=plug.is_way_out,
     )
-    facts = Facts(
-        container=one.id, name=one.name, pid=init[0], born=init[1], mac=plug.mac, names=plug.names
-    )
-    leases.write(plug.lease, facts)
-    gateway = str(plug.network.gateway4) if not plug.network.internal else ""
-    return Endpoint(
-        network_id=plug.network.id,
+    made = Endpoint(
+        network_id=network.id,
         endpoint_id=new_id(),
         interface=plug.interface,
         address=str(plug.lease.address),
-        gateway=gateway,
+        gateway="" if network.internal else str(network.gateway4),
         mac=plug.mac,
         names=plug.names,
     )
+    facts = Facts(
+        container=one.id,
+        name=one.name,
+        pid=init[0],
+        born=init[1],
+        mac=plug.mac,
+        endpoint=made.endpoint_id,
+        names=plug.names,
+        ports=[ports.to_json(binding) for binding in bindings],
+    )
+    leases.write(plug.lease, facts)
+    return made

@@ -8,12 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from minirt.container import defaults, record
+from minirt.container import defaults, record, rights
 from minirt.container.record import Config, HostConfig, Mount, Record
 from minirt.errors import InvalidRequest
-from minirt.kernel import capabilities
-from minirt.runtime import seccomp_profile
-from minirt.state import read_json
 
 OCI_VERSION = "1.2.0"
 INIT_INSIDE = "/sbin/docker-init"  # where Docker's users look for it
@@ -30,7 +27,7 @@ def build(one: Record, namespaces: dict[str, str], files: Path) -> dict[str, Any
     Raises InvalidRequest.
     """
     config, host = one.config, one.host
-    allowed = granted_capabilities(host)
+    allowed = rights.granted(host)
     privileged = host.privileged
     return {
         "ociVersion": OCI_VERSION,
@@ -54,51 +51,9 @@ def build(one: Record, namespaces: dict[str, str], files: Path) -> dict[str, Any
             "cgroupsPath": one.id,
             "maskedPaths": [] if privileged else list(defaults.MASKED_PATHS),
             "readonlyPaths": [] if privileged else list(defaults.READONLY_PATHS),
-            "seccomp": seccomp(host, allowed),
+            "seccomp": rights.seccomp(host, allowed),
         },
     }
-
-
-def granted_capabilities(host: HostConfig) -> list[str]:
-    """Return the capabilities of a container's root. Raises InvalidRequest for unknown ones."""
-    if host.privileged:
-        return capabilities.available()
-    added = {_capability(name) for name in host.cap_add}
-    dropped = {_capability(name) for name in host.cap_drop}
-    granted = set(defaults.CAPABILITIES)
-    if "CAP_ALL" in dropped:
-        granted = set()
-    if "CAP_ALL" in added:
-        granted = set(capabilities.available())
-    granted = (granted | added) - dropped if "CAP_ALL" not in dropped else granted | added
-    return sorted(granted - {"CAP_ALL"})
-
-
-def seccomp(host: HostConfig, allowed: list[str]) -> dict[str, Any] | None:
-    """Return the seccomp profile: minirt's own, the operator's file, or none."""
-    chosen = ""
-    for option in host.security_opt:
-        key, _, value = option.replace(":", "=", 1).partition("=")
-        if key == "seccomp":
-            chosen = value
-    if chosen == "unconfined" or (host.privileged and not chosen):
-        return None
-    if not chosen:
-        return seccomp_profile.default(allowed)
-    try:
-        document = read_json(Path(chosen))
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(f"Cannot use the seccomp profile {chosen}", str(error)) from error
-    assert isinstance(document, dict)
-    return document
-
-
-def _capability(name: str) -> str:
-    upper = name.upper()
-    full = upper if upper.startswith("CAP_") else f"CAP_{upper}"
-    if full != "CAP_ALL" and full not in capabilities.NUMBERS:
-        raise InvalidRequest(f"Unknown capability {name!r}", "", "capabilities(7) lists them.")
-    return full
 
 
 def _process(config: Config, host: HostConfig, allowed: list[str]) -> dict[str, Any]:
@@ -113,25 +68,13 @@ def _process(config: Config, host: HostConfig, allowed: list[str]) -> dict[str, 
         "args": args,
         "env": environment(config),
         "cwd": config.working_dir or "/",
-        "capabilities": {
-            "bounding": allowed,
-            "effective": allowed,
-            "permitted": allowed,
-            "inheritable": [],
-            "ambient": [],
-        },
+        "capabilities": rights.sets(allowed),
         "rlimits": [
             {"type": f"RLIMIT_{one['name'].upper()}", "soft": one["soft"], "hard": one["hard"]}
             for one in host.ulimits
         ],
-        "noNewPrivileges": no_new_privileges(host),
+        "noNewPrivileges": rights.no_new_privileges(host),
     }
-
-
-def no_new_privileges(host: HostConfig) -> bool:
-    """Say whether ``--security-opt no-new-privileges`` was given."""
-    words = {option.replace(":", "=") for option in host.security_opt}
-    return bool(words & {"no-new-privileges", "no-new-privileges=true"})
 
 
 def environment(config: Config) -> list[str]:
@@ -159,7 +102,7 @@ def _mounts(one: Record, files: Path) -> Iterator[dict[str, Any]]:
 
 
 def _chosen(one: Record) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What the operator asked for, and --init."""
+    """Yield what the operator asked for, and --init."""
     for mount in one.mounts:
         yield mount.destination, _bind(mount)
     for path, text in one.host.tmpfs.items():

@@ -12,19 +12,20 @@ from typing import Any
 
 from minirt.container import (
     etc_files,
-    lifecycle,
     monitor,
+    name_service,
     networking,
     protocol,
     record,
     spec_builder,
 )
 from minirt.container.monitor import Plan
+from minirt.container.name_service import Service
 from minirt.container.networking import Wiring
 from minirt.container.record import Record
 from minirt.errors import Conflict, MinirtError, unpack
 from minirt.images import store as images
-from minirt.kernel import cgroups, locks, namespaces, processes, steps
+from minirt.kernel import cgroups, descriptors, locks, namespaces, processes, steps
 from minirt.runtime import spec as oci
 from minirt.runtime.rootfs import Overlay
 from minirt.state import made, write_json
@@ -53,21 +54,25 @@ def start(one: Record, *, attach: bool) -> Started:
         alive = _become_alive(one)
         held.callback(_let_go, one, alive)
         wiring = networking.prepare(one, held)
-        plan = _plan(one, wiring, alive)
+        service = name_service.plan(one, [plug.network for plug in wiring.plugs])
+        plan = _plan(one, wiring, service, alive)
         ours, theirs = protocol.pair()
-        held.callback(ours.close)
-        with theirs, namespaces.children_in_new_pid_namespace():
-            child = processes.fork(lambda: monitor.main(plan, theirs))
-        _bring_up(one, wiring, ours, attach=attach)
-        # From here on the monitor alone holds what it inherited.
-        held.pop_all()
-        networking.let_go(plan.holdings)
+        with namespaces.children_in_new_pid_namespace():
+            processes.fork(lambda: monitor.main(plan, theirs))
+        theirs.close()
+        held.pop_all()  # From here on the monitor frees what it has inherited.
+    try:
+        _bring_up(one, wiring, service, ours, attach=attach)
         steps.show()
-        del child
-        if attach:
-            return Started(one, ours)
+    except BaseException:
         ours.close()
-        return Started(one, None)
+        raise
+    finally:
+        descriptors.close(plan.holdings.descriptors())
+    if attach:
+        return Started(one, ours)
+    ours.close()
+    return Started(one, None)
 
 
 def _become_alive(one: Record) -> tuple[Path, int]:
@@ -86,12 +91,15 @@ def _let_go(one: Record, alive: tuple[Path, int]) -> None:
     os.close(alive[1])
 
 
-def _plan(one: Record, wiring: Wiring, alive: tuple[Path, int]) -> Plan:
+def _plan(one: Record, wiring: Wiring, service: Service, alive: tuple[Path, int]) -> Plan:
     """Write the files that the container will see, and its config.json."""
     folder = record.directory(one.id)
     kinds = networking.own_namespaces(one)
-    etc_files.write_all(one, folder, wiring)
-    document = spec_builder.build(one, kinds, folder)
+    files = networking.host_of(one) or folder
+    if files == folder:
+        addresses = [str(plug.lease.address.ip) for plug in wiring.plugs]
+        etc_files.write_all(one, folder, addresses, service.text)
+    document = spec_builder.build(one, kinds, files)
     write_json(folder / "config.json", document, durable=False)
     made(record.run_directory(one.id) / "rootfs")
     layers = images.find(one.image_id).layers
@@ -100,16 +108,19 @@ def _plan(one: Record, wiring: Wiring, alive: tuple[Path, int]) -> Plan:
     return Plan(one, oci.read(document), overlay, holdings)
 
 
-def _bring_up(one: Record, wiring: Wiring, line: socket.socket, *, attach: bool) -> None:
+def _bring_up(
+    one: Record, wiring: Wiring, service: Service, line: socket.socket, *, attach: bool
+) -> None:
     """Talk with the monitor until the command runs. Raises what the monitor met."""
     isolated, fds = _hear(line)
-    for fd in fds:
-        os.close(fd)
+    descriptors.close(fds)
     networking.connect(one, wiring, isolated["pid"], isolated["born"])
-    message, sockets = networking.names_for(one, wiring, isolated["pid"])
-    protocol.tell(line, {"wired": True, "attach": attach, **message}, sockets)
-    for fd in sockets:
-        os.close(fd)
+    sockets = name_service.open_sockets(service, isolated["pid"])
+    try:
+        message = {"attach": attach, "introduction": service.introduction}
+        protocol.tell(line, message, sockets)
+    finally:
+        descriptors.close(sockets)
     _hear(line)
 
 

@@ -50,6 +50,13 @@ def wait(pid: int) -> int:
     return exit_code(os.waitpid(pid, 0)[1])
 
 
+def collect(pidfd: int) -> int:
+    """Wait for the child of ``pidfd``; return its exit status as a shell would (waitid(2))."""
+    found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    assert found is not None, "WNOHANG was not asked for"
+    return found.si_status + (0 if found.si_code == os.CLD_EXITED else SIGNAL_BASE)
+
+
 def start_time(pid: int) -> int:
     """Return when ``pid`` was born, in clock ticks since boot (proc_pid_stat(5), field 22).
 

@@ -1,0 +1,176 @@
+"""One more process in a running container: ``minirt exec``."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from minirt.container import copying, environment, lifecycle, record, rights
+from minirt.container.attach import caught, passed_on
+from minirt.container.copying import Flow
+from minirt.container.loop import Loop
+from minirt.container.record import Record
+from minirt.errors import Conflict
+from minirt.kernel import cgroups, descriptors, processes, steps, terminal_modes, terminals
+from minirt.runtime import enter
+from minirt.runtime import spec as oci
+from minirt.runtime.enter import Entered
+from minirt.state import read_json
+
+LINGER = 0.2  # seconds for output that is still in a pipe when the command has ended
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked of ``exec``."""
+
+    args: list[str]
+    env: list[str] = field(default_factory=list)
+    user: str = ""
+    working_dir: str = ""
+    tty: bool = False
+    interactive: bool = False
+    detach: bool = False
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The command's standard streams: what it gets, and pairs to copy between."""
+
+    given: tuple[int, int, int] | None  # None: a terminal of its own
+    inwards: tuple[int, int] | None = None
+    outwards: tuple[tuple[int, int], ...] = ()
+
+
+def run(one: Record, asked: Request) -> int:
+    """Run a command in a container; return its exit code, 0 if it was left alone.
+
+    Raises Conflict if the container does not run; CommandNotFound, CommandNotRunnable.
+    """
+    init = lifecycle.init_of(one)
+    if init is None:
+        raise Conflict(f"Cannot run a command in {one.name}", "it has just ended or is starting")
+    with ExitStack() as held:
+        streams, ends = _open_streams(asked)
+        try:
+            entered = _enter(one, asked, init, streams)
+        finally:
+            descriptors.close(ends)
+        held.callback(os.close, entered.pidfd)
+        steps.show()
+        return 0 if asked.detach else _follow(asked, entered, streams)
+
+
+def _open_streams(asked: Request) -> tuple[Streams, list[int]]:
+    """Return the streams, and which descriptors only the command needs."""
+    if asked.tty:
+        return Streams(None), []
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    if asked.detach:
+        return Streams((null, null, null)), [null]
+    given, ends, outwards, inwards = [null], [null], [], None
+    if asked.interactive and copying.is_pipe(0):
+        given = [0]
+    elif asked.interactive:
+        reader, writer = os.pipe()
+        given, inwards = [reader], (0, writer)
+        ends.append(reader)
+    for own in (1, 2):
+        if copying.is_pipe(own):
+            given.append(own)
+            continue
+        reader, writer = os.pipe()
+        given.append(writer)
+        ends.append(writer)
+        outwards.append((reader, own))
+    return Streams((given[0], given[1], given[2]), inwards, tuple(outwards)), ends
+
+
+def _enter(one: Record, asked: Request, init: tuple[int, int], streams: Streams) -> Entered:
+    spec = oci.read(read_json(record.directory(one.id) / "config.json"))
+    process = replace(
+        spec.process,
+        args=tuple(asked.args),
+        env=tuple(environment.overridden(list(spec.process.env), asked.env)),
+        cwd=asked.working_dir or spec.process.cwd,
+        terminal=asked.tty,
+    )
+    if asked.privileged:
+        sets = {kind: tuple(names) for kind, names in rights.sets(rights.everything()).items()}
+        process = replace(process, capabilities=oci.Capabilities(**sets))
+        spec = replace(spec, seccomp=None)
+    try:
+        pidfd = processes.open_pidfd(*init)
+    except ProcessLookupError:
+        raise Conflict(f"Cannot run a command in {one.name}", "it has just ended") from None
+    try:
+        return enter.enter(
+            pidfd,
+            init[0],
+            process,
+            spec=spec,
+            stdio=streams.given,
+            user=asked.user or one.config.user,
+            cgroup=cgroups.find(one.id),
+        )
+    finally:
+        os.close(pidfd)
+
+
+def _follow(asked: Request, entered: Entered, streams: Streams) -> int:
+    """Copy what has to be copied, pass signals on, and return the exit code."""
+    loop = Loop()
+    outwards = list(streams.outwards)
+    inwards = streams.inwards
+    is_raw = asked.tty and asked.interactive and os.isatty(0)
+    with ExitStack() as held:
+        if is_raw:
+            held.enter_context(terminal_modes.raw(0))
+        signals = held.enter_context(caught(_passed_on(is_raw=is_raw)))
+        if entered.console is not None:
+            _resize(entered.console)
+            outwards = [(entered.console, 1)]
+            inwards = (0, os.dup(entered.console)) if asked.interactive else None
+        for source, _ in outwards:
+            os.set_blocking(source, False)
+        flows = [Flow(loop, source, sink, closes_sink=False) for source, sink in outwards]
+        if inwards:
+            Flow(loop, *inwards, closes_sink=True)
+        ended: list[int] = []
+        loop.on_readable(signals, lambda: _signalled(os.read(signals, 64), entered))
+        loop.on_readable(entered.pidfd, lambda: ended.append(_collect(loop, entered.pidfd)))
+        while not ended or not all(flow.is_over for flow in flows):
+            if not loop.turn(LINGER if ended else None):
+                break  # Something that the command left running keeps its output open.
+    return ended[0]
+
+
+def _passed_on(*, is_raw: bool) -> set[signal.Signals]:
+    return {signal.SIGWINCH} | (set() if is_raw else passed_on())
+
+
+def _signalled(numbers: bytes, entered: Entered) -> None:
+    for number in numbers:
+        if number == signal.SIGWINCH:
+            if entered.console is not None:
+                _resize(entered.console)
+            continue
+        try:
+            signal.pidfd_send_signal(entered.pidfd, number)
+        except ProcessLookupError:
+            pass  # It has just ended.
+
+
+def _resize(console: int) -> None:
+    for fd in (0, 1, 2):
+        if os.isatty(fd):
+            terminals.set_size(console, *terminal_modes.size(fd))
+            return
+
+
+def _collect(loop: Loop, pidfd: int) -> int:
+    loop.on_readable(pidfd, None)
+    return processes.collect(pidfd)

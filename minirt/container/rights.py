@@ -1,0 +1,81 @@
+"""What the operator grants a container: capabilities and system calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from minirt.container import defaults
+from minirt.container.record import HostConfig
+from minirt.errors import InvalidRequest
+from minirt.kernel import capabilities
+from minirt.runtime import seccomp_profile
+from minirt.state import read_json
+
+
+def everything() -> list[str]:
+    """Return all capabilities that this process may hand on: those of its bounding set."""
+    return capabilities.names(capabilities.bounding())
+
+
+def sets(allowed: list[str]) -> dict[str, list[str]]:
+    """Return the five sets of capabilities(7).
+
+    Nothing is inheritable or ambient: a program that isn't root's gets no capability by files
+    that say "inheritable" (CVE-2022-24769).
+    """
+    return {
+        "bounding": allowed,
+        "effective": allowed,
+        "permitted": allowed,
+        "inheritable": [],
+        "ambient": [],
+    }
+
+
+def granted(host: HostConfig) -> list[str]:
+    """Return the capabilities of a container's root. Raises InvalidRequest for unknown ones."""
+    if host.privileged:
+        return everything()
+    added = {_capability(name) for name in host.cap_add}
+    dropped = {_capability(name) for name in host.cap_drop}
+    granted = set(defaults.CAPABILITIES)
+    if "CAP_ALL" in dropped:
+        granted = set()
+    if "CAP_ALL" in added:
+        granted = set(everything())
+    granted = (granted | added) - dropped if "CAP_ALL" not in dropped else granted | added
+    return sorted(granted - {"CAP_ALL"})
+
+
+def seccomp(host: HostConfig, allowed: list[str]) -> dict[str, Any] | None:
+    """Return the seccomp profile: minirt's own, the operator's file, or none."""
+    chosen = ""
+    for option in host.security_opt:
+        key, _, value = option.replace(":", "=", 1).partition("=")
+        if key == "seccomp":
+            chosen = value
+    if chosen == "unconfined" or (host.privileged and not chosen):
+        return None
+    if not chosen:
+        return seccomp_profile.default(allowed)
+    try:
+        document = read_json(Path(chosen))
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"Cannot use the seccomp profile {chosen}", str(error)) from error
+    assert isinstance(document, dict)
+    return document
+
+
+def _capability(name: str) -> str:
+    upper = name.upper()
+    full = upper if upper.startswith("CAP_") else f"CAP_{upper}"
+    if full != "CAP_ALL" and full not in capabilities.NUMBERS:
+        raise InvalidRequest(f"Unknown capability {name!r}", "", "capabilities(7) lists them.")
+    return full
+
+
+def no_new_privileges(host: HostConfig) -> bool:
+    """Say whether ``--security-opt no-new-privileges`` was given."""
+    words = {option.replace(":", "=") for option in host.security_opt}
+    return bool(words & {"no-new-privileges", "no-new-privileges=true"})
