@@ -45,9 +45,9 @@ def remove(network: Network) -> None:
 def _admit(network: Network) -> None:
     if filters.knows(network):
         return
-    try:
+    if filters.is_loaded():
         filters.admit(network)
-    except FileNotFoundError:  # The whole table is gone, or was never there.
+    else:
         from minirt.network import nat
 
         nat.restore()

@@ -20,6 +20,15 @@ def knows(network: Network) -> bool:
     return True
 
 
+def is_loaded() -> bool:
+    """Say whether the table is there."""
+    try:
+        nftables.ask(f"list chain {TABLE} noicc")
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def load() -> None:
     """Make the table, or replace its rules; elements stay."""
     nftables.load(RULES)
