@@ -1,4 +1,4 @@
-"""A program of 83 bytes, to run between this interpreter and a program of strangers.
+"""A program of 87 bytes, to run between this interpreter and a program of strangers.
 
 While execve(2) works on its path, /proc/self/exe still is the program that called it. A path,
 a ``#!`` line or an ELF interpreter that says ``/proc/self/exe`` thus starts the *caller's*
@@ -9,7 +9,7 @@ write to and which is not on any disk; and that one calls execve(2). It costs 0.
 
 Its first word is the path, the others are the words of the command:
 
-    fcntl(LINE, F_SETFD, FD_CLOEXEC)    the line was left open so that it got here
+    fcntl(LINE, F_SETFD, FD_CLOEXEC)    or exit: without the line, it was not we who called it
     execve(argv[0], argv + 1, envp)
     write(LINE, errno, 4)               only if that failed
     exit_group(127)
@@ -90,6 +90,7 @@ def _code(line: int) -> bytes:
             b"\xbe\x02\x00\x00\x00",  #         mov   $2, %esi             F_SETFD
             b"\xba\x01\x00\x00\x00",  #         mov   $1, %edx             FD_CLOEXEC
             b"\xb8\x48\x00\x00\x00\x0f\x05",  # mov   $72, %eax; syscall   fcntl
+            b"\x85\xc0\x78\x31",  #             test  %eax, %eax; js  exit
             b"\x48\x8b\x04\x24",  #             mov   (%rsp), %rax         argc
             b"\x48\x8b\x7c\x24\x08",  #         mov   8(%rsp), %rdi        argv[0]
             b"\x48\x8d\x74\x24\x10",  #         lea   16(%rsp), %rsi       argv + 1
@@ -100,7 +101,7 @@ def _code(line: int) -> bytes:
             b"\x48\x89\xe6",  #                 mov   %rsp, %rsi
             b"\xba\x04\x00\x00\x00",  #         mov   $4, %edx
             b"\xb8\x01\x00\x00\x00\x0f\x05",  # mov   $1, %eax; syscall    write
-            b"\xbf\x7f\x00\x00\x00",  #         mov   $127, %edi
+            b"\xbf\x7f\x00\x00\x00",  #   exit: mov   $127, %edi
             b"\xb8\xe7\x00\x00\x00\x0f\x05",  # mov   $231, %eax; syscall  exit_group
         )
     )

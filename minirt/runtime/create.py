@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from minirt.kernel import clone, libc, namespaces, processes
+from minirt.kernel import clone, libc, namespaces, processes, steps
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
@@ -42,7 +42,9 @@ def create(spec: Spec, setting: Setting, on_isolated: Callable[[int], None]) -> 
     and runs while init mounts its root. Raises CommandNotFound, CommandNotRunnable,
     InvalidRequest, KernelRefused; then nothing is left but what ``on_isolated`` has done.
     """
-    handed_on = tuple(fd for fd in range(3, 3 + setting.keep_fds) if _is_open(fd))
+    own = steps.descriptors()
+    asked = range(3, 3 + setting.keep_fds)
+    handed_on = tuple(fd for fd in asked if fd not in own and _is_open(fd))
     ours, theirs = handshake.open_pair()
     plan = Plan(spec, setting, theirs, handed_on, filters.prepare(spec.seccomp))
     child = _give_birth(plan)

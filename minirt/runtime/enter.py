@@ -83,20 +83,26 @@ def enter(
     guide = processes.fork(lambda: _guide(visit))
     theirs.close()
     try:
-        descriptors = ours.hear(PREPARED)
+        try:
+            descriptors = ours.hear(PREPARED)
+        finally:
+            processes.wait(guide)
+        return _let_go(ours, process, descriptors)
     finally:
-        processes.wait(guide)
+        ours.close()
+
+
+def _let_go(line: Line, process: Process, descriptors: list[int]) -> Entered:
+    """Give the newcomer the word; raise what kept it from becoming the command."""
     newcomer, console = descriptors[0], descriptors[1] if len(descriptors) > 1 else None
     try:
         seen = processes.pid_as_seen_from_proc(newcomer)
-        ours.go()
+        line.go()
     except BaseException as error:
         _discard(newcomer, console)
         if isinstance(error, OSError):
             raise command.refused(process.args[0], error) from error
         raise
-    finally:
-        ours.close()
     return Entered(seen, newcomer, console)
 
 

@@ -66,6 +66,8 @@ def main(plan: Plan) -> int:
 def _live(plan: Plan) -> None:
     spec, setting = plan.spec, plan.setting
     stripped.strip(setting.stdio, {plan.line.fileno(), *plan.handed_on})
+    for fd in plan.handed_on:
+        os.set_inheritable(fd, True)
     os.setsid()
     keyrings.leave_session_keyring()
     launch.set_oom_score(spec.process)

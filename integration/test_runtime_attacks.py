@@ -1,0 +1,175 @@
+"""Images, and neighbours, that want out: each test has something that must not change."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from integration import bundles
+from integration.bundles import Bundle
+from integration.traces import Ground
+from minirt.errors import InvalidRequest, MinirtError
+from minirt.kernel import processes
+
+INTERPRETER = Path(sys.executable).resolve()
+_RENAME_EXCHANGE = 2
+on_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="has no springboard")
+
+
+@pytest.fixture
+def bundle(ground: Ground, rootfs: Path) -> Bundle:
+    return bundles.make(ground.root / "bundle", rootfs)
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder of the host that must stay as it is."""
+    folder = tmp_path / "canary"
+    folder.mkdir()
+    yield folder
+    assert not list(folder.iterdir()), "something was made in a folder of the host"
+    assert not folder.is_mount()
+
+
+# ---- CVE-2019-5736: /proc/self/exe -------------------------------------------------------------
+
+
+@on_x86_64
+@pytest.mark.parametrize("trick", ["symlink", "script", "words"])
+def test_proc_self_exe_never_is_the_interpreter(bundle: Bundle, trick: str) -> None:
+    before = hashlib.sha256(INTERPRETER.read_bytes()).digest()
+    layer = bundle.add_layer("tricks")
+    (layer / "symlink").symlink_to("/proc/self/exe")
+    (layer / "script").write_text("#!/proc/self/exe\n")
+    (layer / "script").chmod(0o755)
+    command = (
+        ("/proc/self/exe", "/bin/cat", "/proc/self/maps") if trick == "words" else (f"/{trick}",)
+    )
+    try:
+        seen = bundle.run(*command).output
+    except MinirtError:
+        seen = ""
+    assert "python" not in seen
+    assert hashlib.sha256(INTERPRETER.read_bytes()).digest() == before
+
+
+# ---- symlinks instead of folders ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["dev", "proc", "sys", "dev/pts", "dev/shm", "etc", "sys/fs"])
+@pytest.mark.parametrize("style", ["absolute", "relative"])
+def test_a_folder_that_is_a_symlink_leads_nowhere(
+    bundle: Bundle, canary: Path, path: str, style: str
+) -> None:
+    link = bundle.add_layer("links") / path
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(canary if style == "absolute" else "../" * 20 + str(canary)[1:])
+    bundle.mount("/etc/hosts", "bind", "/etc/passwd", "bind")
+    try:
+        bundle.run("true")
+    except MinirtError:
+        pass  # Refused, or resolved inside: both are fine, if nothing reached the canary.
+
+
+@pytest.mark.parametrize("path", ["proc", "sys"])
+def test_a_symlink_in_the_place_of_proc_or_sys_is_refused(bundle: Bundle, path: str) -> None:
+    layer = bundle.add_layer("links")
+    (layer / "fake").mkdir()
+    (layer / path).symlink_to("fake")
+    with pytest.raises(InvalidRequest, match="symlink"):
+        bundle.create("true")
+
+
+def test_targets_of_mounts_resolve_inside_also_through_dangling_links(
+    bundle: Bundle, canary: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "source").mkdir()
+    (bundle.add_layer("links") / "data").symlink_to(canary)
+    bundle.mount("/data/deep", "bind", tmp_path / "source", "rbind")
+    seen = bundle.run("sh", "-c", "mount | grep deep")
+    assert f" on {canary}/deep " in seen.output  # that path, but inside
+
+
+def test_a_null_device_that_is_a_symlink_opens_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    """CVE-2025-31133: the mask's source is the host's null device, whatever the image has."""
+    (tmp_path / "null").symlink_to("/proc/sys/kernel/core_pattern")
+    bundle.config["mounts"] = [m for m in bundle.config["mounts"] if m["destination"] != "/dev"]
+    bundle.mount("/dev", "bind", tmp_path, "rbind")
+    seen = bundle.run("sh", "-c", "mount | grep ' /proc/keys '; cat /proc/keys")
+    assert "tmpfs" in seen.output and len(seen.lines) == 1
+
+
+# ---- races -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def swapping(one: Path, other: Path) -> Iterator[None]:
+    """Exchange two names, as fast as it goes, during the body (rename(2), RENAME_EXCHANGE)."""
+    libc = ctypes.CDLL(None)
+
+    def swap() -> int:
+        while True:
+            libc.renameat2(-100, bytes(one), -100, bytes(other), _RENAME_EXCHANGE)
+
+    pid = processes.fork(swap)
+    try:
+        yield
+    finally:
+        processes.kill(pid)
+
+
+def test_a_folder_that_turns_into_a_symlink_meanwhile_does_not_lead_out(
+    bundle: Bundle, canary: Path, tmp_path: Path
+) -> None:
+    """CVE-2021-30465: a neighbour that shares a volume swaps the target while it is mounted."""
+    volume = tmp_path / "volume"
+    (volume / "a" / "b").mkdir(parents=True)
+    (volume / "link").symlink_to("/" + "../" * 20 + str(canary)[1:])
+    bundle.mount("/volume", "bind", volume, "rbind")
+    bundle.mount("/volume/a/b/c", "tmpfs", "tmpfs")
+    bundle.mount("/volume/a/b/d/e", "bind", "/etc/passwd", "bind")
+    before = Path("/proc/self/mountinfo").read_text()
+    deadline, outcomes = time.monotonic() + 3, set()
+    with swapping(volume / "a", volume / "link"):
+        while time.monotonic() < deadline:
+            try:
+                bundle.run("true")
+                outcomes.add("started")
+            except MinirtError:
+                outcomes.add("refused")
+    assert "started" in outcomes
+    assert Path("/proc/self/mountinfo").read_text() == before
+
+
+# ---- code of the image -------------------------------------------------------------------------
+
+
+def test_no_code_of_the_image_runs_before_the_command(bundle: Bundle) -> None:
+    """CVE-2019-14271: modules and name services where a host would look for its own."""
+    layer = bundle.add_layer("code")
+    places = {sysconfig.get_paths()["stdlib"], f"/usr/lib/python3.{sys.version_info.minor}"}
+    names = ["traceback", "pwd", "grp", "encodings", "linecache", "json", "prctl", "colorsys"]
+    marker = "import os; os.system('touch /pwned'); open('/pwned', 'w')\n"
+    for place in places:
+        folder = layer / place.lstrip("/")
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / f"{name}.py").write_text(marker)
+    bundle.setting["user"] = "www"
+    bundle.process["env"] += ["PYTHONPATH=/", "LD_PRELOAD=/x.so", "GCONV_PATH=/"]
+    with bundle.running() as created:
+        assert bundles.enter_and_wait(created, "id", user="www").code == 0
+        with pytest.raises(MinirtError):
+            bundles.enter_and_wait(created, "no-such")
+    assert not (bundle.changes / "pwned").exists()
+    assert not os.path.lexists("/pwned")

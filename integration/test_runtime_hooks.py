@@ -1,0 +1,81 @@
+"""Hooks: who runs when, where, and with what (config.md, "POSIX-platform Hooks")."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from integration import bundles
+from integration.bundles import Bundle
+from integration.traces import Ground
+from minirt.errors import MinirtError
+
+
+@pytest.fixture
+def bundle(ground: Ground, rootfs: Path) -> Bundle:
+    return bundles.make(ground.root / "bundle", rootfs)
+
+
+def hook(script: str, **keys: object) -> dict[str, object]:
+    return {"path": "/bin/sh", "args": ["sh", "-c", script], **keys}
+
+
+def test_they_run_in_their_order_and_read_the_state(bundle: Bundle, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    note = f"(echo {{}}; cat) | tr '\\n' ' ' >> {log}; echo >> {log}"
+    bundle.config["annotations"] = {"a": "b"}
+    bundle.config["hooks"] = {
+        kind: [hook(note.format(kind))]
+        for kind in ("prestart", "createRuntime", "createContainer", "poststart")
+    }
+    bundle.mount(str(tmp_path), "bind", tmp_path, "rbind")
+    assert bundle.run("true").code == 0
+    lines = [line.split(" ", 1) for line in log.read_text().splitlines()]
+    kinds = [kind for kind, _ in lines]
+    assert kinds == ["prestart", "createRuntime", "createContainer", "poststart"]
+    states = [json.loads(state) for _, state in lines]
+    assert [one["status"] for one in states] == ["creating", "creating", "creating", "running"]
+    assert {one["bundle"] for one in states} == {str(bundle.top)}
+    assert {one["id"] for one in states} == {"bundle"}
+    assert states[0]["pid"] > 1 and states[0]["annotations"] == {"a": "b"}
+
+
+def test_create_container_hooks_see_the_mounts_and_the_host(bundle: Bundle, tmp_path: Path) -> None:
+    script = f"pwd > {tmp_path}/seen; ls rootfs/proc/self/ >> {tmp_path}/seen"
+    bundle.config["hooks"] = {"createContainer": [hook(script)]}
+    assert bundle.run("true").code == 0
+    seen = (tmp_path / "seen").read_text().split()
+    assert seen[0] == str(bundle.top) and "status" in seen
+
+
+def test_start_container_hooks_run_inside_just_before_the_command(bundle: Bundle) -> None:
+    bundle.config["hooks"] = {"startContainer": [hook("echo $A > /hooked", env=["A=from-env"])]}
+    assert bundle.run("cat", "/hooked").output == "from-env\n"
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
+def test_a_hook_that_fails_lets_nothing_be_created(bundle: Bundle, kind: str) -> None:
+    bundle.config["hooks"] = {kind: [hook("true"), hook("exit 3")]}
+    with pytest.raises(MinirtError, match=f"error running {kind} hook #1: /bin/sh ended with 3"):
+        bundle.create("true")
+
+
+@pytest.mark.parametrize("kind", ["startContainer", "poststart"])
+def test_a_hook_that_fails_at_the_start_is_an_error_of_the_start(bundle: Bundle, kind: str) -> None:
+    bundle.config["hooks"] = {kind: [hook("exit 3")]}
+    with pytest.raises(MinirtError, match=f"error running {kind} hook #0"):
+        bundle.run("sleep", "100")
+
+
+def test_a_hook_that_takes_too_long_is_killed(bundle: Bundle) -> None:
+    bundle.config["hooks"] = {"prestart": [hook("exec sleep 100", timeout=1)]}
+    with pytest.raises(MinirtError, match="did not end within 1 s"):
+        bundle.create("true")
+
+
+def test_a_hook_that_does_not_exist_fails(bundle: Bundle) -> None:
+    bundle.config["hooks"] = {"prestart": [{"path": "/no/such/hook"}]}
+    with pytest.raises(MinirtError, match="/no/such/hook ended with 127"):
+        bundle.create("true")
