@@ -25,7 +25,6 @@ from minirt.runtime import enter
 from minirt.runtime.create import Created
 from minirt.runtime.spec import Process, User
 
-
 STREAMS = ("> pipe:", "> socket:", "> /proc/")  # the last: the folder that ls reads
 
 
