@@ -30,12 +30,14 @@ class Reader:
         self.stream = self.library.ZSTD_createDStream()
         self.source, self.inside = source, True  # Inside a frame until libzstd says 0.
         self.data = ctypes.create_string_buffer(0)
+        self.plain = ctypes.create_string_buffer(0)
         self.input = _Buffer(None, 0, 0)
 
     def read(self, size: int) -> bytes:
         """Return at most ``size`` bytes; none at the end. Raises EOFError, ValueError."""
-        plain = ctypes.create_string_buffer(size)
-        output = _Buffer(ctypes.addressof(plain), size, 0)
+        if size > len(self.plain):
+            self.plain = ctypes.create_string_buffer(size)
+        output = _Buffer(ctypes.addressof(self.plain), size, 0)
         while output.position == 0:
             more = self.input.position < self.input.size or self._filled()
             left = self.library.ZSTD_decompressStream(
@@ -48,7 +50,7 @@ class Reader:
                     raise EOFError("it ends too early")
                 return b""
             self.inside = left != 0
-        return plain.raw[: output.position]
+        return ctypes.string_at(self.plain, output.position)
 
     def _filled(self) -> bool:
         data = self.source.read(1 << 17)
