@@ -26,6 +26,12 @@ def links() -> set[str]:
     return {one["ifname"] for one in shown}
 
 
+def wire(name: str) -> None:
+    """Make a link that is no bridge."""
+    shell("ip", "link", "add", name, "up", "type", "veth", "peer", "name", "test-end")
+    shell("ip", "link", "set", "test-end", "up")
+
+
 def test_a_network_is_made_listed_shown_and_removed(minirt: Minirt) -> None:
     made = minirt("network", "create", "--label", "a=b", "--subnet", "10.9.0.0/24", "net1").stdout
     assert re.fullmatch(r"[0-9a-f]{64}\n", made)
@@ -79,7 +85,7 @@ def test_of_several_one_that_fails_does_not_stop_the_others(minirt: Minirt) -> N
         (["--subnet", "10.9.0.128/25", "n1"], "Pool overlaps with other one"),
         (["--subnet", "0.0.0.0/0", "n1"], "Pool overlaps with other one"),
         (["--subnet", "foo", "n1"], "invalid subnet foo"),
-        (["-o", "com.docker.network.bridge.name=test-dummy", "n1"], "test-dummy is not a bridge"),
+        (["-o", "com.docker.network.bridge.name=test-link", "n1"], "test-link is not a bridge"),
         (["-o", "com.docker.network.bridge.name=br-taken", "n1"], "have same bridge name"),
         (["--label", "=x", "n1"], "it has no name"),
     ],
@@ -87,7 +93,7 @@ def test_of_several_one_that_fails_does_not_stop_the_others(minirt: Minirt) -> N
 def test_what_cannot_be_made_is_refused_and_leaves_nothing(
     minirt: Minirt, words: list[str], complaint: str
 ) -> None:
-    shell("ip", "link", "add", "test-dummy", "type", "dummy")
+    wire("test-link")
     option = "com.docker.network.bridge.name=br-taken"
     minirt("network", "create", "--subnet", "10.9.0.0/24", "-o", option, "taken")
     refused = minirt("network", "create", *words, code=1)
@@ -110,8 +116,7 @@ def test_a_bridge_that_was_there_is_adopted_and_stays(minirt: Minirt) -> None:
 
 
 def test_automatic_subnets_keep_clear_of_every_route_and_link(minirt: Minirt) -> None:
-    shell("ip", "link", "add", "test-lan", "type", "dummy")
-    shell("ip", "link", "set", "test-lan", "up")
+    wire("test-lan")
     shell("ip", "addr", "add", "172.17.4.2/24", "dev", "test-lan")
     shell("ip", "route", "add", "172.18.0.0/15", "via", "172.17.4.1")
     minirt("network", "create", "net1")
@@ -120,8 +125,8 @@ def test_automatic_subnets_keep_clear_of_every_route_and_link(minirt: Minirt) ->
 
 
 def test_the_mtu_is_that_of_the_way_out_or_as_asked_for(minirt: Minirt) -> None:
-    shell("ip", "link", "add", "test-lan", "mtu", "1400", "type", "dummy")
-    shell("ip", "link", "set", "test-lan", "up")
+    wire("test-lan")
+    shell("ip", "link", "set", "test-lan", "mtu", "1400")
     shell("ip", "route", "add", "default", "dev", "test-lan")
     minirt("network", "create", "net1")
     minirt("network", "create", "-o", "com.docker.network.driver.mtu=1300", "net2")
