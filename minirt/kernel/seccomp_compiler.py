@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from minirt.kernel.bpf_assembler import EQUAL, GREATER, GREATER_OR_EQUAL, Backwards
-from minirt.kernel.syscall_tables import ARCHITECTURES, X32_BIT, Architecture
+from minirt.kernel.syscall_tables import ARCHITECTURES, X32_BIT, Architecture, newest
 
 # include/uapi/linux/seccomp.h: what a filter answers.
 KILL_PROCESS, KILL_THREAD, TRAP, ERRNO = 0x8000_0000, 0, 0x0003_0000, 0x0005_0000
@@ -106,14 +106,12 @@ def _ranges(
     """Return the first number of each range of calls with the same decision."""
     decisions = _decisions(one, table)
     default: _Decision = ((), one.default)
-    base = X32_BIT if architecture.name == "x32" else 0
-    ranges = [(base, default)]
-    known = sorted(set(table.values()))
-    points = {number: decisions.get(number, default) for number in known}
-    for number in known:
+    ranges = [(architecture.base, default)]
+    points = {number: decisions.get(number, default) for number in table.values()}
+    for number in table.values():
         points.setdefault(number + 1, default)
     if one.unknown is not None:
-        points[max(number for number in known if number - base < 0xF000) + 1] = ((), one.unknown)
+        points[newest(architecture, table) + 1] = ((), one.unknown)
     for number in sorted(points):
         if ranges[-1][0] == number:
             ranges.pop()

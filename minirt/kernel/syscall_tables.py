@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,19 +24,26 @@ class Architecture:
     name: str
     word: int
     bits: int  # of an argument: 32 or 64
+    base: int = 0  # where its numbers begin
+    private: int = 1 << 32  # where those begin that are no other machine's
 
 
 ARCHITECTURES = {
     one.name: one
     for one in (
         Architecture("x86_64", 0xC000_003E, 64),
-        Architecture("x32", 0xC000_003E, 32),
+        Architecture("x32", 0xC000_003E, 32, X32_BIT, X32_BIT + 512),
         Architecture("i386", 0x4000_0003, 32),
         Architecture("aarch64", 0xC000_00B7, 64),
-        Architecture("arm", 0x4000_0028, 32),
+        Architecture("arm", 0x4000_0028, 32, private=0x0F_0000),
     )
 }
 WAYS_IN = {"x86_64": ("x86_64", "x32", "i386"), "aarch64": ("aarch64", "arm")}
+
+
+def newest(architecture: Architecture, table: Mapping[str, int]) -> int:
+    """Return the highest number that all machines have in common: new calls come after it."""
+    return max(number for number in table.values() if number < architecture.private)
 
 
 def native() -> str:
