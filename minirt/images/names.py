@@ -68,7 +68,7 @@ def _is_host(first: str) -> bool:
 
 
 def _without_hub(text: str) -> str:
-    host, _, path = text.partition("/")
-    if host not in _HUB:
+    host, slash, path = text.partition("/")
+    if not slash or host not in _HUB:
         return text
     return path.removeprefix("library/") if path.count("/") == 1 else path

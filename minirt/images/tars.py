@@ -96,7 +96,10 @@ class Entry:
             raw.seek(offset)
             position, end = offset, offset + size
             while position < end:
-                data = raw.read(min(CHUNK, end - position))
+                try:
+                    data = raw.read(min(CHUNK, end - position))
+                except tarfile.TarError as error:
+                    raise damaged(str(error)) from error
                 if not data:
                     raise damaged("it ends within a file")
                 yield position, data
@@ -104,7 +107,14 @@ class Entry:
 
     def _pieces(self) -> list[tuple[int, int]]:
         pieces: Any = getattr(self.member, "sparse", None)
-        return [(0, self.member.size)] if pieces is None else list(pieces)
+        if pieces is None:
+            return [(0, self.member.size)]
+        end = 0
+        for offset, size in pieces:
+            if offset < end or size < 0 or offset + size > self.member.size:
+                raise damaged("the holes of a sparse file are where they can't be")
+            end = offset + size
+        return list(pieces)
 
 
 def entries(source: Readable) -> Iterator[Entry]:

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minirt.errors import InvalidRequest
+from minirt.images.streams import Counted, Readable, Unpacked, compression_of
+
+
+def zstd(data: bytes) -> bytes:
+    done = subprocess.run(["zstd", "-qc"], input=data, capture_output=True, check=True)
+    return done.stdout
+
+
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "bzip2": bz2.compress,
+    "gzip": gzip.compress,
+    "xz": lzma.compress,
+    "zstd": zstd,
+}
+each_compression = pytest.mark.parametrize("name", COMPRESSIONS)
+
+
+def packed(name: str, data: bytes) -> bytes:
+    if name == "zstd" and shutil.which("zstd") is None:
+        pytest.skip("the zstd program, which makes the test's data, is not installed")
+    return COMPRESSIONS[name](data)
+
+
+def whole(stream: Readable, size: int = 1 << 16) -> bytes:
+    pieces = []
+    while data := stream.read(size):
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+@each_compression
+def test_a_stream_is_recognised_and_read(name: str) -> None:
+    data = bytes(range(256)) * 5000
+    file = io.BytesIO(packed(name, data))
+    stream = Unpacked(file, 1 << 30)
+    assert stream.compression == name
+    assert whole(stream) == data
+
+
+@each_compression
+def test_a_stream_that_is_cut_is_refused(name: str) -> None:
+    data = packed(name, bytes(range(256)) * 5000)
+    if not name:
+        pytest.skip("a plain stream has no end of its own")
+    with pytest.raises(InvalidRequest, match="damaged"):
+        whole(Unpacked(io.BytesIO(data[:-5]), 1 << 30))
+
+
+@pytest.mark.parametrize("name", ["bzip2", "gzip", "xz", "zstd"])
+def test_a_stream_with_a_flipped_bit_is_refused_or_differs(name: str) -> None:
+    data = bytes(range(256)) * 500
+    wrong = bytearray(packed(name, data))
+    wrong[len(wrong) // 2] ^= 0x10
+    try:
+        assert whole(Unpacked(io.BytesIO(bytes(wrong)), 1 << 30)) != data
+    except InvalidRequest:
+        pass
+
+
+def test_two_frames_are_one_stream() -> None:
+    for name in ("gzip", "zstd", "bzip2"):
+        data = packed(name, b"one") + packed(name, b"two")
+        assert whole(Unpacked(io.BytesIO(data), 1 << 30)) == b"onetwo"
+
+
+@pytest.mark.parametrize("name", ["gzip", "zstd"])
+def test_a_bomb_is_refused_long_before_it_has_gone_off(name: str) -> None:
+    if name == "gzip":
+        piece = gzip.compress(bytes(64 << 20), 9)
+        bomb = piece * 40  # 2.5 GiB
+    else:
+        bomb = packed(name, bytes(1 << 20)) * 3000
+    stream = Unpacked(io.BytesIO(bomb), 1 << 40)
+    with pytest.raises(InvalidRequest, match="200 times"):
+        while stream.read(1 << 20):
+            pass
+    assert stream.count <= (1 << 30) + (1 << 20)
+
+
+def test_a_limit_is_kept() -> None:
+    with pytest.raises(InvalidRequest, match="too large"):
+        whole(Unpacked(io.BytesIO(bytes(3 << 20)), 2 << 20))
+
+
+def test_xz_may_not_ask_for_more_memory_than_is_sensible() -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}]
+    head = lzma.compress(b"x", filters=filters)
+    with pytest.raises(InvalidRequest, match="damaged"):
+        whole(Unpacked(io.BytesIO(head), 1 << 30))
+
+
+def test_a_counted_stream_knows_its_digest() -> None:
+    stream = Counted(io.BytesIO(b"abc"))
+    assert whole(stream) == b"abc"
+    assert stream.count == 3
+    assert stream.digest.endswith("f20015ad")  # FIPS 180-4, appendix B.1
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=60), st.sampled_from([b"", *[m for m in (b"\x1f\x8b", b"BZh9")]]))
+def test_garbage_behind_a_magic_is_refused_or_empty(garbage: bytes, magic: bytes) -> None:
+    try:
+        read = whole(Unpacked(io.BytesIO(magic + garbage), 1 << 20))
+    except InvalidRequest:
+        return
+    assert compression_of(magic + garbage) or read == magic + garbage
