@@ -23,6 +23,7 @@ from minirt.kernel import locks
 SECONDS = 5.0
 HARMLESS_LINKS = {"bridge"}  # A bridge belongs to its network, which may outlive its users.
 HARMLESS_TABLES = "minirt"
+SHARED_GROUPS = {"monitors"}  # One for all monitors: it stays when the last has left.
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,11 @@ def filters(_ground: Ground) -> set[str]:
 def cgroups(ground: Ground) -> set[str]:
     """Return the groups below the test's own."""
     found = [one for root in cgroup_roots() for one in (root / ground.cgroup).glob("*/")]
-    return {str(one) for one in found}
+    return {str(one) for one in found if one.name not in SHARED_GROUPS or _is_used(one)}
+
+
+def _is_used(group: Path) -> bool:
+    return bool((group / "cgroup.procs").read_text()) or bool([*group.glob("*/")])
 
 
 def held_locks(ground: Ground) -> set[str]:

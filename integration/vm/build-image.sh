@@ -63,6 +63,7 @@ Description=The guest does its job and leaves
 Requires=basic.target job.service
 After=basic.target
 Wants=dbus.socket systemd-logind.service
+AllowIsolate=yes
 UNIT
 # A service with a delegated cgroup is what systemd gives to container managers.
 file /etc/systemd/system/job.service << 'UNIT'
@@ -102,6 +103,8 @@ pip="/opt/venv/bin/pip --quiet --no-cache-dir install --no-index --find-links /o
 $pip setuptools
 $pip --no-build-isolation --requirement /opt/wheels/requirements.txt python-prctl
 echo /run/job/src > "$(echo /opt/venv/lib/python3.*/site-packages)/minirt.pth"
+printf '#!/bin/sh\nexec /opt/venv/bin/python -m minirt "$@"\n' > /opt/venv/bin/minirt
+chmod 755 /opt/venv/bin/minirt
 rm -rf /opt/wheels
 VENV
 mv "$work/wheels/requirements" "$work/wheels/requirements.txt"
