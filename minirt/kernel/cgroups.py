@@ -156,9 +156,9 @@ def find(name: str) -> Cgroup:
     A name with a "/" before it is a path from the top of the hierarchies. Raises ValueError
     for a path that leaves it.
     """
-    path = name.removeprefix("/") if name.startswith("/") else f"{base_name()}/{name}"
-    if not path.strip("/") or ".." in path.split("/") or "\0" in path:
+    if not name.strip("/") or ".." in name.split("/") or "\0" in name:
         raise ValueError(f"{name!r} names no group")
+    path = name.removeprefix("/") if name.startswith("/") else f"{base_name()}/{name}"
     found = hierarchies()
     return Cgroup(name, tuple(Folder(one, one.top / path) for one in found))
 
