@@ -1,10 +1,11 @@
 """Answer what one container asks, from its zones, as fast as Python can.
 
     the very same bytes as before    one dict look-up, no parsing at all
-    anything else                    read by hand; written by dnslib the first time
+    the same name and type           read by hand, put together from kept records
+    anything else                    written by dnslib
 
-An answer is kept by the query without its id: flags, letters' case, EDNS and all. What is
-kept is a cycle of answers, each beginning with another address, so a name that several
+A whole answer is kept by the query without its id: flags, letters' case, EDNS and all. What
+is kept is a cycle of answers, each beginning with another address, so a name that several
 containers share spreads its clients. All of it is dropped whenever a zone changes.
 """
 
@@ -13,13 +14,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from itertools import cycle
+from typing import Any
 
 from minirt.network import question as q
 from minirt.network import wire
 from minirt.network.question import Question
 from minirt.network.zone import Zone, find_addresses, find_pointer
 
-_MOST_KEPT = 4096  # answers; who asks for more variants than that has them written again
+_MOST_KEPT = 4096  # of each; who asks for more variants than that has them written again
 _MOST_ORDERS = 64  # rotations of one answer
 _OUR_PAYLOAD = 1232  # bytes over UDP: what the DNS flag day 2020 recommends to ask for
 
@@ -32,11 +34,18 @@ class Answers:
     def __init__(self) -> None:
         self.kept: dict[bytes, Rotation] = {}  # by the bytes of a UDP query, without its id
         self._zones: Sequence[Zone] = ()
+        self._records: dict[tuple[bytes, int], list[bytes]] = {}
+        self._turn = random.randrange(_MOST_ORDERS)  # Each client begins elsewhere.
 
     def know(self, zones: Sequence[Zone]) -> None:
         """Answer from these zones, in this order, from here on."""
         self._zones = zones
+        self.forget()
+
+    def forget(self) -> None:
+        """Keep nothing of what was true until now."""
         self.kept.clear()
+        self._records.clear()
 
     def local(self, query: bytes, question: Question, *, limit: int | None = None) -> bytes | None:
         """Answer a question about a name of ours; None if it isn't one.
@@ -44,17 +53,22 @@ class Answers:
         ``limit`` is the size of the transport, by default what the client takes over UDP;
         only then the answer is also kept.
         """
-        records = self._records(question)
+        key = (question.name, question.qtype)
+        records = self._records.get(key)
         if records is None:
-            return None
-        rotation = _rotation(query, question, records, limit or question.payload)
+            records = self._written(question)
+            if records is None:
+                return None
+            _make_room(self._records)
+            self._records[key] = records
+        self._turn += 1
+        rotation = _rotation(query, question, records, limit or question.payload, self._turn)
         if limit is None:
-            if len(self.kept) >= _MOST_KEPT:
-                self.kept.clear()
+            _make_room(self.kept)
             self.kept[query[2:]] = rotation
         return query[:2] + next(rotation)
 
-    def _records(self, question: Question) -> list[bytes] | None:
+    def _written(self, question: Question) -> list[bytes] | None:
         """Return the answer's records: none if the name is ours, but not of that type.
 
         Of a known name no type is ever asked elsewhere: that would tell the name to
@@ -70,7 +84,14 @@ class Answers:
         return wire.of_pointer(question, pointer) if wanted else []
 
 
-def _rotation(query: bytes, question: Question, records: list[bytes], limit: int) -> Rotation:
+def _make_room(kept: dict[Any, Any]) -> None:
+    if len(kept) >= _MOST_KEPT:
+        kept.clear()
+
+
+def _rotation(
+    query: bytes, question: Question, records: list[bytes], limit: int, turn: int
+) -> Rotation:
     """Write one answer per order of the records, and cut each to ``limit`` bytes."""
     rcode, additional = q.NOERROR, b""
     if question.qclass not in (q.IN, q.ANY):
@@ -93,6 +114,5 @@ def _rotation(query: bytes, question: Question, records: list[bytes], limit: int
         counts = (1, taken, 0, 1 if additional else 0)
         return q.HEADER.pack(0, flags | cut, *counts)[2:] + text + body + additional
 
-    orders = list(range(len(records))) or [0]
-    random.shuffle(orders)  # Each client begins elsewhere.
-    return cycle([written(first) for first in orders[:_MOST_ORDERS]])
+    number = len(records) or 1
+    return cycle([written((turn + one) % number) for one in range(min(number, _MOST_ORDERS))])

@@ -43,7 +43,7 @@ class House:
         """Learn what has changed, and forget the answers that were true before."""
         if self.watch.catch_up():
             for client in self.clients:
-                client.answers.kept.clear()
+                client.answers.forget()
 
 
 class Client:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from minirt.errors import KernelRefused
 from minirt.kernel import processes
 from minirt.kernel.steps import step
 
@@ -30,12 +31,12 @@ _PROGRAM = (
 
 
 def note(lock: int) -> None:
-    """Write the moment into the lock file. Raises OSError if there were many lately."""
+    """Write the moment into the lock file. Raises KernelRefused if there were many lately."""
     now = time.monotonic()
     text = os.pread(lock, 1 << 12, 0)
     starts = [float(word) for word in text.split()][-_STARTS:]
     if len(starts) == _STARTS and now - starts[0] < _SPAN:
-        raise OSError(errno.EAGAIN, f"it keeps dying: see {LOG} in the network's run folder")
+        raise KernelRefused("A network's resolver keeps dying", "", f"Its {LOG} may say why.")
     os.ftruncate(lock, 0)
     os.pwrite(lock, " ".join(map(str, [*starts, now])).encode(), 0)
 

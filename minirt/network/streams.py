@@ -12,7 +12,7 @@ from collections.abc import Callable
 from minirt.network.forward import Reply
 from minirt.network.loop import READ, WRITE, Loop
 
-IDLE = 10.0  # seconds without a whole query or answer
+IDLE = 5.0  # seconds without a whole query or answer, unless we owe one
 MOST_CONNECTIONS = 64
 _MOST_QUERIES = 64  # unanswered, per connection
 _MOST_UNSENT = 1 << 17  # bytes
@@ -63,7 +63,7 @@ class Stream:
         self._unanswered = 0
         self._ended = False  # the client has said all
         self._closed = False
-        self._deadline = streams.loop.later(IDLE, self.close)
+        self._deadline = streams.loop.later(IDLE, self._expire)
         self._events = READ
         streams.loop.watch(connection.fileno(), self._turn, READ)
 
@@ -76,6 +76,12 @@ class Stream:
         self._streams.loop.forget(self._connection.fileno())
         self._connection.close()
         self._streams.open.pop(self, None)
+
+    def _expire(self) -> None:
+        if self._unanswered and not self._unsent:
+            self._refresh()  # It waits for us, not we for it.
+        else:
+            self.close()
 
     def _turn(self) -> None:
         if not self._events:  # Nothing was wanted: only a reset can have woken us.
@@ -138,6 +144,6 @@ class Stream:
     def _refresh(self) -> None:
         """Something whole has come or gone: begin to wait anew."""
         self._deadline.cancel()
-        self._deadline = self._streams.loop.later(IDLE, self.close)
+        self._deadline = self._streams.loop.later(IDLE, self._expire)
         self._streams.open.pop(self, None)
         self._streams.open[self] = None

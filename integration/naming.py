@@ -1,0 +1,169 @@
+"""What DNS tests have of a container: a network namespace, leases, and a resolver's service.
+
+The test itself stands for the monitors: it holds the locks, the sockets and the connections.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+from integration.sandbox import in_netns, started, wait_until
+from minirt.kernel import libc, locks, namespaces
+from minirt.network import resolver_link
+from minirt.network.leases import Facts
+from minirt.state import run_dir
+
+UPSTREAM = (sys.executable, Path(__file__).with_name("upstream_server.py"))
+_BIND = 4096  # MS_BIND of mount(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What dig(1) was told."""
+
+    status: str
+    flags: str
+    records: list[str]  # the last word of each line of the answer section
+    lines: list[str]
+
+
+@dataclass(slots=True)
+class Box:
+    """A network namespace with a resolver at 127.0.0.11."""
+
+    pid: int
+    sockets: tuple[int, int]
+    network: str
+    words: dict[str, Any]
+    link: socket | None = None
+    leases: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def connect(self) -> None:
+        """Do what a monitor does at its start, and again when its resolver was killed."""
+        if self.link is not None:
+            self.link.close()
+        self.link = resolver_link.connect(self.network)
+        resolver_link.introduce(self.link, **self.words, sockets=self.sockets)
+
+    def tell(self, **words: object) -> None:
+        """Tell the resolver that something is different now."""
+        assert self.link is not None
+        self.words |= words
+        resolver_link.introduce(self.link, **self.words)
+
+    def dig(self, *words: str) -> Answer:
+        """Ask the resolver."""
+        shown = ("+nocmd", "+noall", "+comments", "+answer", "+tries=1", "+timeout=6")
+        return parsed(self.run("dig", *shown, "@127.0.0.11", *words).stdout)
+
+    def run(self, *words: object, code: int | None = 0, seconds: float = 20) -> Any:
+        """Run a program of the host in the namespace."""
+        return in_netns(self.pid, *words, code=code, seconds=seconds)
+
+    def take(self, network: str, address: str, name: str, *names: str) -> None:
+        """Hold a lease under these names."""
+        folder = run_dir() / "networks" / network / "leases"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.leases[network, address] = locks.acquire(folder / address)
+        self.rename(network, address, name, *names)
+
+    def rename(self, network: str, address: str, name: str, *names: str) -> None:
+        """Write other names into a lease."""
+        fd = self.leases[network, address]
+        text = f"{asdict_json(Facts('c' * 64, name, names=[name, *names]))}"
+        os.pwrite(fd, text.ljust(os.fstat(fd).st_size).encode(), 0)
+
+    def give_up(self, network: str, address: str) -> None:
+        """Let the lease go as the kernel does when its holder dies: the file stays."""
+        os.close(self.leases.pop((network, address)))
+
+    def die(self) -> None:
+        """Let go of everything, as a monitor that was killed."""
+        for network, address in list(self.leases):
+            self.give_up(network, address)
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+        for fd in self.sockets:
+            os.close(fd)
+        self.sockets = (-1, -1)
+
+
+def asdict_json(facts: Facts) -> str:
+    """Write facts as leases.write does."""
+    import json
+
+    return json.dumps(asdict(facts))
+
+
+@contextlib.contextmanager
+def box(*networks: str, servers: Sequence[str] = (), **words: object) -> Iterator[Box]:
+    """Make a namespace that the resolver of the first network serves during the body."""
+    with started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper:
+        assert keeper.stdout and keeper.stdout.readline() == "up\n"
+        with namespaces.network_of(keeper.pid) as netns:
+            sockets = resolver_link.sockets(netns)
+        said = {"container": "c" * 64, "networks": networks, "servers": servers} | words
+        made = Box(keeper.pid, sockets, networks[0], said)
+        try:
+            made.connect()
+            yield made
+        finally:
+            if made.sockets[0] >= 0:
+                made.die()
+            resolver_link.dismiss(made.network)
+
+
+@contextlib.contextmanager
+def upstream(log: Path, address: str = "127.0.0.53", pid: int | None = None) -> Iterator[None]:
+    """Run the test's own DNS server, here or in the network namespace of ``pid``."""
+    enter = ("nsenter", f"--net=/proc/{pid}/ns/net") if pid else ()
+    log.touch()
+    with started(*enter, *UPSTREAM, address, log) as server:
+        assert server.stdout and server.stdout.readline() == "up\n"
+        yield
+
+
+@contextlib.contextmanager
+def host_file(text: str, folder: Path) -> Iterator[Path]:
+    """Put another file over the sandbox's /etc/resolv.conf."""
+    path = folder / "resolv.conf"
+    path.write_text(text)
+    libc.mount(str(path), "/etc/resolv.conf", None, _BIND)
+    try:
+        yield path
+    finally:
+        libc.umount2("/etc/resolv.conf", 0)
+
+
+def resolver_pid(network: str) -> int:
+    """Return the process of a network's resolver."""
+    found: list[int] = []
+
+    def look() -> bool:
+        for one in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = one.read_bytes().split(b"\0")
+                if b"minirt.network.resolver" in b" ".join(words) and network.encode() in words:
+                    found.append(int(one.parent.name))
+        return bool(found)
+
+    wait_until(look, f"a resolver of {network}")
+    return found[0]
+
+
+def parsed(text: str) -> Answer:
+    """Read what dig prints."""
+    status = re.search(r"status: (\w+)", text)
+    flags = re.search(r"flags: ([^;]*);", text)
+    lines = [line for line in text.splitlines() if line and not line.startswith(";")]
+    assert status and flags, text
+    return Answer(status[1], flags[1], [line.split()[-1] for line in lines], lines)

@@ -1,0 +1,295 @@
+"""The resolver killed, stopped, flooded and lied to: others notice nothing, or a moment."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.naming import Box, box, host_file, resolver_pid
+from integration.sandbox import PATIENCE, needs_tool, started, wait_until
+from minirt.errors import KernelRefused
+from minirt.kernel import namespaces, processes
+from minirt.network import resolver_link
+from minirt.state import run_dir
+
+pytestmark = needs_tool("dig", "nft")
+
+QUERY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\3web\0\0\1\0\1"
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Box]:
+    """Return a container on net1."""
+    with host_file("", tmp_path), box("net1") as made:
+        made.take("net1", "10.1.0.2", "web")
+        yield made
+
+
+def wait_until_gone(pid: int, seconds: float = 10) -> None:
+    """Wait until a process has ended and closed what it held."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert processes.wait_until_dead(pidfd, seconds * PATIENCE)
+    os.close(pidfd)
+
+
+def kill_resolver(network: str) -> None:
+    pid = resolver_pid(network)
+    os.kill(pid, signal.SIGKILL)
+    wait_until_gone(pid)
+
+
+def client_in(made: Box, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
+    """Return a socket inside, connected to the resolver."""
+    with namespaces.network_of(made.pid) as netns, namespaces.inside(netns):
+        client = socket.socket(socket.AF_INET, kind)
+    client.settimeout(5 * PATIENCE)
+    client.connect(("127.0.0.11", 53))
+    return client
+
+
+def test_a_query_asked_while_no_resolver_lives_is_answered_by_the_next(web: Box) -> None:
+    assert web.dig("web").records == ["10.1.0.2"]
+    kill_resolver("net1")
+    with client_in(web) as client:
+        client.send(QUERY)
+        web.connect()  # what the monitor does when its connection ends
+        assert client.recv(512)[-4:] == bytes([10, 1, 0, 2])
+
+
+def test_the_monitor_hears_of_the_resolvers_death(web: Box) -> None:
+    assert web.link is not None
+    web.dig("web")
+    kill_resolver("net1")
+    assert web.link.recv(1) == b""
+
+
+def test_killed_again_and_again_under_queries_it_comes_back(web: Box, tmp_path: Path) -> None:
+    queries = tmp_path / "queries"
+    queries.write_text("web A\n")
+    perf = ("dnsperf", "-s", "127.0.0.11", "-d", queries, "-l2", "-Q2000", "-t1")
+    with started("nsenter", f"--net=/proc/{web.pid}/ns/net", *perf) as asking:
+        for _ in range(3):
+            time.sleep(0.3)
+            kill_resolver("net1")
+            web.connect()
+        shown, _ = asking.communicate(timeout=20)
+    lost = int(shown.split("Queries lost:")[1].split()[0])
+    assert lost <= 3 * 64, shown  # what the dead had in hand
+
+
+def test_all_monitors_that_wake_together_find_one_resolver(web: Box) -> None:
+    with box("net1") as second, box("net1") as third:
+        boxes = [web, second, third]
+        assert len({one.dig("web").records[0] for one in boxes}) == 1
+        kill_resolver("net1")
+        children = [processes.fork(lambda one=one: reconnect(one)) for one in boxes]  # type: ignore[misc]
+        assert [processes.wait(child) for child in children] == [0, 0, 0]
+    assert sum(1 for line in resolvers() if "net1" in line) <= 1
+
+
+def reconnect(made: Box) -> int:
+    """Be a monitor whose resolver died: connect, and see that it answers."""
+    made.connect()
+    return 0 if made.dig("web").records == ["10.1.0.2"] else 1
+
+
+def resolvers() -> list[str]:
+    shown = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = one.read_text().split("\0")
+        except OSError:
+            continue
+        if any("minirt.network.resolver" in word for word in words):
+            shown.append(" ".join(words))
+    return shown
+
+
+def test_many_that_start_at_once_find_one_resolver() -> None:
+    def main() -> int:
+        link = resolver_link.connect("crowd")
+        resolver_link.introduce(link, container="x", networks=["crowd"])
+        time.sleep(0.5)
+        link.close()
+        return 0
+
+    children = [processes.fork(main) for _ in range(20)]
+    time.sleep(0.3)
+    assert len([one for one in resolvers() if "crowd" in one]) == 1
+    assert {processes.wait(child) for child in children} == {0}
+    resolver_link.dismiss("crowd")
+
+
+def test_it_leaves_with_nobody_and_a_newcomer_gets_another(web: Box) -> None:
+    first = resolver_pid("net1")
+    web.die()
+    resolver_link.dismiss("net1")
+    wait_until_gone(first)
+    assert not (run_dir() / "networks/net1/resolver.sock").exists()
+    with box("net1") as again:
+        again.take("net1", "10.1.0.5", "again")
+        assert again.dig("again").records == ["10.1.0.5"]
+
+
+def test_it_leaves_by_itself_after_a_while() -> None:
+    link = resolver_link.connect("brief")
+    pid = resolver_pid("brief")
+    link.close()
+    wait_until_gone(pid)
+
+
+def test_a_stopped_resolver_stops_nobody_else(web: Box) -> None:
+    web.dig("web")
+    pid = resolver_pid("net1")
+    os.kill(pid, signal.SIGSTOP)
+    start = time.monotonic()
+    link = resolver_link.connect("net1")
+    resolver_link.introduce(link, container="x", networks=["net1"])
+    assert time.monotonic() - start < 1 * PATIENCE
+    link.close()
+    os.kill(pid, signal.SIGCONT)
+    assert web.dig("web").records == ["10.1.0.2"]
+
+
+def test_one_that_keeps_dying_is_not_started_for_ever() -> None:
+    with pytest.raises(KernelRefused, match="keeps dying"):
+        for _ in range(8):
+            resolver_link.connect("doomed").close()
+            kill_resolver("doomed")
+
+
+def test_it_belongs_to_no_session_and_holds_only_what_it_needs(web: Box) -> None:
+    web.dig("web")
+    pid = resolver_pid("net1")
+    assert os.getsid(pid) == pid
+    folder = Path(f"/proc/{pid}/fd")
+    held = sorted(str(one.readlink()).split(":")[0] for one in folder.iterdir())
+    assert held.count("socket") == 4  # its own, the connection, and the container's two
+    others = [one for one in held if one not in ("socket", "/dev/null", "anon_inode")]
+    assert [Path(one).name for one in others] == ["resolver.log"]
+    assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
+    assert Path(f"/proc/{pid}/environ").read_bytes().count(b"\0") == 1
+
+
+def test_a_dead_containers_sockets_are_closed_at_once(web: Box) -> None:
+    with box("net1") as other:
+        assert other.dig("web").records == ["10.1.0.2"]
+        netns = str(Path(f"/proc/{other.pid}/ns/net").readlink())
+        other.die()
+        folder = Path(f"/proc/{resolver_pid('net1')}/fd")
+        wait_until(lambda: sockets_in(folder) == 4, "the sockets' end", seconds=2)
+        assert netns
+
+
+def sockets_in(folder: Path) -> int:
+    return sum(str(one.readlink()).startswith("socket") for one in folder.iterdir())
+
+
+def test_no_packet_kills_it(web: Box) -> None:
+    web.dig("web")
+    before = resolver_pid("net1")
+    dice = random.Random(11)
+    loop = QUERY[:12] + b"\xc0\x0c" + QUERY[-4:]
+    with client_in(web) as client:
+        for _ in range(3000):
+            packet = bytearray(dice.choice([QUERY, loop, dice.randbytes(dice.randrange(64))]))
+            for _ in range(dice.randrange(4)):
+                if packet:
+                    packet[dice.randrange(len(packet))] = dice.randrange(256)
+            client.send(packet)
+    assert web.dig("web").records == ["10.1.0.2"]
+    assert resolver_pid("net1") == before
+    assert (run_dir() / "networks/net1/resolver.log").read_text() == ""
+
+
+def test_other_operations_and_two_questions_are_told_off(web: Box) -> None:
+    with client_in(web) as client:
+        client.send(QUERY[:2] + b"\x29\0" + QUERY[4:])
+        assert client.recv(512) == QUERY[:2] + b"\xa9\x84" + bytes(8)
+        client.send(QUERY[:5] + b"\2" + QUERY[6:])
+        assert client.recv(512) == QUERY[:2] + b"\x81\x81" + bytes(8)
+
+
+def test_many_queries_come_over_one_connection(web: Box) -> None:
+    with client_in(web, socket.SOCK_STREAM) as client:
+        framed = struct.pack("!H", len(QUERY)) + QUERY
+        client.sendall(framed * 100 + framed[:5])
+        answers = b""
+        while len(answers) < 100 * (2 + len(QUERY) + 16):
+            answers += client.recv(65536)
+        client.sendall(framed[5:])
+        assert client.recv(65536)[-4:] == bytes([10, 1, 0, 2])
+
+
+def test_a_client_that_half_closes_still_gets_its_answer(web: Box) -> None:
+    with client_in(web, socket.SOCK_STREAM) as client:
+        client.sendall(struct.pack("!H", len(QUERY)) + QUERY)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(65536)[-4:] == bytes([10, 1, 0, 2])
+        assert client.recv(1) == b""
+
+
+@pytest.mark.slow
+def test_a_client_that_sends_a_length_and_nothing_more_is_closed_and_costs_nothing(
+    web: Box,
+) -> None:
+    with client_in(web, socket.SOCK_STREAM) as client:
+        client.settimeout(20 * PATIENCE)
+        client.sendall(struct.pack("!H", 30))
+        before = cpu_of(resolver_pid("net1"))
+        assert web.dig("+tcp", "web").records == ["10.1.0.2"]
+        assert client.recv(1) == b""
+        assert cpu_of(resolver_pid("net1")) - before < 0.2 * PATIENCE
+
+
+def test_too_many_connections_close_the_quietest(web: Box) -> None:
+    clients = [client_in(web, socket.SOCK_STREAM) for _ in range(100)]
+    assert web.dig("+tcp", "web").records == ["10.1.0.2"]
+    assert clients[0].recv(1) == b""
+    clients[-1].sendall(struct.pack("!H", len(QUERY)) + QUERY)
+    assert clients[-1].recv(512)[-4:] == bytes([10, 1, 0, 2])
+    for client in clients:
+        client.close()
+
+
+def cpu_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+FLOOD = """
+import socket, sys
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+one.connect(("127.0.0.11", 53))
+print("up", flush=True)
+while True:
+    try:
+        one.send(bytes.fromhex(sys.argv[1]))
+    except OSError:
+        pass
+"""
+
+
+def test_one_containers_flood_does_not_silence_the_others(web: Box) -> None:
+    with box("net1") as other:
+        words = ("nsenter", f"--net=/proc/{other.pid}/ns/net", sys.executable, "-c", FLOOD)
+        unknown = QUERY.replace(b"web", b"xyz")
+        with started(*words, QUERY.hex()) as one, started(*words, unknown.hex()) as two:
+            for flood in (one, two):
+                assert flood.stdout and flood.stdout.readline() == "up\n"
+            start = time.monotonic()
+            for _ in range(10):
+                assert web.dig("web").records == ["10.1.0.2"]
+            assert time.monotonic() - start < 3 * PATIENCE
