@@ -21,9 +21,10 @@ class LogWriter:
 
     def write(self, stream: str, data: bytes) -> None:
         """Log what is complete of ``data``; keep the beginning of a line for later."""
-        lines = (self._unfinished[stream] + data).splitlines(keepends=True) or [b""]
-        last = lines.pop()
-        if last.endswith(b"\n") or len(last) >= LONGEST:
+        # Not splitlines(): a carriage return moves the cursor and ends no line.
+        *ended, last = (self._unfinished[stream] + data).split(b"\n")
+        lines = [line + b"\n" for line in ended]
+        if len(last) >= LONGEST:
             lines.append(last)
             last = b""
         self._unfinished[stream] = last
@@ -43,6 +44,7 @@ class LogWriter:
             json.dumps(
                 {"log": part.decode(errors="replace"), "stream": stream, "time": now},
                 ensure_ascii=False,
+                separators=(",", ":"),
             )
             for line in lines
             for part in _pieces(line)

@@ -22,7 +22,6 @@ from minirt.kernel import inotify, processes
 from minirt.state import read_json
 
 BLOCK = 64 << 10  # bytes that are read at once
-LINE_END = b'\\n","stream"'  # an entry that ends its line; longer lines have several entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +110,11 @@ def start_of_tail(fd: int, lines: int) -> int:
         return 0
     with mmap.mmap(fd, size, access=mmap.ACCESS_READ) as log:
         last = start = log.rfind(b"\n") + 1  # What follows is being written.
-        counted = 0
+        counted = 0  # lines that begin after an entry; a long line has several
         while start > 0:
             before = log.rfind(b"\n", 0, start - 1) + 1
-            counted += start == last or log.find(LINE_END, before, start) >= 0
+            entry = parse(log[before:start])
+            counted += start == last or (entry is not None and entry.text.endswith("\n"))
             if counted > lines:
                 return start
             start = before
