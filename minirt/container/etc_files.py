@@ -7,7 +7,7 @@ in place, never replaced: a bind mount shows the inode that it was given.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from minirt.container.record import Config, Record
@@ -68,10 +68,12 @@ def own_names(config: Config) -> str:
     return config.hostname if short == config.hostname else f"{config.hostname} {short}"
 
 
-def replace_addresses(folder: Path, config: Config, addresses: Mapping[str, bool]) -> None:
-    """Add (True) or remove (False) lines for the container's own addresses in its hosts file."""
-    path = folder / "hosts"
+def change_addresses(
+    folder: Path, config: Config, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+) -> None:
+    """Add and remove lines for the container's own addresses in its hosts file."""
+    path, gone = folder / "hosts", set(remove)
     lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    kept = [one for one in lines if one.partition("\t")[0] not in addresses]
-    kept += [f"{one}\t{own_names(config)}" for one, wanted in addresses.items() if wanted]
+    kept = [one for one in lines if one.partition("\t")[0] not in gone]
+    kept += [f"{one}\t{own_names(config)}" for one in add]
     write(folder, "hosts", "\n".join(kept) + "\n")

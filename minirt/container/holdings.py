@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 from minirt.container import name_service
 from minirt.container.loop import Loop
 from minirt.errors import MinirtError
-from minirt.network import resolver_link
+from minirt.kernel import descriptors
+from minirt.network import ports, resolver_link
 from minirt.network.ports import Binding
 
 RETRY = 1.0  # seconds until a resolver that could not be started is tried again
@@ -29,13 +30,14 @@ class Holdings:
     introduction: dict[str, Any] = field(default_factory=dict)  # what the resolver is told
     link: socket.socket | None = None  # the connection to the resolver that reads the sockets
     published_to: IPv4Interface | None = None  # where the bindings lead
+    loop: Loop | None = None  # of the monitor, when it serves
     shared: list[int] = field(default_factory=list)  # of the container whose network we joined
 
     def descriptors(self) -> set[int]:
         """Return all descriptors."""
-        ports = {fd for one in self.bindings for fd in one.sockets}
-        leases = {fd for _, fd in self.leases.values()}
-        return {self.alive[1], *leases, *ports, *self.names, *self.shared}
+        held = {fd for one in self.bindings for fd in one.sockets}
+        held |= {fd for _, fd in self.leases.values()}
+        return {self.alive[1], *held, *self.names, *self.shared}
 
     def take_names(self, message: dict[str, Any], fds: list[int]) -> None:
         """Take the DNS sockets and the connection to their resolver from a message."""
@@ -46,6 +48,7 @@ class Holdings:
 
     def keep_names_served(self, loop: Loop) -> None:
         """Introduce this container to its resolver, and to the next one when that has died."""
+        self.loop = loop
         if not self.introduction:
             return
         try:
@@ -80,15 +83,43 @@ class Holdings:
     def answer(
         self, request: dict[str, Any], fds: list[int]
     ) -> tuple[dict[str, Any], tuple[int, ...]]:
-        """Do what another command asks: hold or drop a lease, share all, rename."""
+        """Do what another command asks of a living container.
+
+        ``tell``: what is held. ``share``: the leases and DNS sockets, for one that joins this
+        network. ``change``: take and drop what a changed plug needs (plugging.py).
+        """
         match request["do"]:
-            case "hold":
-                self.leases[request["network"]] = (Path(request["path"]), fds[0])
-            case "drop":
-                path, fd = self.leases.pop(request["network"])
-                path.unlink(missing_ok=True)
-                os.close(fd)
+            case "tell":
+                held = [ports.to_json(one) for one in self.bindings]
+                return {"bindings": held, "introduction": self.introduction}, ()
             case "share":
-                held = [fd for _, fd in self.leases.values()]
-                return {"ok": True}, (*held, *self.names)
-        return {"ok": True}, ()
+                leases = [fd for _, fd in self.leases.values()]
+                return {"ok": True}, (*leases, *self.names, *self.shared)
+            case "change":
+                self._change(request, fds)
+                return {"ok": True}, ()
+        descriptors.close(fds)
+        return {"error": "unknown request"}, ()
+
+    def _change(self, request: dict[str, Any], fds: list[int]) -> None:
+        """Take descriptors in the order of Change.descriptors(), and drop a lease."""
+        if request["dropped"] in self.leases:
+            path, fd = self.leases.pop(request["dropped"])
+            path.unlink(missing_ok=True)
+            os.close(fd)
+        if request["network"]:
+            self.leases[request["network"]] = (Path(request["lease"]), fds.pop(0))
+        if request["has_sockets"]:
+            self.names = (fds.pop(0), fds.pop(0))
+        link = socket.socket(fileno=fds.pop(0)) if request["has_link"] else None
+        for document in request["bindings"]:
+            self.bindings.append(replace(ports.from_json(document), sockets=(fds.pop(0),)))
+        if request["published_to"]:
+            self.published_to = IPv4Interface(request["published_to"])
+        if request["introduction"] and self.loop is not None:
+            self.introduction = request["introduction"]
+            if link is not None and self.link is not None:
+                self.loop.forget(self.link.fileno())
+                self._drop_link()
+            self.link = link or self.link
+            self.keep_names_served(self.loop)

@@ -13,6 +13,7 @@ from typing import Any
 
 from minirt.container.record import Record
 from minirt.kernel import namespaces
+from minirt.kernel.namespaces import Netns
 from minirt.network import resolv_conf, resolver_link
 from minirt.network.resolv_conf import HOST_FILE, Kind
 from minirt.network.spec import DEFAULT, Network
@@ -53,7 +54,7 @@ def plan(one: Record, networks: list[Network]) -> Service:
     return Service(rendered.text, introduction)
 
 
-def open_sockets(service: Service, pid: int) -> tuple[int, ...]:
+def open_all(service: Service, pid: int) -> tuple[int, ...]:
     """Return the UDP and the TCP socket inside the container, and a connection to its resolver.
 
     Nothing for a container without a resolver. Raises KernelRefused.
@@ -61,9 +62,18 @@ def open_sockets(service: Service, pid: int) -> tuple[int, ...]:
     if not service.introduction:
         return ()
     with namespaces.network_of(pid) as netns:
-        udp, tcp = resolver_link.sockets(netns)
-    link = resolver_link.connect(service.introduction["resolver"])
-    return udp, tcp, link.detach()
+        sockets = open_sockets(netns)
+    return *sockets, dial(service)
+
+
+def open_sockets(netns: Netns) -> tuple[int, int]:
+    """Return a UDP and a TCP socket at 127.0.0.11 inside a network namespace."""
+    return resolver_link.sockets(netns)
+
+
+def dial(service: Service) -> int:
+    """Return a connection to the resolver, started if none lives. Raises KernelRefused."""
+    return resolver_link.connect(service.introduction["resolver"]).detach()
 
 
 def introduce(link: socket.socket, introduction: dict[str, Any], sockets: tuple[int, ...]) -> None:

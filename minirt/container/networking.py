@@ -80,21 +80,23 @@ def prepare(one: Record, held: ExitStack) -> Wiring:
         wiring.plugs.append(plug)
     # Ports belong to the way out, as with Docker; a container without one has none.
     wiring.plugs.sort(key=lambda plug: not plug.is_way_out)
-    requests = _port_requests(one, wiring)
-    if requests and wiring.plugs and wiring.plugs[0].is_way_out:
-        wiring.bindings = ports.reserve(requests)
+    if wiring.plugs and wiring.plugs[0].is_way_out:
+        wiring.bindings = reserve_ports(one, wiring.plugs[0].network)
         held.callback(ports.close, wiring.bindings)
     return wiring
 
 
-def _port_requests(one: Record, wiring: Wiring) -> list[PortRequest]:
+def reserve_ports(one: Record, network: Network) -> list[Binding]:
+    """Take the host ports of a container whose way out is ``network``."""
     requests = [PortRequest(**fields) for fields in one.host.ports]
     if one.host.publish_all:
         requests += ports.parse(one.config.exposed_ports)
-    address = wiring.plugs[0].network.options.get(HOST_BINDING, "") if wiring.plugs else ""
-    if address in ("", "0.0.0.0"):
-        return requests
-    return [one if one.host_ip else replace(one, host_ip=address) for one in requests]
+    address = network.options.get(HOST_BINDING, "")
+    if address not in ("", "0.0.0.0"):
+        requests = [
+            asked if asked.host_ip else replace(asked, host_ip=address) for asked in requests
+        ]
+    return ports.reserve(requests)
 
 
 def take(
@@ -171,6 +173,7 @@ def wire(
         gateway="" if network.internal else str(network.gateway4),
         mac=plug.mac,
         names=plug.names,
+        is_way_out=plug.is_way_out,
     )
     facts = Facts(
         container=one.id,

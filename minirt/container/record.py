@@ -132,6 +132,7 @@ class Endpoint:
     gateway: str
     mac: str
     names: list[str] = field(default_factory=list)
+    is_way_out: bool = False  # the default route, and the published ports, lead through it
     address6: str = ""
     gateway6: str = ""
 

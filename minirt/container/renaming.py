@@ -6,7 +6,6 @@ then the old one goes. In between the container answers to both.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from ipaddress import IPv4Interface
 
@@ -14,7 +13,6 @@ from minirt.container import lifecycle, names, networking, record
 from minirt.container.record import Record
 from minirt.errors import InvalidRequest
 from minirt.network import leases, store
-from minirt.network.leases import Lease
 
 
 def rename(one: Record, name: str) -> Record:
@@ -48,10 +46,5 @@ def _tell_networks(one: Record) -> None:
         facts = leases.read(path)
         if facts is None or facts.container != one.id:
             continue
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            lease = Lease(network, address, path, fd)
-            leases.write(lease, replace(facts, name=one.name, names=names_now))
-        finally:
-            os.close(fd)
+        leases.rewrite(path, replace(facts, name=one.name, names=names_now))
     record.save_endpoints(one.id, made)

@@ -111,11 +111,31 @@ def _plan(one: Record, wiring: Wiring, service: Service, alive: tuple[Path, int]
 def _bring_up(
     one: Record, wiring: Wiring, service: Service, line: socket.socket, *, attach: bool
 ) -> None:
-    """Talk with the monitor until the command runs. Raises what the monitor met."""
+    """Wire the container, and wait until its command runs.
+
+    Raises what the monitor met, if anything, and else what we met: then all is free again.
+    """
+    try:
+        _wire_up(one, wiring, service, line, attach=attach)
+    except BaseException as error:
+        monitors = _until_free(line, wiring)
+        if monitors is None:
+            raise
+        raise monitors from error
+
+
+def _wire_up(
+    one: Record, wiring: Wiring, service: Service, line: socket.socket, *, attach: bool
+) -> None:
     isolated, fds = _hear(line)
-    descriptors.close(fds)
-    networking.connect(one, wiring, isolated["pid"], isolated["born"])
-    sockets = name_service.open_sockets(service, isolated["pid"])
+    try:
+        with namespaces.network_of(isolated["pid"]) as netns:
+            if processes.wait_until_dead(fds[0], 0):
+                raise _killed()  # Then the number may be another's by now, and its network too.
+            networking.connect(one, wiring, netns, isolated["pid"], isolated["born"])
+            sockets = name_service.open_sockets(service, netns)
+    finally:
+        descriptors.close(fds)
     try:
         message = {"attach": attach, "introduction": service.introduction}
         protocol.tell(line, message, sockets)
@@ -124,11 +144,34 @@ def _bring_up(
     _hear(line)
 
 
+def _until_free(line: socket.socket, wiring: Wiring) -> MinirtError | None:
+    """Tell the monitor that we have stopped wiring; wait until it has freed everything.
+
+    Returns what it met; None if it only followed us.
+    """
+    line.shutdown(socket.SHUT_WR)
+    while True:
+        kind, rest, fds = protocol.hear(line)
+        descriptors.close(fds)
+        if kind == b"":
+            networking.let_go(wiring)  # It was killed: what it held is ours alone.
+            return None
+        message = json.loads(rest)
+        if "started" in message:
+            return None  # It is too late to stop it.
+        if "error" in message:
+            while protocol.hear(line)[0]:
+                pass
+            return unpack(message["error"].encode()) if message["error"] else None
+
+
 def _hear(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
     try:
         message, fds = protocol.hear_json(line)
     except EOFError:
-        raise MinirtError("The container did not start", "its monitor was killed") from None
-    if "error" in message:
-        raise unpack(message["error"].encode())
+        raise _killed() from None
     return message, fds
+
+
+def _killed() -> MinirtError:
+    return MinirtError("The container did not start", "its monitor was killed")

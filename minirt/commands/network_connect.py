@@ -1,0 +1,33 @@
+"""``minirt network connect``."""
+
+from __future__ import annotations
+
+import click
+
+from minirt.container import lifecycle, plugging
+from minirt.container.network_options import ipv4
+from minirt.container.network_options import mac_address as read_mac
+from minirt.container.record import EndpointRequest
+from minirt.network import store
+
+
+@click.command("connect")
+@click.option("--ip", default="", metavar="ADDRESS", help="Its IPv4 address there.")
+@click.option("--mac-address", default="", metavar="MAC", help="Its MAC address there.")
+@click.option("--alias", multiple=True, metavar="NAME", help="One more name there.")
+@click.argument("network")
+@click.argument("container")
+def command(
+    ip: str, mac_address: str, alias: tuple[str, ...], network: str, container: str
+) -> None:
+    """Plug CONTAINER into NETWORK, now and at its next starts."""
+    there = store.find(network)
+    one = lifecycle.find(container)
+    request = EndpointRequest(
+        network_id=there.id,
+        network=there.name,
+        address=ipv4(ip, "--ip"),
+        mac=read_mac(mac_address, "--mac-address"),
+        aliases=list(alias),
+    )
+    plugging.connect(one, there, request)

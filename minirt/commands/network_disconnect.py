@@ -1,0 +1,25 @@
+"""``minirt network disconnect``."""
+
+from __future__ import annotations
+
+import click
+
+from minirt.container import lifecycle, plugging
+from minirt.errors import NotFound
+from minirt.network import store
+
+
+@click.command("disconnect")
+@click.option("-f", "--force", is_flag=True, help="No error if there is no such container.")
+@click.argument("network")
+@click.argument("container")
+def command(force: bool, network: str, container: str) -> None:
+    """Unplug CONTAINER from NETWORK, now and for its next starts."""
+    there = store.find(network)
+    try:
+        one = lifecycle.find(container)
+    except NotFound:
+        if force:
+            return
+        raise
+    plugging.disconnect(one, there)
