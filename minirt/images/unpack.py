@@ -38,7 +38,8 @@ class Unpacking:
     allow_devices: bool = False
     size: int = 0  # bytes of content so far
     left_out: int = 0  # device nodes below /dev
-    folder_times: dict[str, int] = field(default_factory=dict)  # set last: writing changes them
+    # Set last, since writing changes them; of a root that the archive doesn't mention to 1970.
+    folder_times: dict[str, int] = field(default_factory=lambda: {"": 0})
 
 
 def unpack(source: Readable, target: Path, limit: int, *, allow_devices: bool) -> Unpacking:

@@ -1,0 +1,357 @@
+"""Images as a user has them: imported, loaded, listed, saved, removed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.archives import (
+    fingerprint,
+    folder,
+    hardlink,
+    member,
+    merged,
+    oci_files,
+    symlink,
+    tar,
+    written,
+)
+from integration.conftest import Minirt
+from integration.sandbox import REPOSITORY, minirt_words, shell
+from minirt.images import store
+from minirt.images.copy_up import copy_up
+
+ROOT = (folder("./"), folder("./bin"), member("./bin/sh", b"#!", mode=0o755))
+
+
+def put(path: Path, raw: bytes) -> Path:
+    path.write_bytes(raw)
+    return path
+
+
+def inspected(minirt: Minirt, name: str) -> dict[str, Any]:
+    (document,) = json.loads(minirt("image", "inspect", name).stdout)
+    assert isinstance(document, dict)
+    return document
+
+
+# ---- import ------------------------------------------------------------------------------------
+
+
+def test_an_imported_tar_is_an_image_with_the_configuration_asked_for(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    archive = put(tmp_path / "root.tar", tar(*ROOT))
+    changes = ("--change", 'CMD ["sh"]', "-c", "ENV A=1", "-c", "EXPOSE 80", "-c", "WORKDIR /bin")
+    said = minirt("image", "import", archive, "one", *changes, "-m", "a note").stdout
+    document = inspected(minirt, "one")
+    assert said == f"{document['Id']}\n"
+    assert document["RepoTags"] == ["one:latest"]
+    assert document["Comment"] == "a note"
+    config = document["Config"]
+    assert (config["Cmd"], config["Env"], config["WorkingDir"]) == (["sh"], ["A=1"], "/bin")
+    assert config["ExposedPorts"] == {"80/tcp": {}}
+    (layer,) = store.find("one").layers
+    assert (layer / "bin/sh").read_bytes() == b"#!"
+    assert document["Size"] == 2
+
+
+@pytest.mark.parametrize("program", ["cat", "gzip", "bzip2", "xz", "zstd"])
+def test_every_compression_gives_the_same_layer(
+    minirt: Minirt, tmp_path: Path, program: str
+) -> None:
+    archive = put(tmp_path / "root.tar", tar(*ROOT))
+    try:
+        packed = subprocess.run(
+            [program], input=archive.read_bytes(), capture_output=True, check=True
+        )
+    except FileNotFoundError:
+        pytest.skip(f"{program} is not installed")
+    words = minirt_words("image", "import", "-", "x")
+    subprocess.run(words, input=packed.stdout, check=True, stdout=subprocess.DEVNULL)
+    minirt("image", "import", archive, "plain")
+    assert store.find("x").layers == store.find("plain").layers
+
+
+def test_the_busybox_of_rootfs_tools_is_the_same_each_time(minirt: Minirt, tmp_path: Path) -> None:
+    tool = REPOSITORY / "rootfs-tools" / "busybox"
+    one, two = tmp_path / "1.tar", tmp_path / "2.tar"
+    told = shell(tool, one).stdout
+    shell(tool, two)
+    assert one.read_bytes() == two.read_bytes()
+    assert f"minirt image import {one} busybox --change 'CMD [\"sh\"]'" in told
+    minirt("image", "import", one, "busybox")
+    (layer,) = store.find("busybox").layers
+    assert shell("chroot", layer, "/usr/bin/id", "-u", "www").stdout == "33\n"
+    assert shell("chroot", layer, "/usr/bin/wc", "-l", "/etc/passwd").stdout.startswith("4 ")
+
+
+def test_a_name_that_moves_on_leaves_its_old_image_without_one(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    archive = put(tmp_path / "root.tar", tar(*ROOT))
+    first = minirt("image", "import", archive, "x", "-m", "1").stdout.strip()
+    second = minirt("image", "import", archive, "x", "-m", "2").stdout.strip()
+    assert store.find("x").id == second
+    assert store.find(first).names == ()
+    lines = minirt("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout.splitlines()
+    assert lines == ["x:latest", "<none>:<none>"]
+
+
+def test_a_tar_that_is_cut_leaves_nothing(minirt: Minirt, tmp_path: Path) -> None:
+    archive = put(tmp_path / "cut.tar", tar(*ROOT, member("big", b"x" * 100_000))[:50_000])
+    failed = minirt("image", "import", archive, "x", code=1)
+    assert failed.stderr.count("\n") == 1
+    assert store.all() == []
+    top = Path(os.environ["MINIRT_ROOT"]) / "images"
+    assert [one for one in top.rglob("*") if one.is_file()] in ([], [top / "lock"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("no-such-file", "x"),
+        ("ROOT", "UPPER"),
+        ("ROOT", "../x"),
+        ("ROOT", "x", "--change", "RUN x"),
+        ("/", "x"),
+    ],
+)
+def test_a_wrong_import_says_why_and_changes_nothing(
+    minirt: Minirt, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    archive = put(tmp_path / "root.tar", tar(*ROOT))
+    failed = minirt("image", "import", *(archive if w == "ROOT" else w for w in words), code=1)
+    assert failed.stderr.startswith("minirt: ")
+    assert failed.stderr.count("\n") == 1
+    assert store.all() == []
+
+
+def test_twenty_imports_at_once_all_arrive(minirt: Minirt, tmp_path: Path) -> None:
+    archive = put(tmp_path / "root.tar", tar(*ROOT))
+    running = [
+        subprocess.Popen(minirt_words("image", "import", archive, f"n{number % 10}"))
+        for number in range(20)
+    ]
+    assert [one.wait() for one in running] == [0] * 20
+    assert {name for image in store.all() for name in image.names} == {
+        f"n{number}:latest" for number in range(10)
+    }
+    (layer,) = {image.layers for image in store.all()}
+    assert (layer[0] / "bin/sh").exists()
+
+
+def test_what_a_killed_import_left_is_swept_by_the_next(minirt: Minirt, tmp_path: Path) -> None:
+    archive = put(tmp_path / "root.tar", tar(*ROOT))
+    scratch = Path(os.environ["MINIRT_ROOT"]) / "images/scratch"
+    with subprocess.Popen(
+        minirt_words("image", "import", "-", "x"), stdin=subprocess.PIPE
+    ) as child:
+        assert child.stdin
+        child.stdin.write(archive.read_bytes()[:5000])
+        child.stdin.flush()
+        while not list(scratch.glob("*/blobs/sha256/unnamed")):
+            assert child.poll() is None
+        minirt("image", "import", archive, "other")  # leaves alone what still lives
+        assert list(scratch.glob("*/blobs/sha256/unnamed"))
+        child.kill()
+    minirt("image", "import", archive, "y")
+    assert list(scratch.iterdir()) == []
+    assert {image.names for image in store.all()} == {("y:latest",), ("other:latest",)}
+
+
+# ---- load and save -----------------------------------------------------------------------------
+
+LAYERS = (
+    tar(
+        *ROOT,
+        folder("d", mode=0o750, mtime=1_000_000_000),
+        member("d/a", b"one"),
+        folder("d/sub"),
+        member("d/sub/b", b"two"),
+        member("gone", b"x"),
+        folder("replaced"),
+        member("replaced/old", b"x"),
+        symlink("link", "/d/a"),
+        member("suid", b"s", mode=0o4755, uid=7, gid=8, mtime=1_234_567_890),
+        hardlink("suid2", "./suid"),
+        member("pipe", type=b"6"),
+    ),
+    tar(
+        member(".wh.gone"),
+        folder("d", mode=0o700),
+        member("d/.wh..wh..opq"),
+        member("d/c", b"three"),
+        member(".wh.replaced"),
+        folder("replaced"),
+        member("replaced/new", b"y"),
+        member("attributes", b"", pax_headers={"SCHILY.xattr.user.who": "me"}),
+    ),
+)
+SEEN = {"bin", "bin/sh", "d", "d/c", "replaced", "replaced/new", "link", "suid", "suid2", "pipe"}
+SEEN |= {"attributes", "."}
+
+
+def test_layers_are_what_overlayfs_makes_of_them(minirt: Minirt, tmp_path: Path) -> None:
+    archive = written(tmp_path / "image.tar", oci_files(LAYERS))
+    assert minirt("image", "load", "-i", archive).stdout == "Loaded image: made:1\n"
+    image = store.find("made:1")
+    with merged(image.layers, tmp_path) as top:
+        assert set(fingerprint(top)) == SEEN
+        assert (top / "link").readlink() == Path("/d/a")
+        suid = (top / "suid").lstat()
+        assert (suid.st_mode, suid.st_uid, suid.st_gid) == (0o104755, 7, 8)
+        assert suid.st_mtime == 1_234_567_890
+        assert suid.st_ino == (top / "suid2").lstat().st_ino
+        assert (top / "d").lstat().st_mode == 0o40700
+        assert os.getxattr(top / "attributes", "user.who") == b"me"
+
+
+@pytest.mark.parametrize("path", ["/", "/d", "//d/../d/.", "replaced"])
+def test_a_volume_is_filled_with_what_a_container_would_see(
+    minirt: Minirt, tmp_path: Path, path: str
+) -> None:
+    minirt("image", "load", "-i", written(tmp_path / "image.tar", oci_files(LAYERS)))
+    layers = store.find("made:1").layers
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    copy_up(layers, path, volume)
+    with merged(layers, tmp_path) as top:
+        assert fingerprint(volume) == fingerprint(top / path.lstrip("/"))
+
+
+def test_a_volume_over_a_symlink_is_filled_from_inside_the_image(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    layer = tar(
+        folder("data"),
+        member("data/x", b"in"),
+        symlink("var", "../../../data"),
+        symlink("up", "/../../etc"),
+        symlink("loop", "loop"),
+    )
+    minirt("image", "load", "-i", written(tmp_path / "image.tar", oci_files([layer])))
+    layers = store.find("made:1").layers
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    for outside in ("/up", "/nowhere", "/data/x", "/../../../../etc", "/up/../../../etc"):
+        copy_up(layers, outside, volume)
+        assert list(volume.iterdir()) == []
+    copy_up(layers, "/var", volume)
+    assert (volume / "x").read_bytes() == b"in"
+
+
+@pytest.mark.parametrize("form", ["plain", "gzip", "folder", "pipe"])
+def test_an_archive_may_come_in_any_form(minirt: Minirt, tmp_path: Path, form: str) -> None:
+    files = oci_files(LAYERS, "quay.io/a/b:2")
+    archive = written(tmp_path / "image.tar", files)
+    if form == "gzip":
+        archive.write_bytes(gzip.compress(archive.read_bytes()))
+    elif form == "folder":
+        for name, raw in files.items():
+            (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "folder" / name).write_bytes(raw)
+        archive = tmp_path / "folder"
+    if form == "pipe":
+        with subprocess.Popen(["cat", archive], stdout=subprocess.PIPE) as cat:
+            done = subprocess.run(
+                minirt_words("image", "load"),
+                stdin=cat.stdout,
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+        said = done.stdout
+    else:
+        said = minirt("image", "load", "-i", archive).stdout
+    assert said == "Loaded image: quay.io/a/b:2\n"
+    assert len(store.find("quay.io/a/b:2").layers) == 2
+
+
+def test_what_is_saved_is_loaded_the_same(minirt: Minirt, tmp_path: Path) -> None:
+    minirt("image", "load", "-i", written(tmp_path / "image.tar", oci_files(LAYERS)))
+    minirt("image", "import", put(tmp_path / "root.tar", tar(*ROOT)), "two")
+    before = {image.id: (image.names, image.config) for image in store.all()}
+    minirt("image", "save", "-o", tmp_path / "saved.tar", "made:1", "two")
+    minirt("image", "save", "-o", tmp_path / "again.tar", "made:1", "two")
+    assert (tmp_path / "saved.tar").read_bytes() == (tmp_path / "again.tar").read_bytes()
+    minirt("image", "rm", "made:1", "two")
+    assert store.all() == []
+    minirt("image", "load", "-i", tmp_path / "saved.tar")
+    assert {image.id: (image.names, image.config) for image in store.all()} == before
+
+
+def test_an_image_saved_by_its_id_has_no_name(minirt: Minirt, tmp_path: Path) -> None:
+    image_id = minirt("image", "import", put(tmp_path / "root.tar", tar(*ROOT)), "x").stdout.strip()
+    saved = tmp_path / "saved.tar"
+    with saved.open("wb") as out:
+        subprocess.run(minirt_words("image", "save", image_id[7:19]), stdout=out, check=True)
+    minirt("image", "rm", "x")
+    assert minirt("image", "load", "-i", saved).stdout == f"Loaded image ID: {image_id}\n"
+    assert store.find(image_id).names == ()
+
+
+def test_a_failed_save_leaves_no_file(minirt: Minirt, tmp_path: Path) -> None:
+    minirt("image", "save", "-o", tmp_path / "x.tar", "nothing", code=1)
+    minirt("image", "save", "-o", tmp_path / "no" / "x.tar", "nothing", code=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- ls, inspect, rm ---------------------------------------------------------------------------
+
+
+def test_images_are_listed_as_docker_lists_them(minirt: Minirt, tmp_path: Path) -> None:
+    assert minirt("image", "ls").stdout.split() == [
+        *("REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE")
+    ]
+    archive = put(tmp_path / "root.tar", tar(*ROOT, member("big", b"x" * 1_234_567)))
+    image_id = minirt("image", "import", archive, "one:v1").stdout.strip()
+    minirt("image", "import", archive, "localhost/two")
+    listed = minirt("image", "ls", "one").stdout.splitlines()
+    assert listed[1].split()[:3] == ["one", "v1", image_id[7:19]]
+    assert listed[1].endswith("1.23MB")
+    assert minirt("image", "ls", "-q", "--no-trunc", "one").stdout == f"{image_id}\n"
+    rows = minirt("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
+    assert sorted(rows) == ["localhost/two:latest", "one:v1"]
+    assert minirt("image", "inspect", "-f", "{{.Os}}", image_id[7:15]).stdout == "linux\n"
+
+
+def test_layers_that_images_share_go_with_the_last_of_them(minirt: Minirt, tmp_path: Path) -> None:
+    files = {one: oci_files(LAYERS[:one], f"image:{one}") for one in (1, 2)}
+    for one, content in files.items():
+        minirt("image", "load", "-i", written(tmp_path / f"{one}.tar", content))
+    low = store.find("image:1")
+    said = minirt("image", "rm", "image:2").stdout.splitlines()
+    assert said[0] == "Untagged: image:2"
+    assert len([line for line in said if line.startswith("Deleted: sha256:")]) == 2
+    assert low.layers[0].exists()
+    minirt("image", "rm", low.id)
+    top = Path(os.environ["MINIRT_ROOT"]) / "images"
+    assert list((top / "layers").iterdir()) == list((top / "blobs/sha256").iterdir()) == []
+
+
+def test_an_image_of_several_names_is_removed_name_by_name(minirt: Minirt, tmp_path: Path) -> None:
+    files = oci_files(LAYERS, "a:1")
+    minirt("image", "load", "-i", written(tmp_path / "1.tar", files))
+    files["index.json"] = files["index.json"].replace(b"a:1", b"b:1")
+    minirt("image", "load", "-i", written(tmp_path / "2.tar", files))
+    image = store.find("a:1")
+    assert image.names == ("a:1", "b:1")
+    assert "-f" in minirt("image", "rm", image.id, code=1).stderr
+    assert minirt("image", "rm", "a:1").stdout == "Untagged: a:1\n"
+    assert store.find("b:1").id == image.id
+    minirt("image", "rm", "-f", image.id)
+    assert store.all() == []
+
+
+def test_unknown_images_get_a_sentence(minirt: Minirt) -> None:
+    for words in (("inspect", "nope"), ("rm", "nope"), ("save", "nope")):
+        failed = minirt("image", *words, code=1)
+        assert failed.stderr.startswith("minirt: No such image: nope")
+    assert minirt("image", "rm", "-f", "nope").stderr == ""
