@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from minirt.errors import CommandNotFound, MinirtError
+from minirt.kernel import processes
+from minirt.runtime import handshake
+from minirt.runtime.handshake import GO, PREPARED, CreatorDied, Line
+
+ABANDONED = 3
+
+
+def fork_init(body: Callable[[Line], int]) -> tuple[int, Line]:
+    ours, theirs = handshake.open_pair()
+
+    def main() -> int:
+        ours.close()
+        return body(theirs)
+
+    pid = processes.fork(main)
+    theirs.close()
+    return pid, ours
+
+
+def test_an_init_that_runs_says_nothing_more_and_hands_over_its_console() -> None:
+    def body(line: Line) -> int:
+        read, write = os.pipe()
+        os.write(write, b"from the console")
+        line.say(PREPARED, read)
+        line.await_word(GO)
+        return 0
+
+    pid, line = fork_init(body)
+    (console,) = line.hear(PREPARED)
+    assert not os.get_inheritable(console)
+    assert os.read(console, 100) == b"from the console"
+    line.go()
+    assert processes.wait(pid) == 0
+    os.close(console)
+    line.close()
+
+
+def test_an_init_whose_creator_dies_leaves() -> None:
+    def body(line: Line) -> int:
+        line.say(PREPARED)
+        try:
+            line.await_word(GO)
+        except CreatorDied:
+            return ABANDONED
+        return 0
+
+    pid, line = fork_init(body)
+    line.hear(PREPARED)
+    line.close()  # What the kernel does for a creator that was killed.
+    assert processes.wait(pid) == ABANDONED
+
+
+@pytest.mark.parametrize("is_prepared", [False, True])
+def test_an_error_of_init_is_raised_at_its_creator(is_prepared: bool) -> None:
+    def body(line: Line) -> int:
+        if is_prepared:
+            line.say(PREPARED)
+        line.report(CommandNotFound("Cannot run it"))
+        return 0
+
+    def listen(line: Line) -> None:
+        line.hear(PREPARED)
+        line.go()
+
+    pid, line = fork_init(body)
+    with pytest.raises(CommandNotFound, match="Cannot run it"):
+        listen(line)
+    processes.wait(pid)
+    line.close()
+
+
+def test_an_init_that_crashes_silently_is_noticed() -> None:
+    pid, line = fork_init(lambda line: 0)
+    with pytest.raises(MinirtError, match="died without a word"):
+        line.hear(PREPARED)
+    processes.wait(pid)
+    line.close()
+
+
+def test_a_refusal_by_execve_is_an_error_of_the_system() -> None:
+    def body(line: Line) -> int:
+        line.say(b"\x08\0\0\0")  # ENOEXEC, as the springboard says it
+        return 0
+
+    pid, line = fork_init(body)
+    with pytest.raises(OSError, match="Exec format error"):
+        line.go()
+    processes.wait(pid)
+    line.close()

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import errno
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from minirt.kernel import processes, springboard
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="machine code for x86-64")
+
+
+def jump(path: str, *words: str, **environment: str) -> tuple[int, str, bytes]:
+    """Run a command by the springboard; return exit code, output, and what the line has said."""
+    read, write = os.pipe()
+    hear, line = os.pipe()
+
+    def main() -> int:
+        os.dup2(write, 1)
+        board = springboard.make(line)
+        assert board is not None
+        os.execve(board, (path, *words), environment)
+
+    pid = processes.fork(main)
+    os.close(write)
+    os.close(line)
+    with open(read, "rb") as output, open(hear, "rb") as said:
+        result = output.read().decode(), said.read()
+    return processes.wait(pid), *result
+
+
+def test_the_command_gets_its_words_and_its_environment_and_the_line_closes() -> None:
+    code, output, said = jump("/bin/sh", "name", "-c", 'echo "$0 $1 $A"; exit 5', "x", "y", A="b")
+    assert (code, output, said) == (5, "x y b\n", b"")
+
+
+def test_the_words_may_be_none_of_them_the_path() -> None:
+    code, output, _ = jump("/bin/sh", "-sh", "-c", "echo ok")
+    assert (code, output) == (0, "ok\n")
+
+
+def test_the_command_has_no_descriptor_of_it() -> None:
+    _, before, _ = jump("/bin/ls", "ls", "/proc/self/fd")
+    for fd in (taken := [os.dup(0) for _ in range(3)]):
+        os.set_inheritable(fd, False)
+    _, after, _ = jump("/bin/ls", "ls", "-l", "/proc/self/fd")
+    for fd in taken:
+        os.close(fd)
+    assert "springboard" not in after
+    assert after.count("->") == len(before.split())  # the line would have another number now
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("/no/such/file", errno.ENOENT), ("/etc", errno.EACCES)]
+)
+def test_a_refusal_is_told_on_the_line(path: str, code: int) -> None:
+    status, output, said = jump(path, "x")
+    assert (status, output) == (127, "")
+    error = springboard.failure(said)
+    assert error is not None and error.errno == code
+
+
+@pytest.mark.parametrize("content", ["#!/proc/self/exe\n", "#!/proc/self/exe x\n"])
+def test_proc_self_exe_leads_to_it_and_there_it_ends(tmp_path: Path, content: str) -> None:
+    script = tmp_path / "script"
+    script.write_text(content)
+    script.chmod(0o755)
+    assert jump(str(script), "script") == (127, "", b"")
+
+
+def test_its_file_cannot_be_written() -> None:
+    hear, line = os.pipe()
+    board = springboard.make(line)
+    assert board is not None
+    again = os.open(f"/proc/self/fd/{board}", os.O_RDWR)
+    for action in (
+        lambda: os.write(again, b"x"),
+        lambda: os.ftruncate(again, 0),
+        lambda: os.pwrite(board, b"x", 200),
+    ):
+        with pytest.raises(PermissionError):
+            action()
+    for fd in (hear, line, board, again):
+        os.close(fd)
+
+
+def test_other_packets_are_not_its_words() -> None:
+    assert springboard.failure(b'["MinirtError"]') is None
+    assert springboard.failure(b"") is None
