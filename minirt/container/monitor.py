@@ -11,7 +11,13 @@ wires and frees its locks. No daemon has to notice.
        |  (wires them up)                      |   (init mounts its root meanwhile)
        |  --- {"wired": ...} and sockets ----> |
        |  <-------- {"started": true} -------- |   init has become the command
-       |  <------- or {"error": ...} --------- |
+
+Where it can't start, the command stops wiring before anything is freed, or it might wire
+what belongs to somebody else by then; and it does not answer before all is free:
+
+       |  <----------- {"error": ...} -------- |
+       |  ----------- end of file -----------> |
+       |  <----------- {"free": true} -------- |
 
 It imports and opens nothing for networking, so that it stays small.
 """
@@ -21,6 +27,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 
 from minirt.container import ending, protocol, record
@@ -30,7 +37,7 @@ from minirt.container.log_writer import LogWriter, timestamp
 from minirt.container.loop import Loop
 from minirt.container.record import LastRun, Record
 from minirt.errors import MinirtError, kernel_refused, pack
-from minirt.kernel import cgroups, processes, steps
+from minirt.kernel import cgroups, descriptors, processes, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.runtime import create, resources
 from minirt.runtime.create import Created, Setting
@@ -72,7 +79,7 @@ def main(plan: Plan, line: socket.socket) -> int:
         wired, fds = protocol.hear_json(line)
         plan.holdings.take_names(wired, fds)
         create.start(created)
-    except (MinirtError, OSError, EOFError) as error:
+    except Exception as error:
         return _give_up(plan, cgroup, created, line, error)
     record.save_last(plan.record.id, LastRun(started=timestamp()))
     steps.fall_silent()
@@ -139,19 +146,32 @@ def _give_up(
     line: socket.socket,
     error: Exception,
 ) -> int:
-    """Undo what was made, then say why: whoever hears it finds everything free again."""
+    """Say why, let the command process come to its end, undo what was made, say so."""
     if created:
         create.discard(created)
+    with suppress(OSError):  # The command process may be dead.
+        if not isinstance(error, EOFError):
+            protocol.tell(line, {"error": pack(_in_words(error)).decode()})
+            _hear_the_end(line)
     ending.release(plan.record, plan.holdings, cgroup, ran=False)
+    with suppress(OSError):
+        protocol.tell(line, {"free": True})
+    return 1
+
+
+def _hear_the_end(line: socket.socket) -> None:
+    kind = b"?"
+    while kind:
+        kind, _, fds = protocol.hear(line)
+        descriptors.close(fds)
+
+
+def _in_words(error: Exception) -> MinirtError:
+    if isinstance(error, MinirtError):
+        return error
     if isinstance(error, OSError):
-        error = kernel_refused("Cannot start the container", error)
-    try:
-        protocol.tell(
-            line, {"error": pack(error).decode()} if isinstance(error, MinirtError) else {}
-        )
-    except OSError:
-        pass  # The command process is dead: nobody to tell.
-    return MinirtError.exit_code or 1
+        return kernel_refused("Cannot start the container", error)
+    return MinirtError("This is a bug in minirt's monitor", f"{type(error).__name__}: {error}")
 
 
 def _live(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from minirt.container.record import Record
-from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 from minirt.network import resolv_conf, resolver_link
 from minirt.network.resolv_conf import HOST_FILE, Kind
@@ -54,16 +53,14 @@ def plan(one: Record, networks: list[Network]) -> Service:
     return Service(rendered.text, introduction)
 
 
-def open_all(service: Service, pid: int) -> tuple[int, ...]:
+def open_all(service: Service, netns: Netns) -> tuple[int, ...]:
     """Return the UDP and the TCP socket inside the container, and a connection to its resolver.
 
     Nothing for a container without a resolver. Raises KernelRefused.
     """
     if not service.introduction:
         return ()
-    with namespaces.network_of(pid) as netns:
-        sockets = open_sockets(netns)
-    return *sockets, dial(service)
+    return *open_sockets(netns), dial(service)
 
 
 def open_sockets(netns: Netns) -> tuple[int, int]:

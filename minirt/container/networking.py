@@ -10,7 +10,6 @@ from minirt.container import lifecycle, record
 from minirt.container.holdings import Holdings
 from minirt.container.record import Endpoint, EndpointRequest, Record
 from minirt.errors import Conflict
-from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 from minirt.network import bridge, endpoint, leases, nat, ports, store
 from minirt.network.leases import Facts, Lease
@@ -137,18 +136,25 @@ def hold(wiring: Wiring, alive: tuple[Path, int]) -> Holdings:
     return Holdings(alive, leases=held, bindings=wiring.bindings, published_to=main)
 
 
-def connect(one: Record, wiring: Wiring, pid: int, born: int) -> None:
-    """Plug everything in: the network namespace of ``pid`` exists, and its command waits."""
+def connect(one: Record, wiring: Wiring, netns: Netns, pid: int, born: int) -> None:
+    """Plug everything in: the network namespace of init exists, and its command waits."""
     if not wiring.plugs:
         return
     made: dict[str, Endpoint] = {}
-    with namespaces.network_of(pid) as netns:
-        for number, plug in enumerate(wiring.plugs):
-            bindings = wiring.bindings if number == 0 else []
-            made[plug.network.name] = wire(one, plug, netns, (pid, born), bindings)
+    for number, plug in enumerate(wiring.plugs):
+        bindings = wiring.bindings if number == 0 else []
+        made[plug.network.name] = wire(one, plug, netns, (pid, born), bindings)
     if wiring.bindings:
         nat.publish(wiring.bindings, wiring.plugs[0].lease.address)
     record.save_endpoints(one.id, made)
+
+
+def let_go(wiring: Wiring) -> None:
+    """Free what a container had that did not start; the caller has its leases for itself."""
+    if wiring.bindings:
+        nat.unpublish(wiring.bindings, wiring.plugs[0].lease.address)
+    for plug in wiring.plugs:
+        plug.lease.path.unlink(missing_ok=True)
 
 
 def wire(

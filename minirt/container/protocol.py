@@ -83,7 +83,8 @@ def hear(line: socket.socket) -> tuple[bytes, bytes, list[int]]:
     try:
         data, controls, _, _ = line.recvmsg(_BIGGEST, space, socket.MSG_CMSG_CLOEXEC)
     except ConnectionResetError:
-        return b"", b"", []
+        # Told once, and first, to who has sent what the other never read. Its words follow.
+        data, controls, _, _ = line.recvmsg(_BIGGEST, space, socket.MSG_CMSG_CLOEXEC)
     fds: list[int] = []
     for level, kind, payload in controls:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

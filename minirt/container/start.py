@@ -119,9 +119,9 @@ def _bring_up(
         _wire_up(one, wiring, service, line, attach=attach)
     except BaseException as error:
         monitors = _until_free(line, wiring)
-        if monitors is None:
-            raise
-        raise monitors from error
+        if monitors is not None:
+            raise monitors from error
+        raise
 
 
 def _wire_up(
@@ -133,7 +133,7 @@ def _wire_up(
             if processes.wait_until_dead(fds[0], 0):
                 raise _killed()  # Then the number may be another's by now, and its network too.
             networking.connect(one, wiring, netns, isolated["pid"], isolated["born"])
-            sockets = name_service.open_sockets(service, netns)
+            sockets = name_service.open_all(service, netns)
     finally:
         descriptors.close(fds)
     try:
@@ -147,22 +147,21 @@ def _wire_up(
 def _until_free(line: socket.socket, wiring: Wiring) -> MinirtError | None:
     """Tell the monitor that we have stopped wiring; wait until it has freed everything.
 
-    Returns what it met; None if it only followed us.
+    Returns what it met, if that was not heard before.
     """
+    met = None
     line.shutdown(socket.SHUT_WR)
     while True:
-        kind, rest, fds = protocol.hear(line)
-        descriptors.close(fds)
-        if kind == b"":
+        try:
+            message, fds = protocol.hear_json(line)
+        except EOFError:
             networking.let_go(wiring)  # It was killed: what it held is ours alone.
-            return None
-        message = json.loads(rest)
-        if "started" in message:
-            return None  # It is too late to stop it.
+            return met
+        descriptors.close(fds)
         if "error" in message:
-            while protocol.hear(line)[0]:
-                pass
-            return unpack(message["error"].encode()) if message["error"] else None
+            met = unpack(message["error"].encode())
+        if "free" in message or "started" in message:  # "started": we are too late.
+            return met
 
 
 def _hear(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -170,6 +169,8 @@ def _hear(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
         message, fds = protocol.hear_json(line)
     except EOFError:
         raise _killed() from None
+    if "error" in message:
+        raise unpack(message["error"].encode())
     return message, fds
 
 
