@@ -10,20 +10,33 @@ A reader may find a file empty: its holder is about to write.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
-from typing import Any
 
 from minirt.errors import Conflict, Exhausted, InvalidRequest, NotFound
 from minirt.kernel import locks, processes
 from minirt.network import store
+from minirt.network.facts import Facts, parse, read, rewrite, write_to
 from minirt.network.spec import Network
 from minirt.state import made
 
+__all__ = [
+    "Facts",
+    "Lease",
+    "directory",
+    "in_use",
+    "living",
+    "read",
+    "release",
+    "rewrite",
+    "take",
+    "write",
+]
+
+FEW = 64  # leases; so many are tried one by one as fast as looked for in /proc/locks
 DYING = 5.0  # seconds; init follows its monitor within 2 ms, unless the machine is very busy
 
 
@@ -35,20 +48,6 @@ class Lease:
     address: IPv4Interface
     path: Path
     fd: int
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a lease file says of its holder."""
-
-    container: str  # its id
-    name: str = ""
-    pid: int = 0  # of init, as the host counts
-    born: int = 0  # processes.start_time of it
-    mac: str = ""
-    endpoint: str = ""  # the endpoint's id
-    names: list[str] = field(default_factory=list)  # what the resolver answers to
-    ports: list[dict[str, Any]] = field(default_factory=list)  # ports.to_json of each binding
 
 
 def directory(network: Network) -> Path:
@@ -77,34 +76,8 @@ def release(lease: Lease) -> None:
 
 
 def write(lease: Lease, facts: Facts) -> None:
-    """Say who holds the address: in place, since a new file would not be locked.
-
-    One pwrite(2), padded with blanks over what was there, so that no reader meets a mixture.
-    """
-    _write(lease.fd, facts)
-
-
-def _write(fd: int, facts: Facts) -> None:
-    text = json.dumps(asdict(facts)).encode()
-    os.pwrite(fd, text.ljust(os.fstat(fd).st_size), 0)
-
-
-def rewrite(path: Path, facts: Facts) -> None:
-    """Change what a lease file says, for its holder: also in place, without the lock."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        _write(fd, facts)
-    finally:
-        os.close(fd)
-
-
-def read(path: Path) -> Facts | None:
-    """Read a lease file; None if it is gone, or its holder has not written yet."""
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    return _facts(text)
+    """Say who holds the address."""
+    write_to(lease.fd, facts)
 
 
 def living(network: Network) -> dict[IPv4Address, Facts]:
@@ -133,17 +106,27 @@ def _take_wanted(network: Network, folder: Path, wanted: str) -> Lease:
 
 
 def _take_any(network: Network, folder: Path, last: str) -> Lease:
-    reserved = network.reserved()
-    for address in _candidates(network, last):
-        if address not in reserved:
-            lease = _try(network, folder, address)
-            if lease is not None:
-                return lease
+    reserved = network.reserved().keys()
+    for living in (_living_at_a_glance(folder), set()):
+        for address in _candidates(network, last):
+            if address not in reserved and address not in living:
+                lease = _try(network, folder, address)
+                if lease is not None:
+                    return lease
     raise Exhausted(
         f"no available IPv4 addresses on this network's address pools: {network.name}",
         f"all addresses of {network.range4 or network.subnet4} are in use",
         "Stop a container, or make a network with a larger subnet.",
     )
+
+
+def _living_at_a_glance(folder: Path) -> set[IPv4Address]:
+    """Return addresses that need not be tried: with a thousand living, that takes 10 ms."""
+    with os.scandir(folder) as entries:
+        inodes = {entry.inode(): entry.name for entry in entries}
+    if len(inodes) <= FEW:
+        return set()
+    return {IPv4Address(inodes[one]) for one in locks.locked_inodes() & inodes.keys()}
 
 
 def _candidates(network: Network, last: str) -> Iterator[IPv4Address]:
@@ -174,7 +157,7 @@ def _try(network: Network, folder: Path, address: IPv4Address) -> Lease | None:
 
 def _bury(text: bytes, address: IPv4Address) -> bool:
     """Wait until who held the address is dead, and close its ports; False: it won't die."""
-    facts = _facts(text)
+    facts = parse(text)
     if facts is None:
         return True
     if facts.pid:
@@ -222,12 +205,3 @@ def _files(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except FileNotFoundError:
         return []
-
-
-def _facts(text: bytes) -> Facts | None:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None  # empty, or cut: it is being written
-    known = {one.name for one in fields(Facts)}
-    return Facts(**{key: value for key, value in document.items() if key in known})
