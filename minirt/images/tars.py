@@ -109,12 +109,12 @@ class Entry:
         pieces: Any = getattr(self.member, "sparse", None)
         if pieces is None:
             return [(0, self.member.size)]
-        end = 0
-        for offset, size in pieces:
+        end, held = 0, [piece for piece in pieces if piece[1]]  # unused places in the map are zero
+        for offset, size in held:
             if offset < end or size < 0 or offset + size > self.member.size:
                 raise damaged("the holes of a sparse file are where they can't be")
             end = offset + size
-        return list(pieces)
+        return held
 
 
 def entries(source: Readable) -> Iterator[Entry]:

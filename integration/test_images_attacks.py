@@ -1,0 +1,435 @@
+"""Archives that want out, or want too much: one test for each way that is known."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import stat
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.archives import (
+    MANIFEST,
+    Member,
+    described,
+    digest,
+    fingerprint,
+    folder,
+    hardlink,
+    layout_of,
+    member,
+    oci_files,
+    symlink,
+    tar,
+    written,
+)
+from integration.conftest import Minirt
+from integration.sandbox import shell
+from minirt.images import store
+from minirt.kernel import libc
+
+ROOT = folder("./")
+Layer = Callable[[Path], list[Member]]
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder that no image may touch, and look whether one did."""
+    place = tmp_path / "outside"
+    place.mkdir(mode=0o700)
+    (place / "secret").write_text("secret")
+    (place / "secret").chmod(0o600)
+    before = fingerprint(place)
+    beside = {one.name for one in tmp_path.iterdir()}
+    yield place
+    assert fingerprint(place) == before
+    assert {one.name for one in tmp_path.iterdir()} - beside <= {"hostile.tar", "layout"}
+    assert not Path("/evil").exists()
+
+
+def imported(minirt: Minirt, tmp_path: Path, members: list[Member], *words: str) -> Path:
+    archive = tmp_path / "hostile.tar"
+    archive.write_bytes(tar(*members))
+    minirt("image", "import", archive, "hostile", *words)
+    (layer,) = store.find("hostile").layers
+    return layer
+
+
+def refused(minirt: Minirt, tmp_path: Path, members: list[Member], *words: str) -> str:
+    archive = tmp_path / "hostile.tar"
+    archive.write_bytes(tar(*members))
+    failed = minirt("image", "import", archive, "hostile", *words, code=1)
+    assert failed.stderr.count("\n") == 1
+    assert_nothing_is_left()
+    return failed.stderr
+
+
+def assert_nothing_is_left() -> None:
+    top = Path(os.environ["MINIRT_ROOT"]) / "images"
+    assert store.all() == []
+    for kind in ("scratch", "layers", "blobs/sha256"):
+        assert not (top / kind).exists() or list((top / kind).iterdir()) == []
+
+
+# ---- out of the folder -------------------------------------------------------------------------
+
+CONTAINED: dict[str, Layer] = {
+    "an absolute name": lambda out: [member(f"{out}/evil", b"x")],
+    "a link to a folder, then through it": lambda out: [
+        symlink("l", str(out)),
+        member("l/evil", b"x"),
+    ],
+    "a relative link": lambda out: [
+        symlink("l", "../" * 30 + str(out)),
+        member("l/evil", b"x"),
+        member("l/secret", b"x"),
+    ],
+    "links in a chain": lambda out: [
+        symlink("a", "b"),
+        symlink("b", f"/c/../../../../{out}"),
+        folder("c"),
+        folder("a/evil"),
+    ],
+    "a link through proc": lambda out: [
+        symlink("p", "/proc/self/root"),
+        symlink("q", "/proc/self/cwd"),
+        member("p/evil", b"x"),
+        member("q/evil", b"x"),
+    ],
+    "a file over a link": lambda out: [
+        symlink("l", f"{out}/secret"),
+        member("l", b"overwritten", mode=0o666),
+    ],
+    "a folder over a link": lambda out: [
+        symlink("l", str(out)),
+        folder("l", mode=0o777, uid=1000),
+        member("l/secret", b"x"),
+    ],
+    "a link over a folder": lambda out: [
+        folder("d"),
+        member("d/x", b"x"),
+        folder("d/e"),
+        symlink("d", str(out)),
+        member("d/evil", b"x"),
+        hardlink("copy", "d/evil"),
+    ],
+    "one more name of a link": lambda out: [
+        symlink("l", f"{out}/secret"),
+        hardlink("m", "l"),
+        member("m", b"overwritten"),
+        hardlink("n", "l"),
+    ],
+    "a pipe, then written": lambda out: [
+        member("p", type=tarfile.FIFOTYPE),
+        member("p", b"x"),
+    ],
+    "a whiteout behind a link": lambda out: [
+        symlink("l", str(out)),
+        member("l/.wh.secret"),
+        member("l/.wh..wh..opq"),
+    ],
+    "a path of a pax header": lambda out: [
+        member("fine", b"x", pax_headers={"path": f"{out}/evil"}),
+    ],
+    "times behind a link": lambda out: [
+        folder("d", mtime=5),
+        symlink("d", str(out)),
+    ],
+}
+
+
+@pytest.mark.parametrize("way", CONTAINED)
+def test_nothing_is_written_outside(
+    minirt: Minirt, tmp_path: Path, outside: Path, way: str
+) -> None:
+    layer = imported(minirt, tmp_path, [ROOT, *CONTAINED[way](outside)])
+    assert len(fingerprint(layer)) > 1
+
+
+REFUSED: dict[str, Layer] = {
+    "dots": lambda out: [member(f"../../../../../../{out}/evil", b"x")],
+    "dots within": lambda out: [folder("a"), member("a/../../evil", b"x")],
+    "dots of a pax header": lambda out: [member("fine", pax_headers={"path": "../evil"})],
+    "one more name of a file outside": lambda out: [hardlink("m", f"{out}/secret")],
+    "the same with dots": lambda out: [hardlink("m", "../" * 30 + f"{out}/secret")],
+    "the same through a link": lambda out: [symlink("l", str(out)), hardlink("m", "l/secret")],
+    "the same of a pax header": lambda out: [
+        member("m", type=tarfile.LNKTYPE, pax_headers={"linkpath": f"{out}/secret"})
+    ],
+    "one more name of the root": lambda out: [hardlink("m", "/")],
+    "a file that is the root": lambda out: [member("./", b"x")],
+    "a link that is the root": lambda out: [symlink(".", str(out))],
+    "a file as a folder": lambda out: [member("f", b"x"), member("f/g", b"x")],
+    "a whiteout of dots": lambda out: [folder("a"), member("a/.wh...")],
+    "a whiteout of nothing": lambda out: [member(".wh.")],
+    "a link that ends in itself": lambda out: [symlink("l", "l"), member("l/x", b"x")],
+    "a name that is too long": lambda out: [member("n" * 300, b"x")],
+    "an owner that cannot be": lambda out: [member("f", pax_headers={"uid": "4294967295"})],
+    "a type that nobody knows": lambda out: [member("f", type=b"Z")],
+    "the mark of a removed file": lambda out: [member("f", type=tarfile.CHRTYPE)],
+    "memory": lambda out: [member("mem", type=tarfile.CHRTYPE, devmajor=1, devminor=1)],
+    "a disk": lambda out: [member("d/sda", type=tarfile.BLKTYPE, devmajor=8, devminor=0)],
+}
+
+
+@pytest.mark.parametrize("way", REFUSED)
+def test_what_makes_no_sense_is_refused(
+    minirt: Minirt, tmp_path: Path, outside: Path, way: str
+) -> None:
+    refused(minirt, tmp_path, [ROOT, *REFUSED[way](outside)])
+
+
+# ---- what layers may have ----------------------------------------------------------------------
+
+
+def test_device_nodes_are_left_out_of_dev_unless_asked_for(minirt: Minirt, tmp_path: Path) -> None:
+    null = member("./dev/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3, mode=0o666)
+    disk = member("disk", type=tarfile.BLKTYPE, devmajor=250, devminor=7, mode=0o640, gid=6)
+    assert list((imported(minirt, tmp_path, [ROOT, folder("dev"), null]) / "dev").iterdir()) == []
+    assert "--allow-devices" in minirt(
+        "image", "import", tmp_path / "hostile.tar", "x", "--allow-devices", code=1
+    ).stderr + refused_note(minirt, tmp_path, disk)
+    layer = imported(minirt, tmp_path, [ROOT, null, disk], "--allow-devices")
+    assert (layer / "dev/null").stat().st_rdev == os.makedev(1, 3)
+    made = (layer / "disk").stat()
+    assert (made.st_mode, made.st_gid) == (stat.S_IFBLK | 0o640, 6)
+    assert made.st_rdev == os.makedev(250, 7)
+
+
+def refused_note(minirt: Minirt, tmp_path: Path, disk: Member) -> str:
+    archive = tmp_path / "disk.tar"
+    archive.write_bytes(tar(ROOT, disk))
+    return minirt("image", "import", archive, "disk", code=1).stderr
+
+
+def test_the_mark_of_a_removed_file_is_refused_even_if_devices_are_asked_for(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    mark = member("f", type=tarfile.CHRTYPE, devmajor=0, devminor=0)
+    refused(minirt, tmp_path, [ROOT, mark], "--allow-devices")
+
+
+def test_attributes_that_overlayfs_or_the_host_believe_are_dropped(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    capability = "\1\0\0\2\0\40" + "\0" * 14  # cap_net_raw=ep, VFS_CAP_REVISION_2
+    claimed = {
+        "trusted.overlay.opaque": "y",
+        "trusted.overlay.redirect": "/etc",
+        "user.overlay.opaque": "y",
+        "security.selinux": "x",
+        "security.capability": capability,
+        "user.mine": "x",
+    }
+    headers = {f"SCHILY.xattr.{key}": value for key, value in claimed.items()}
+    layer = imported(
+        minirt,
+        tmp_path,
+        [
+            folder("./", pax_headers={"SCHILY.xattr.trusted.overlay.opaque": "y"}),
+            member("ping", b"x", mode=0o755, pax_headers=headers),
+            folder("d", pax_headers={k: v for k, v in headers.items() if "capab" not in k}),
+        ],
+    )
+    assert sorted(os.listxattr(layer / "ping")) == ["security.capability", "user.mine"]
+    assert os.getxattr(layer / "ping", "security.capability") == capability.encode()
+    assert os.listxattr(layer / "d") == ["user.mine"]
+    assert os.listxattr(layer) == []
+
+
+def test_set_user_id_is_kept_where_no_other_user_can_reach_it(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    layer = imported(minirt, tmp_path, [ROOT, member("su", b"x", mode=0o4755)])
+    assert (layer / "su").stat().st_mode == 0o104755
+    assert layer.parent.stat().st_mode == layer.parent.parent.stat().st_mode == 0o40700
+    denied = shell("setpriv", "--reuid=1000", "--clear-groups", "ls", layer, code=2)
+    assert "Permission denied" in denied.stderr
+
+
+def test_names_with_escape_codes_do_not_reach_the_terminal(minirt: Minirt, tmp_path: Path) -> None:
+    said = refused(minirt, tmp_path, [ROOT, member("a/../\x1b[31m\nb", b"x")])
+    assert "\x1b" not in said
+
+
+# ---- too much ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(minirt: Minirt) -> Iterator[Path]:
+    """Put the store on a disk of 20 MiB and 300 files."""
+    root = Path(os.environ["MINIRT_ROOT"])
+    root.mkdir(parents=True, exist_ok=True)
+    libc.mount("tmpfs", str(root), "tmpfs", 0, "size=20m,nr_inodes=300")
+    yield root
+    libc.umount2(str(root), 0)
+
+
+def test_a_layer_that_is_larger_than_the_disk_is_refused_and_its_space_free_again(
+    minirt: Minirt, tmp_path: Path, small_disk: Path
+) -> None:
+    free = os.statvfs(small_disk).f_bavail
+    archive = tmp_path / "big.tar.gz"
+    archive.write_bytes(gzip.compress(tar(ROOT, member("zeros", bytes(60 << 20)))))
+    assert "MiB" in minirt("image", "import", archive, "x", code=1).stderr
+    archive.write_bytes(tar(ROOT, *(member(f"f{number}") for number in range(500))))
+    failed = minirt("image", "import", archive, "x", code=1)
+    assert "No space left on device" in failed.stderr
+    assert "MINIRT_ROOT" in failed.stderr
+    assert_nothing_is_left()
+    assert free - os.statvfs(small_disk).f_bavail < 10
+
+
+def test_holes_stay_holes_however_large(minirt: Minirt, tmp_path: Path) -> None:
+    sparse = tmp_path / "sparse"
+    sparse.write_bytes(b"begin")
+    os.truncate(sparse, 1 << 40)
+    with sparse.open("r+b") as file:
+        file.seek(1 << 39)
+        file.write(b"middle")
+    archive = tmp_path / "sparse.tar"
+    for form in ("gnu", "pax"):
+        shell("tar", f"--format={form}", "-C", tmp_path, "-S", "-cf", archive, "./sparse")
+        minirt("image", "import", archive, form)
+        (layer,) = store.find(form).layers
+        made = (layer / "sparse").stat()
+        assert made.st_size == 1 << 40
+        assert made.st_blocks < 100
+        with (layer / "sparse").open("rb") as file:
+            assert file.read(5) == b"begin"
+            file.seek(1 << 39)
+            assert file.read(7) == b"middle\0"
+
+
+# ---- archives of images ------------------------------------------------------------------------
+
+LAYER = tar(ROOT, member("f", b"x"))
+
+
+def loaded_badly(minirt: Minirt, tmp_path: Path, files: dict[str, bytes]) -> str:
+    failed = minirt("image", "load", "-i", written(tmp_path / "hostile.tar", files), code=1)
+    assert failed.stderr.count("\n") == 1
+    assert_nothing_is_left()
+    return failed.stderr
+
+
+def changed(files: dict[str, bytes], which: Callable[[bytes], bool], raw: bytes | None) -> None:
+    (name,) = [one for one, content in files.items() if "blobs" in one and which(content)]
+    files.pop(name)
+    if raw is not None:
+        files[name] = raw
+
+
+@pytest.mark.parametrize("raw", [None, b"", b"other", gzip.compress(LAYER, 1, mtime=1)])
+def test_a_blob_that_is_not_what_it_is_called_is_refused(
+    minirt: Minirt, tmp_path: Path, raw: bytes | None
+) -> None:
+    files = oci_files([LAYER])
+    changed(files, lambda content: content.startswith(b"\x1f\x8b"), raw)
+    loaded_badly(minirt, tmp_path, files)
+
+
+def test_a_layer_whose_tar_is_another_one_is_refused(minirt: Minirt, tmp_path: Path) -> None:
+    other: dict[str, Any] = {"rootfs": {"type": "layers", "diff_ids": [digest(b"other")]}}
+    assert "damaged" in loaded_badly(minirt, tmp_path, oci_files([LAYER], **other))
+
+
+def test_an_image_cannot_pass_off_somebody_elses_layer_as_its_own(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    minirt("image", "load", "-i", written(tmp_path / "hostile.tar", oci_files([LAYER], "good:1")))
+    claim: dict[str, Any] = {"rootfs": {"type": "layers", "diff_ids": [digest(LAYER)]}}
+    files = oci_files([tar(ROOT)], "thief:1", **claim)
+    failed = minirt("image", "load", "-i", written(tmp_path / "hostile.tar", files), code=1)
+    assert "damaged" in failed.stderr
+    assert [image.names for image in store.all()] == [("good:1",)]
+
+
+def manifest_with(**changes: Any) -> dict[str, bytes]:
+    config = json.dumps({"os": "linux", "rootfs": {"diff_ids": [digest(LAYER)]}}).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": described(config, "application/vnd.oci.image.config.v1+json"),
+        "layers": [described(LAYER, "application/vnd.oci.image.layer.v1.tar")],
+    }
+    return layout_of({**manifest, **changes}, [config, LAYER], "hostile:1")
+
+
+def test_the_manifest_that_the_next_tests_spoil_is_fine(minirt: Minirt, tmp_path: Path) -> None:
+    minirt("image", "load", "-i", written(tmp_path / "hostile.tar", manifest_with()))
+    assert store.find("hostile:1").size == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"manifests": []},
+        {"mediaType": "application/vnd.oci.image.index.v1+json"},
+        {"layers": []},
+        {"layers": [described(LAYER, "text/plain")]},
+        {"annotations": {"padding": "x" * (5 << 20)}},
+    ],
+    ids=["both", "another type", "a layer less", "no layer", "5 MiB"],
+)
+def test_a_manifest_that_could_be_something_else_is_refused(
+    minirt: Minirt, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    loaded_badly(minirt, tmp_path, manifest_with(**changes))
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        [],
+        {},
+        [{"Config": "../../../../etc/passwd", "Layers": []}],
+        [{"Config": "/etc/passwd", "Layers": []}],
+        [{"Config": "link", "Layers": []}],
+        [{"Config": "loop", "Layers": []}],
+        [{"Config": 5, "Layers": []}],
+        [{"Config": "c.json", "Layers": ["/etc/passwd"]}],
+        [{"Config": "c.json", "Layers": "abc"}],
+        [{"Config": "c.json", "Layers": [], "RepoTags": ["../../x"]}],
+    ],
+)
+def test_an_archive_of_docker_that_names_other_files_is_refused(
+    minirt: Minirt, tmp_path: Path, manifest: Any
+) -> None:
+    archive = tmp_path / "hostile.tar"
+    archive.write_bytes(
+        tar(
+            member("manifest.json", json.dumps(manifest).encode()),
+            member("c.json", b'{"os":"linux"}'),
+            symlink("link", "/etc/passwd"),
+            symlink("loop", "loop"),
+        )
+    )
+    failed = minirt("image", "load", "-i", archive, code=1)
+    assert failed.stderr.count("\n") == 1
+    assert_nothing_is_left()
+
+
+def test_a_folder_cannot_lead_to_files_outside_of_it(
+    minirt: Minirt, tmp_path: Path, outside: Path
+) -> None:
+    layout = tmp_path / "layout"
+    for name, raw in oci_files([LAYER]).items():
+        (layout / name).parent.mkdir(parents=True, exist_ok=True)
+        (layout / name).write_bytes(raw)
+    blob = next(
+        one for one in (layout / "blobs/sha256").iterdir() if one.read_bytes()[:1] == b"\x1f"
+    )
+    blob.rename(outside.parent / "layout" / "moved")
+    (outside.parent / "layout" / "moved").rename(tmp_path / "hostile.tar")
+    blob.symlink_to(tmp_path / "hostile.tar")
+    minirt("image", "load", "-i", layout, code=1)
+    blob.unlink()
+    os.mkfifo(blob)
+    minirt("image", "load", "-i", layout, code=1, seconds=5)
+    assert_nothing_is_left()
