@@ -10,6 +10,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,62 @@ def test_all_monitors_that_wake_together_find_one_resolver(web: Box) -> None:
         children = [processes.fork(lambda one=one: reconnect(one)) for one in boxes]  # type: ignore[misc]
         assert [processes.wait(child) for child in children] == [0, 0, 0]
     assert sum(1 for line in resolvers() if "net1" in line) <= 1
+
+
+def monitor(made: Box) -> int:
+    """Be a monitor for as long as the container lives: connect, and again when that ends."""
+    while True:
+        made.connect()
+        assert made.link is not None
+        made.link.setblocking(True)
+        with suppress(ConnectionResetError):  # It died before it had read our message.
+            made.link.recv(1)
+        while True:  # It is process 1 of its PID namespace, and buries its orphans.
+            try:
+                if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                    break
+            except ChildProcessError:
+                break
+
+
+def test_monitors_replace_it_even_when_the_new_one_dies_with_its_monitor(web: Box) -> None:
+    with box("net1") as other:
+        monitors: dict[int, Box] = {}
+        for one in (web, other):
+            with namespaces.children_in_new_pid_namespace():
+                monitors[processes.fork(lambda one=one: monitor(one))] = one  # type: ignore[misc]
+            assert one.link is not None
+            one.link.close()  # From here on only the forked monitor holds a connection.
+            one.link = None
+        kill_resolver("net1")
+        for one in monitors.values():
+            assert one.dig("web").records == ["10.1.0.2"]
+        starter = parent_namespace_of(resolver_pid("net1"), list(monitors))
+        processes.kill(starter)
+        del monitors[starter]
+        for pid, one in monitors.items():
+            assert one.dig("web").records == ["10.1.0.2"]
+            assert parent_namespace_of(resolver_pid("net1"), [pid]) == pid
+            processes.kill(pid)
+
+
+def parent_namespace_of(pid: int, monitors: list[int]) -> int:
+    """Return the monitor in whose PID namespace a process lives."""
+    wanted = Path(f"/proc/{pid}/ns/pid").readlink()
+    return next(one for one in monitors if Path(f"/proc/{one}/ns/pid").readlink() == wanted)
+
+
+def test_sockets_move_from_one_networks_resolver_to_anothers(web: Box) -> None:
+    web.take("net2", "10.2.0.2", "web")
+    assert web.dig("web").records == ["10.1.0.2"]
+    web.network = "net2"
+    web.words["networks"] = ["net2"]
+    with client_in(web) as client:
+        web.connect()
+        client.send(QUERY)
+        assert client.recv(512)[-4:] == bytes([10, 2, 0, 2])
+    assert web.dig("web").records == ["10.2.0.2"]
+    resolver_link.dismiss("net1")
 
 
 def reconnect(made: Box) -> int:

@@ -14,14 +14,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from itertools import cycle
-from typing import Any
 
 from minirt.network import question as q
 from minirt.network import wire
 from minirt.network.question import Question
 from minirt.network.zone import Zone, find_addresses, find_pointer
 
-_MOST_KEPT = 4096  # of each; who asks for more variants than that has them written again
+# Who asks for more variants than these has them written again: a container can't fill our
+# memory by spelling a name in all ways.
+_MOST_KEPT = 1 << 19  # bytes of whole answers
+_MOST_RECORDS = 512  # names and types
 _MOST_ORDERS = 64  # rotations of one answer
 _OUR_PAYLOAD = 1232  # bytes over UDP: what the DNS flag day 2020 recommends to ask for
 
@@ -35,6 +37,7 @@ class Answers:
         self.kept: dict[bytes, Rotation] = {}  # by the bytes of a UDP query, without its id
         self._zones: Sequence[Zone] = ()
         self._records: dict[tuple[bytes, int], list[bytes]] = {}
+        self._size = 0  # bytes of what is kept
         self._turn = random.randrange(_MOST_ORDERS)  # Each client begins elsewhere.
 
     def know(self, zones: Sequence[Zone]) -> None:
@@ -46,6 +49,7 @@ class Answers:
         """Keep nothing of what was true until now."""
         self.kept.clear()
         self._records.clear()
+        self._size = 0
 
     def local(self, query: bytes, question: Question, *, limit: int | None = None) -> bytes | None:
         """Answer a question about a name of ours; None if it isn't one.
@@ -59,14 +63,22 @@ class Answers:
             records = self._written(question)
             if records is None:
                 return None
-            _make_room(self._records)
+            if len(self._records) >= _MOST_RECORDS:
+                self._records.clear()
             self._records[key] = records
         self._turn += 1
         rotation = _rotation(query, question, records, limit or question.payload, self._turn)
+        answer = next(rotation)
         if limit is None:
-            _make_room(self.kept)
-            self.kept[query[2:]] = rotation
-        return query[:2] + next(rotation)
+            self._keep(query[2:], rotation, len(query) + _orders(records) * len(answer))
+        return query[:2] + answer
+
+    def _keep(self, query: bytes, rotation: Rotation, size: int) -> None:
+        self._size += size
+        if self._size > _MOST_KEPT:
+            self.kept.clear()
+            self._size = size
+        self.kept[query] = rotation
 
     def _written(self, question: Question) -> list[bytes] | None:
         """Return the answer's records: none if the name is ours, but not of that type.
@@ -84,15 +96,14 @@ class Answers:
         return wire.of_pointer(question, pointer) if wanted else []
 
 
-def _make_room(kept: dict[Any, Any]) -> None:
-    if len(kept) >= _MOST_KEPT:
-        kept.clear()
+def _orders(records: list[bytes]) -> int:
+    return min(len(records), _MOST_ORDERS) or 1
 
 
 def _rotation(
     query: bytes, question: Question, records: list[bytes], limit: int, turn: int
 ) -> Rotation:
-    """Write one answer per order of the records, and cut each to ``limit`` bytes."""
+    """Write one answer per order of the records, each when it is needed, ``limit`` bytes long."""
     rcode, additional = q.NOERROR, b""
     if question.qclass not in (q.IN, q.ANY):
         rcode, records = q.REFUSED, []
@@ -114,5 +125,8 @@ def _rotation(
         counts = (1, taken, 0, 1 if additional else 0)
         return q.HEADER.pack(0, flags | cut, *counts)[2:] + text + body + additional
 
-    number = len(records) or 1
-    return cycle([written((turn + one) % number) for one in range(min(number, _MOST_ORDERS))])
+    made = []
+    for one in range(_orders(records)):
+        made.append(written((turn + one) % (len(records) or 1)))
+        yield made[-1]
+    yield from cycle(made)

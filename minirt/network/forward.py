@@ -22,6 +22,7 @@ PATIENCE = 1.5  # seconds until the next server is asked too
 LAST_CALL = 5.0  # seconds until we give up, as glibc and dig do (resolv.conf(5), timeout)
 MOST_AT_ONCE = 2048  # questions on their way, for all containers together
 MOST_EACH = 512  # and for one
+FEW = 16  # So many each may have in any case, lest the others use up everything.
 
 Reply = Callable[[bytes], None]
 
@@ -51,7 +52,7 @@ class Desk:
         known = self.open.get(key)
         if known is not None:
             known.repeat()
-        elif len(self.open) >= MOST_EACH or self.traffic.total >= MOST_AT_ONCE:
+        elif len(self.open) >= (MOST_EACH if self.traffic.total < MOST_AT_ONCE else FEW):
             reply(q.failure(words.query, q.SERVFAIL, words.end))
         else:
             inquiry = self.open[key] = Inquiry(self, key, words, reply)

@@ -13,9 +13,10 @@ from minirt.network.forward import Reply
 from minirt.network.loop import READ, WRITE, Loop
 
 IDLE = 5.0  # seconds without a whole query or answer, unless we owe one
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 32
 _MOST_QUERIES = 64  # unanswered, per connection
-_MOST_UNSENT = 1 << 17  # bytes
+_MOST_UNSENT = 1 << 16  # bytes
+_LONGEST_QUERY = 4096  # bytes; the longest name with all of EDNS takes a tenth
 
 Hear = Callable[[bytes, Reply], None]
 
@@ -100,7 +101,7 @@ class Stream:
         self._settle()
 
     def _read(self) -> None:
-        data = self._connection.recv(65536)
+        data = self._connection.recv(8192)
         self._ended = not data
         self._received += data
         self._take_queries()
@@ -108,7 +109,9 @@ class Stream:
     def _take_queries(self) -> None:
         while len(self._received) >= 2 and not self._is_full():
             end = 2 + int.from_bytes(self._received[:2], "big")
-            if len(self._received) < end:
+            if end > 2 + _LONGEST_QUERY:
+                self.close()
+            if self._closed or len(self._received) < end:
                 return
             query, self._received = self._received[2:end], self._received[end:]
             self._unanswered += 1
