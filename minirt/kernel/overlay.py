@@ -31,7 +31,7 @@ def mount(lower: Sequence[Path], upper: Path, work: Path, target: Path) -> None:
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            _mount_in_one_string(lower, upper, work, target)  # before Linux 6.8: no "lowerdir+"
+            mount_in_one_string(lower, upper, work, target)  # before Linux 6.8: no "lowerdir+"
             return
         try:
             with _opened(target) as onto:
@@ -46,8 +46,11 @@ def _assembled(lower: Sequence[Path], upper: Path, work: Path) -> int:
     return mounts.new("overlay", [*layers, f"upperdir={upper}", f"workdir={work}", *_OPTIONS])
 
 
-def _mount_in_one_string(lower: Sequence[Path], upper: Path, work: Path, target: Path) -> None:
-    """Name all layers in the one page that mount(2) takes: relative to their parent folder."""
+def mount_in_one_string(lower: Sequence[Path], upper: Path, work: Path, target: Path) -> None:
+    """Name all layers in the one page that mount(2) takes, relative to their parent folder.
+
+    For Linux before 6.8. Raises OSError.
+    """
     parent = Path(os.path.commonpath([one.parent for one in lower]))
     names = ":".join(_escaped(one.relative_to(parent)) for one in lower)
     places = [f"lowerdir={names}", f"upperdir={_escaped(upper)}", f"workdir={_escaped(work)}"]
