@@ -4,68 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from minirt import __version__
-from minirt.errors import InvalidRequest, MinirtError, kernel_refused
-
-# Each verb lives in minirt/commands/, in a file of its name, and is imported when it is
-# called. Its line of help stands here, so that "minirt --help" imports none of them.
-VERBS = {
-    "run": "Run a command in a new container",
-    "create": "Make a container without starting it",
-    "start": "Start containers that exist",
-    "stop": "Ask containers to end, then make them",
-    "kill": "Send a signal to containers",
-    "restart": "Stop and start containers",
-    "rm": "Remove containers",
-    "wait": "Wait for containers to end, and print their exit codes",
-    "ps": "List containers",
-    "logs": "Show what a container has printed",
-    "inspect": "Show all that is known of containers, images, networks or volumes",
-    "exec": "Run a command in a running container",
-    "attach": "Connect this terminal to a running container",
-    "port": "List the published ports of a container",
-    "top": "List the processes of a container",
-    "rename": "Rename a container",
-    "prune": "Remove all containers that don't run",
-    "network": "Networks: create, ls, inspect, rm, connect, disconnect, prune",
-    "image": "Images: import, load, save, ls, inspect, rm",
-    "volume": "Volumes: create, ls, inspect, rm, prune",
-    "info": "Show this machine as minirt sees it",
-    "version": "Show the version",
-    "completion": "Print the completion script of a shell: bash, zsh or fish",
-}
-NETWORK_VERBS = {
-    "create": "Make a network and its bridge",
-    "ls": "List networks",
-    "inspect": "Show all that is known of networks",
-    "rm": "Remove networks",
-    "connect": "Plug a container into a network",
-    "disconnect": "Unplug a container from a network",
-    "prune": "Remove all networks that no container uses",
-}
-IMAGE_VERBS = {
-    "import": "Make an image from the tar of a root file system",
-    "load": "Load images from an archive (docker save, podman save, OCI)",
-    "save": "Write images to an OCI archive",
-    "ls": "List images",
-    "inspect": "Show all that is known of images",
-    "rm": "Remove images",
-}
-VOLUME_VERBS = {
-    "create": "Make a volume",
-    "ls": "List volumes",
-    "inspect": "Show all that is known of volumes",
-    "rm": "Remove volumes",
-    "prune": "Remove all volumes that no container uses",
-}
-GROUPS = {"network": NETWORK_VERBS, "image": IMAGE_VERBS, "volume": VOLUME_VERBS}
-FOR_ANYONE = {"version", "completion"}  # Every other verb works with what belongs to root.
+from minirt.commands.verbs import FOR_ANYONE, GROUPS, VERBS, load
+from minirt.errors import InvalidRequest, MinirtError, kernel_refused, say
 
 OWN_FAILURE = 125  # Docker's code for "the failure is the runtime's, not the command's".
 
@@ -73,9 +19,9 @@ OWN_FAILURE = 125  # Docker's code for "the failure is the runtime's, not the co
 class Verbs(click.Group):
     """A group that imports a verb only when it is called: ``ps`` pays nothing for ``run``."""
 
-    def __init__(self, verbs: dict[str, str], prefix: str = "", **attributes: Any) -> None:
+    def __init__(self, verbs: dict[str, str], of: str = "", **attributes: Any) -> None:
         super().__init__(no_args_is_help=True, **attributes)
-        self.verbs, self.prefix = verbs, prefix
+        self.verbs, self.of = verbs, of
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order of the help."""
@@ -85,12 +31,10 @@ class Verbs(click.Group):
         """Import the verb ``cmd_name``; None lets click say that there is none."""
         if cmd_name not in self.verbs:
             return None
-        if not self.prefix and cmd_name in GROUPS:
-            verbs = GROUPS[cmd_name]
-            return Verbs(verbs, f"{cmd_name}_", name=cmd_name, help=self.verbs[cmd_name] + ".")
-        verb = import_module(f"minirt.commands.{self.prefix}{cmd_name}").command
-        assert isinstance(verb, click.Command)
-        return verb
+        if not self.of and cmd_name in GROUPS:
+            inner = GROUPS[cmd_name]
+            return Verbs(inner, of=cmd_name, name=cmd_name, help=self.verbs[cmd_name] + ".")
+        return load(cmd_name, self.of)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs from the table, without importing them."""
@@ -159,10 +103,3 @@ def words_name(words: list[str], verbs: set[str]) -> bool:
             return word in verbs
         previous = word
     return False
-
-
-def say(sentence: str, code: int) -> int:
-    """Print a sentence to standard error, safe for a terminal; return ``code``."""
-    printable = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in sentence)
-    click.echo(f"minirt: {printable}", err=True)
-    return code

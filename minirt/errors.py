@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 
 
 class MinirtError(Exception):
@@ -94,3 +95,10 @@ def unpack(message: bytes) -> MinirtError:
     name, *sentences = json.loads(message)
     kinds: list[type[MinirtError]] = [MinirtError, *MinirtError.__subclasses__()]
     return {kind.__name__: kind for kind in kinds}[name](*sentences)
+
+
+def say(sentence: str, code: int) -> int:
+    """Print a sentence to standard error, safe for a terminal; return ``code``."""
+    printable = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in sentence)
+    sys.stderr.write(f"minirt: {printable}\n")
+    return code

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minirt import cli
 from minirt.commands.complete_words import QUESTIONS, SHELLS, Option, Verb, quoted
+from minirt.commands.verbs import GROUPS, VERBS
 
 SCRIPT = r"""# minirt's completion for bash:  source <(minirt completion bash)
 
@@ -79,9 +79,9 @@ def script(verbs: list[Verb]) -> str:
     parts = {
         "@QUESTIONS@": questions,
         "@SHELLS@": " ".join(SHELLS),
-        "@GROUPS@": " | ".join(cli.GROUPS),
-        "@VERBS@": " ".join(cli.VERBS),
-        "@CASES@": "\n".join([*map(_group, cli.GROUPS), *map(_case, verbs)]),
+        "@GROUPS@": " | ".join(GROUPS),
+        "@VERBS@": " ".join(VERBS),
+        "@CASES@": "\n".join([*map(_group, GROUPS), *map(_case, verbs)]),
         "@VALUES@": "\n".join(
             filter(None, (_value(verb, one) for verb in verbs for one in verb.options))
         ),
@@ -93,7 +93,7 @@ def script(verbs: list[Verb]) -> str:
 
 
 def _group(name: str) -> str:
-    return f"    {name}) options=--help choices={quoted(' '.join(cli.GROUPS[name]))} ;;"
+    return f"    {name}) options=--help choices={quoted(' '.join(GROUPS[name]))} ;;"
 
 
 def _case(verb: Verb) -> str:

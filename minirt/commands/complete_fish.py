@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from minirt import cli
 from minirt.commands.complete_words import QUESTIONS, SHELLS, Option, Verb
+from minirt.commands.verbs import GROUPS, VERBS
 
 SCRIPT = r"""# minirt's completion for fish:  minirt completion fish | source
 
@@ -68,7 +68,7 @@ def script(verbs: list[Verb]) -> str:
         if one.takes_value
         for name in one.names
     ]
-    head = SCRIPT.replace("@QUESTIONS@", questions).replace("@GROUPS@", " ".join(cli.GROUPS))
+    head = SCRIPT.replace("@QUESTIONS@", questions).replace("@GROUPS@", " ".join(GROUPS))
     known = " ".join(map(_quoted, [" --root", " --runroot", *valued]))
     lines = [f"set -g __minirt_valued {known}", "complete -c minirt -f", *_tops()]
     lines += [line for verb in verbs for line in _verb(verb)]
@@ -80,9 +80,9 @@ def _tops() -> Iterator[str]:
         yield f"complete -c minirt -n '__minirt_at \"\"' -l {option}"
     for option in ("root", "runroot"):
         yield f"complete -c minirt -n '__minirt_at \"\"' -l {option} -r -F"
-    for verb, line in cli.VERBS.items():
+    for verb, line in VERBS.items():
         yield f"complete -c minirt -n '__minirt_at \"\"' -a {verb} -d {_quoted(line)}"
-    for group, inner in cli.GROUPS.items():
+    for group, inner in GROUPS.items():
         for verb, line in inner.items():
             yield f"complete -c minirt -n '__minirt_at {group}' -a {verb} -d {_quoted(line)}"
 

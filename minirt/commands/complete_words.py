@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from minirt import cli
+from minirt.commands.verbs import GROUPS, VERBS, load
 
 # What the names after a verb are. The first of "run" is an image, what follows is free.
 FIRST_ONLY = ("run", "create", "exec", "logs", "port", "top", "rename", "attach", "image save")
@@ -65,17 +65,11 @@ class Verb:
 def verbs() -> list[Verb]:
     """Return every verb, those of groups with both words. Imports them all."""
     found = []
-    context = click.Context(cli.root, info_name="minirt")
-    for name, line in cli.VERBS.items():
-        command = cli.root.get_command(context, name)
-        if name in cli.GROUPS and isinstance(command, cli.Verbs):
-            for second, help in cli.GROUPS[name].items():
-                inner = command.get_command(context, second)
-                assert inner is not None
-                found.append(_verb(f"{name} {second}", help, inner))
-        else:
-            assert command is not None
-            found.append(_verb(name, line, command))
+    for name, line in VERBS.items():
+        if name not in GROUPS:
+            found.append(_verb(name, line, load(name)))
+        for second, help in GROUPS.get(name, {}).items():
+            found.append(_verb(f"{name} {second}", help, load(second, name)))
     return found
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minirt import cli
 from minirt.commands.complete_words import QUESTIONS, SHELLS, Option, Verb, quoted
+from minirt.commands.verbs import GROUPS, VERBS
 
 SCRIPT = r"""#compdef minirt
 # minirt's completion for zsh:  source <(minirt completion zsh)
@@ -75,9 +75,9 @@ def script(verbs: list[Verb]) -> str:
     parts = {
         "@QUESTIONS@": questions,
         "@SHELLS@": " ".join(SHELLS),
-        "@GROUPS@": "|".join(cli.GROUPS),
-        "@VERBS@": " ".join(_described(name, line) for name, line in cli.VERBS.items()),
-        "@CASES@": "\n".join([*map(_group, cli.GROUPS), *map(_case, verbs)]),
+        "@GROUPS@": "|".join(GROUPS),
+        "@VERBS@": " ".join(_described(name, line) for name, line in VERBS.items()),
+        "@CASES@": "\n".join([*map(_group, GROUPS), *map(_case, verbs)]),
         "@VALUES@": "\n".join(
             filter(None, (_value(verb, one) for verb in verbs for one in verb.options))
         ),
@@ -93,7 +93,7 @@ def _described(word: str, line: str) -> str:
 
 
 def _group(name: str) -> str:
-    verbs = " ".join(_described(word, line) for word, line in cli.GROUPS[name].items())
+    verbs = " ".join(_described(word, line) for word, line in GROUPS[name].items())
     return f"    {name}) options=(--help) verbs=({verbs}) ;;"
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from minirt.cli import say
-from minirt.errors import MinirtError, kernel_refused
+from minirt.errors import MinirtError, kernel_refused, say
 
 PATIENCE_HELP = "How long to wait before killing; -1: for ever. Else --stop-timeout, or 10."
 

@@ -6,9 +6,8 @@ import json
 
 import click
 
-from minirt.cli import say
 from minirt.container.templates import render
-from minirt.errors import MinirtError
+from minirt.errors import MinirtError, say
 from minirt.images import inspect, store
 
 

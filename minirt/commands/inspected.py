@@ -9,9 +9,8 @@ from typing import Any
 
 import click
 
-from minirt.cli import say
 from minirt.container.templates import render
-from minirt.errors import NotFound
+from minirt.errors import NotFound, say
 
 
 def show(names: Iterable[str], look_up: Callable[[str], dict[str, Any]], form: str = "") -> int:

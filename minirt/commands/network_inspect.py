@@ -6,10 +6,9 @@ import json
 
 import click
 
-from minirt.cli import say
 from minirt.container.templates import render
 from minirt.container.templates.values import OpenMap
-from minirt.errors import MinirtError
+from minirt.errors import MinirtError, say
 
 
 @click.command("inspect")

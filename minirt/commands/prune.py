@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from minirt.cli import say
 from minirt.commands.agree import agreed
 from minirt.container import creation, lifecycle, listing
-from minirt.errors import Conflict, NotFound
+from minirt.errors import Conflict, NotFound, say
 
 
 @click.command("prune")

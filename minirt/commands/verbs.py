@@ -1,0 +1,69 @@
+"""The verbs, and a line about each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+# Each verb lives in minirt/commands/, in a file of its name, and is imported when it is
+# called. Its line of help stands here, so that "minirt --help" imports none of them.
+VERBS = {
+    "run": "Run a command in a new container",
+    "create": "Make a container without starting it",
+    "start": "Start containers that exist",
+    "stop": "Ask containers to end, then make them",
+    "kill": "Send a signal to containers",
+    "restart": "Stop and start containers",
+    "rm": "Remove containers",
+    "wait": "Wait for containers to end, and print their exit codes",
+    "ps": "List containers",
+    "logs": "Show what a container has printed",
+    "inspect": "Show all that is known of containers, images, networks or volumes",
+    "exec": "Run a command in a running container",
+    "attach": "Connect this terminal to a running container",
+    "port": "List the published ports of a container",
+    "top": "List the processes of a container",
+    "rename": "Rename a container",
+    "prune": "Remove all containers that don't run",
+    "network": "Networks: create, ls, inspect, rm, connect, disconnect, prune",
+    "image": "Images: import, load, save, ls, inspect, rm",
+    "volume": "Volumes: create, ls, inspect, rm, prune",
+    "info": "Show this machine as minirt sees it",
+    "version": "Show the version",
+    "completion": "Print the completion script of a shell: bash, zsh or fish",
+}
+NETWORK_VERBS = {
+    "create": "Make a network and its bridge",
+    "ls": "List networks",
+    "inspect": "Show all that is known of networks",
+    "rm": "Remove networks",
+    "connect": "Plug a container into a network",
+    "disconnect": "Unplug a container from a network",
+    "prune": "Remove all networks that no container uses",
+}
+IMAGE_VERBS = {
+    "import": "Make an image from the tar of a root file system",
+    "load": "Load images from an archive (docker save, podman save, OCI)",
+    "save": "Write images to an OCI archive",
+    "ls": "List images",
+    "inspect": "Show all that is known of images",
+    "rm": "Remove images",
+}
+VOLUME_VERBS = {
+    "create": "Make a volume",
+    "ls": "List volumes",
+    "inspect": "Show all that is known of volumes",
+    "rm": "Remove volumes",
+    "prune": "Remove all volumes that no container uses",
+}
+GROUPS = {"network": NETWORK_VERBS, "image": IMAGE_VERBS, "volume": VOLUME_VERBS}
+FOR_ANYONE = {"version", "completion"}  # Every other verb works with what belongs to root.
+
+
+def load(name: str, group: str = "") -> click.Command:
+    """Import one verb, of a group if one is named."""
+    file = f"{group}_{name}" if group else name
+    verb = import_module(f"minirt.commands.{file}").command
+    assert isinstance(verb, click.Command)
+    return verb
