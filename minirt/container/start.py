@@ -103,9 +103,19 @@ def _plan(one: Record, wiring: Wiring, service: Service, alive: tuple[Path, int]
     write_json(folder / "config.json", document, durable=False)
     made(record.run_directory(one.id) / "rootfs")
     layers = images.find(one.image_id).layers
-    overlay = Overlay(layers, made(folder / "upper"), made(folder / "work"))
+    overlay = Overlay(layers, _upper(folder / "upper", layers[0]), made(folder / "work"))
     holdings = networking.hold(wiring, alive)
     return Plan(one, oci.read(document), overlay, holdings)
+
+
+def _upper(place: Path, topmost: Path) -> Path:
+    """Return the container's own layer: its folder is what the root directory looks like."""
+    if not place.exists():
+        like = topmost.stat()
+        made(place)
+        os.chown(place, like.st_uid, like.st_gid)
+        place.chmod(like.st_mode & 0o7777)
+    return place
 
 
 def _bring_up(
