@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from integration.sandbox import Outside, in_netns, shell, started
+from integration.sandbox import PATIENCE, Outside, in_netns, shell, started
 from integration.wires import PEER, Machine, ask, machine, network
 from minirt.kernel import namespaces, nftables
-from minirt.network import bridge, leases, nat, ports, spec
+from minirt.network import bridge, endpoint, leases, nat, ports, spec
 from minirt.network.ports import Binding
 
 UNREACHED = {"timeout", "Network is unreachable", "Connection refused"}
@@ -230,3 +231,33 @@ def test_a_network_comes_back_after_a_reboot(
         assert keeper.stdout and keeper.stdout.readline()
         with namespaces.inside(fresh), machine(net) as one, machine(net) as two:
             assert one.ask(two.address, 80) == one.address
+
+
+def test_a_udp_client_that_never_stops_sending_finds_the_new_way() -> None:
+    """The packet filter remembers where its first packet went (Docker's issue 8795)."""
+    net = network()
+    with machine(net) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect((str(net.gateway4), 8080))
+        client.settimeout(0.3 * PATIENCE)
+
+        def answer() -> bytes:
+            try:
+                client.send(b"?")
+                return client.recv(100)
+            except TimeoutError:
+                return b""
+            except ConnectionRefusedError:
+                return b"refused"
+
+        assert answer() == b"refused"
+        with published(one, "8080:80/udp"):
+            assert answer() == str(net.gateway4).encode()
+            with machine(net, name="two") as two:
+                nat.publish(
+                    [Binding("udp", 80, "0.0.0.0", 8080)], two.lease.address
+                )  # as after a restart at another address
+                endpoint.unplug(one.lease.address)
+                assert answer() == str(net.gateway4).encode()
+                nat.publish([Binding("udp", 80, "0.0.0.0", 8080)], one.lease.address)
+            assert answer() == b""
+        assert answer() == b"refused"

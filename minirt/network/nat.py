@@ -12,14 +12,16 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address
+from socket import AF_INET, AF_INET6
 
-from minirt.kernel import locks, nftables
+from minirt.kernel import conntrack, locks, nftables
 from minirt.network import filters, leases, ports, store
 from minirt.network.filters import TABLE
 from minirt.network.ports import ANY, Binding
 from minirt.state import made, run_dir
 
 Target = IPv4Address | IPv6Address
+Place = tuple[str, str]  # a map, and a key in it
 
 
 def publish(
@@ -39,6 +41,7 @@ def publish(
         except FileExistsError:
             stale = {key for key, target in wanted.items() if _target(key) not in (None, target)}
             nftables.run(f"{_delete(stale)}; {_add(wanted)}", title)
+    _forget_flows(wanted)
 
 
 def unpublish(
@@ -50,6 +53,7 @@ def unpublish(
         ours = {key for key, target in wanted.items() if _target(key) == target}
         if ours:
             nftables.run(_delete(ours), "close the published ports")
+    _forget_flows(ours)
 
 
 def restore() -> None:
@@ -63,7 +67,7 @@ def restore() -> None:
 
 def _elements(
     bindings: Iterable[Binding], address: Target, address6: Target | None
-) -> dict[tuple[str, str], str]:
+) -> dict[Place, str]:
     """Return for each map and key the target that belongs there."""
     found = {}
     for one in bindings:
@@ -80,7 +84,7 @@ def _elements(
     return found
 
 
-def _add(wanted: dict[tuple[str, str], str]) -> str:
+def _add(wanted: dict[Place, str]) -> str:
     lines = [
         f"add element {TABLE} {name} {{ {key} : {target} }}"
         for (name, key), target in wanted.items()
@@ -88,11 +92,19 @@ def _add(wanted: dict[tuple[str, str], str]) -> str:
     return "; ".join(lines)
 
 
-def _delete(places: Iterable[tuple[str, str]]) -> str:
+def _delete(places: Iterable[Place]) -> str:
     return "; ".join(f"delete element {TABLE} {name} {{ {key} }}" for name, key in places)
 
 
-def _target(place: tuple[str, str]) -> str | None:
+def _forget_flows(places: Iterable[Place]) -> None:
+    """Let UDP clients that send without pause find the new way (Docker's issue 8795)."""
+    for name, key in places:
+        *_, protocol, port = key.split(" . ")
+        if protocol == "udp":
+            conntrack.forget_udp(int(port), AF_INET6 if name.startswith("pub6") else AF_INET)
+
+
+def _target(place: Place) -> str | None:
     """Return where a port leads now; None: nowhere."""
     name, key = place
     with suppress(FileNotFoundError):

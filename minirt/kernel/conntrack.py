@@ -1,0 +1,103 @@
+"""Connections that the packet filter remembers (nf_conntrack; conntrack(8)).
+
+A UDP "connection" is remembered for as long as somebody sends. Its first packet has decided
+where all others go: a client that began before a port led somewhere, or while it led
+elsewhere, would go on missing it for ever. So who changes the way has these forgotten.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+from minirt.kernel.steps import step
+
+# include/uapi/linux/netlink.h, netfilter/nfnetlink.h and nfnetlink_conntrack.h
+_NETFILTER = 12  # NETLINK_NETFILTER
+_CONNTRACK = 1 << 8  # NFNL_SUBSYS_CTNETLINK, in the upper byte of a message's type
+_GET, _DELETE = _CONNTRACK | 1, _CONNTRACK | 2
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_ERROR, _DONE = 2, 3
+_NESTED = 0x8000
+_TUPLE, _PROTO, _FILTER, _ORIGINAL_FLAGS = 1, 2, 25, 1  # CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, …
+_NUMBER, _TO_PORT = 1, 3  # CTA_PROTO_NUM, CTA_PROTO_DST_PORT
+_BY_PROTOCOL, _BY_TO_PORT = 1 << 3, 1 << 5  # the bits of CTA_FILTER_ORIG_FLAGS
+
+_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
+_FAMILY = struct.Struct("=BBH")  # struct nfgenmsg
+
+
+def forget_udp(port: int, family: int = socket.AF_INET) -> None:
+    """Forget all UDP flows to a port, whoever's it was. A kernel without conntrack has none."""
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    words = ["conntrack", "-D", "-p", "udp", "--dport", port]
+    try:
+        with socket.socket(socket.AF_NETLINK, kind, _NETFILTER) as channel:
+            channel.bind((0, 0))
+            flows = list(_flows(channel, family, port))
+            if not flows:
+                return
+            with step("forget old flows to the port", *words):
+                for flow in flows:
+                    _forget(channel, family, flow)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL):
+            raise
+
+
+def _flows(channel: socket.socket, family: int, port: int) -> Iterator[bytes]:
+    """Yield the CTA_TUPLE_ORIG of each flow. Kernels before 5.8 don't choose: we do."""
+    number = _attribute(_NUMBER, bytes([socket.IPPROTO_UDP]))
+    to_port = _attribute(_TO_PORT, struct.pack("!H", port))
+    wanted = _attribute(_TUPLE | _NESTED, _attribute(_PROTO | _NESTED, number + to_port))
+    flags = _attribute(_ORIGINAL_FLAGS, struct.pack("=I", _BY_PROTOCOL | _BY_TO_PORT))
+    _send(channel, _GET, _DUMP, family, wanted + _attribute(_FILTER | _NESTED, flags))
+    for message in _answers(channel):
+        flow = dict(_attributes(message[_HEADER.size + _FAMILY.size :])).get(_TUPLE, b"")
+        proto = dict(_attributes(dict(_attributes(flow)).get(_PROTO, b"")))
+        if proto.get(_NUMBER) == number[4:5] and proto.get(_TO_PORT) == to_port[4:6]:
+            yield flow
+
+
+def _forget(channel: socket.socket, family: int, flow: bytes) -> None:
+    _send(channel, _DELETE, _ACK, family, _attribute(_TUPLE | _NESTED, flow))
+    try:
+        for _ in _answers(channel):
+            pass
+    except OSError as error:
+        if error.errno != errno.ENOENT:  # It ended meanwhile.
+            raise
+
+
+def _send(channel: socket.socket, kind: int, flags: int, family: int, payload: bytes) -> None:
+    length = _HEADER.size + _FAMILY.size + len(payload)
+    header = _HEADER.pack(length, kind, flags | _REQUEST, 1, 0)
+    channel.send(header + _FAMILY.pack(family, 0, 0) + payload)
+
+
+def _answers(channel: socket.socket) -> Iterator[bytes]:
+    while True:
+        block = channel.recv(1 << 16)
+        while block:
+            length, kind, *_ = _HEADER.unpack_from(block)
+            message, block = block[:length], block[length + 3 & ~3 :]
+            if kind in (_ERROR, _DONE):
+                (code,) = struct.unpack_from("=i", message, _HEADER.size)
+                if code:
+                    raise OSError(-code, os.strerror(-code))
+                return
+            yield message
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("=HH", len(value) + 4, kind) + value + bytes(-len(value) % 4)
+
+
+def _attributes(block: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(block) >= 4:
+        length, kind = struct.unpack_from("=HH", block)
+        yield kind & ~_NESTED, block[4:length]
+        block = block[max(length + 3 & ~3, 4) :]
