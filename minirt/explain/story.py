@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
+from minirt.explain.shorten import shorten
 from minirt.kernel import steps
 from minirt.kernel.steps import Step
 
@@ -33,19 +34,33 @@ def begin() -> Callable[[], None]:
         except OSError:
             pass  # The pipe is full or its reader gone: a story must not stop what it tells.
 
+    known: dict[str, str] = {}
+
     def show() -> None:
-        for step in sorted(_received(reader), key=lambda one: one.began):
-            sys.stderr.write(render(step))
+        told = sorted(_received(reader), key=lambda one: one.began)
+        sys.stderr.write(render(told, known))
         sys.stderr.flush()
 
     steps.send_to(send, writer, show)
     return show
 
 
-def render(step: Step) -> str:
-    """Return a step as two lines: what happened, and what one would type for it."""
-    outcome = "FAILED" if step.failed else f"{step.seconds * 1000:.2f} ms"
-    return f"{step.actor:>8} {outcome:>9}  {step.title}\n{'':20}$ {step.command}\n"
+def render(told: list[Step], known: dict[str, str]) -> str:
+    """Return steps, two lines each: what happened, and what one would type for it.
+
+    ``known`` are the variables that earlier parts of the story have set.
+    """
+    variables, commands = shorten([step.command for step in told])
+    lines = [
+        f"{'':20}$ {name}={value}\n"
+        for name, value in variables.items()
+        if known.get(name) != value
+    ]
+    known.update(variables)
+    for step, command in zip(told, commands, strict=True):
+        outcome = "FAILED" if step.failed else f"{step.seconds * 1000:.2f} ms"
+        lines.append(f"{step.actor:>8} {outcome:>9}  {step.title}\n{'':20}$ {command}\n")
+    return "".join(lines)
 
 
 def _received(reader: int) -> list[Step]:

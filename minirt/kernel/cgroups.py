@@ -117,10 +117,13 @@ class Cgroup:
 
         Its processes must be dead; the kernel may need some more milliseconds to notice.
         """
-        with step("remove the cgroup", "rmdir", *[one.path for one in self.folders]):
+        there = [one.path for one in self.folders if one.path.exists()]
+        if not there:
+            return
+        with step("remove the cgroup", "rmdir", *there):
             deadline = time.monotonic() + _PATIENCE
-            for one in self.folders:
-                _remove(one.path, deadline)
+            for path in there:
+                _remove(path, deadline)
 
     def _place(self, controller: str) -> tuple[int, Path] | None:
         one = self.folder(controller)

@@ -1,0 +1,110 @@
+"""The story of --explain: its commands are true, and do the same when typed by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from integration.conftest import Minirt
+from integration.sandbox import in_netns, shell, started
+
+COMMAND = re.compile(r"^ {20}\$ (.*)$", re.MULTILINE)
+SHOWN = ("addr", "route", "link")
+
+
+def commands(story: str) -> list[str]:
+    return COMMAND.findall(story)
+
+
+def test_run_tells_its_steps_in_order(minirt: Minirt, image: str) -> None:
+    minirt("network", "create", "mynet")
+    told = minirt("--explain", "run", "--rm", "--net", "mynet", image, "true").stderr
+    plot = [
+        "unshare --pid --fork",
+        "mkdir -p /sys/fs/cgroup",
+        "unshare --mount",
+        "mount --make-rslave /",
+        "mount -t overlay -o lowerdir=$LAYER",
+        "mount -t proc",
+        "pivot_root $ROOTFS",
+        "exec true",
+    ]
+    typed = commands(told)
+    places = [next(n for n, line in enumerate(typed) if line.startswith(part)) for part in plot]
+    assert places == sorted(places)
+    for part in ("ip link add veth", "nsenter --net=/proc/$INIT/ns/net ip addr add"):
+        assert any(line.startswith(part) for line in typed)
+    assert "FAILED" not in told
+    for actor in ("command", "monitor", "init"):
+        assert re.search(rf"^ +{actor} +\d+\.\d\d ms  \w", told, re.MULTILINE)
+
+
+def test_exec_and_connect_tell_theirs(minirt: Minirt, image: str) -> None:
+    for name in ("net1", "net2"):
+        told = minirt("--explain", "network", "create", name).stderr
+        assert any(line.startswith("ip link add br-") for line in commands(told))
+    minirt("run", "-d", "--name", "web", "--net", "net1", image, "sleep", "100")
+    told = minirt("--explain", "exec", "web", "true").stderr
+    assert any(line.startswith("nsenter --target") for line in commands(told))
+    told = minirt("--explain", "network", "connect", "net2", "web").stderr
+    assert any(" eth1" in line and "ip addr add" in line for line in commands(told))
+    told = minirt("--explain", "network", "disconnect", "net2", "web").stderr
+    assert any(line.startswith("ip link del veth") for line in commands(told))
+
+
+def test_the_story_is_silent_once_the_container_runs(minirt: Minirt, image: str) -> None:
+    done = minirt("--explain", "run", "--rm", "--net", "none", image, "sh", "-c", "echo out")
+    assert done.stdout == "out\n"
+
+
+def test_a_network_made_by_hand_from_the_story_is_the_same(
+    minirt: Minirt, image: str, tmp_path: Path
+) -> None:
+    """Type what minirt told: the bridge, the wire, both of its ends, the packet filter."""
+    made = minirt("--explain", "network", "create", "mynet").stderr
+    run = ("run", "-d", "--name", "web", "--net", "mynet", image, "sleep", "100")
+    told = minirt("--explain", *run).stderr
+    pid = int(minirt("inspect", "-f", "{{.State.Pid}}", "web").stdout)
+    ours = picture(pid)
+    minirt("rm", "-f", "web")
+    minirt("network", "rm", "mynet")
+    shell("nft", "delete", "table", "inet", "minirt")
+
+    network = [line for line in commands(made) if line.split()[0] in ("ip", "sysctl", "nft")]
+    wiring = [line for line in commands(told) if re.match(r"ip |nsenter --net|nft ", line)]
+    script = tmp_path / "by-hand.sh"
+    lines = ["set -eu", *network, "INIT=$1", *wiring]
+    script.write_text("\n".join(lines) + "\n")
+    with started("unshare", "--net", "sh", "-c", "echo up; exec sleep 100") as keeper:
+        assert keeper.stdout and keeper.stdout.readline() == "up\n"
+        shell("sh", script, keeper.pid)
+        assert picture(keeper.pid) == ours
+        shell("ip", "link", "del", next(one for one in ours["bridges"] if one.startswith("br-")))
+
+
+def picture(pid: int) -> dict[str, Any]:
+    """Return what can be seen of a container's network, less what chance decides."""
+    inside = {one: json.loads(in_netns(pid, "ip", "-j", one).stdout) for one in SHOWN}
+    for link in (*inside["link"], *inside["addr"]):
+        for key in ("ifindex", "link_index", "link_netnsid", "flags", "txqlen", "link"):
+            link.pop(key, None)
+        link["addr_info"] = [
+            {key: one[key] for key in ("family", "local", "prefixlen")}
+            for one in link.get("addr_info", [])
+        ]
+    ports = json.loads(shell("bridge", "-j", "-d", "link").stdout)
+    return {
+        **inside,
+        "bridges": sorted(one["ifname"] for one in links("bridge")),
+        "veths": sorted(one["ifname"] for one in links("veth")),
+        "hairpin": [one.get("hairpin") for one in ports],
+        "filter": re.sub(r"#.*|\b127\.0\.0\.11:\d+", "", shell("nft", "list", "ruleset").stdout),
+        "names": re.sub(r":\d+", "", in_netns(pid, "nft", "list", "ruleset").stdout),
+    }
+
+
+def links(kind: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(shell("ip", "-j", "link", "show", "type", kind).stdout)
+    return found
