@@ -53,6 +53,18 @@ def test_create_container_hooks_see_the_mounts_and_the_host(bundle: Bundle, tmp_
 def test_start_container_hooks_run_inside_just_before_the_command(bundle: Bundle) -> None:
     bundle.config["hooks"] = {"startContainer": [hook("echo $A > /hooked", env=["A=from-env"])]}
     assert bundle.run("cat", "/hooked").output == "from-env\n"
+    bundle.config["hooks"] = {"startContainer": [hook("echo $B > /hooked")]}
+    bundle.process["env"] = ["PATH=/bin", "B=of-the-command"]
+    assert bundle.run("cat", "/hooked").output == "of-the-command\n"
+
+
+def test_a_hook_of_the_image_cannot_reach_the_interpreter(bundle: Bundle) -> None:
+    script = bundle.add_layer("scripts") / "hook"
+    script.write_text("#!/proc/self/exe\n")
+    script.chmod(0o755)
+    bundle.config["hooks"] = {"startContainer": [{"path": "/hook"}]}
+    with pytest.raises(MinirtError, match="/hook ended with 127"):
+        bundle.run("true")
 
 
 @pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])

@@ -155,6 +155,16 @@ def test_a_propagating_bind_hears_of_mounts_on_the_host(bundle: Bundle, tmp_path
     assert seen.lines == ["/private/later:", "", "/slave/later:", "x"]
 
 
+@pytest.mark.parametrize(("name", "tag"), [("shared", "shared:"), ("private", ""), ("", "")])
+def test_the_propagation_of_the_root_is_that_of_the_config(
+    bundle: Bundle, name: str, tag: str
+) -> None:
+    bundle.linux["rootfsPropagation"] = name
+    root = bundle.run("head", "-1", "/proc/self/mountinfo").output.split(" - ")[0].split()
+    assert root[4] == "/"
+    assert "".join(root[6:]).startswith(tag) and bool(root[6:]) == bool(tag)
+
+
 # ---- tmpfs -------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,16 @@ def test_the_command_is_process_1_of_a_world_of_its_own(bundle: Bundle) -> None:
     assert f"user:{inside['user']}" == own("user")
 
 
+def test_it_may_have_a_time_namespace(bundle: Bundle) -> None:
+    bundle.linux["namespaces"].append({"type": "time"})
+    seen = bundle.run("readlink", "/proc/self/ns/time")
+    assert seen.output.startswith("time:") and seen.output.strip() != own("time")
+    with bundle.running() as created:
+        other = bundles.enter_and_wait(created, "readlink", "/proc/self/ns/time")
+        inits = Path(f"/proc/{created.pid}/ns/time").readlink()
+    assert other.output.strip() == str(inits)
+
+
 @pytest.mark.parametrize("kind", ["network", "ipc", "cgroup"])
 def test_a_namespace_that_is_not_asked_for_is_the_hosts(bundle: Bundle, kind: str) -> None:
     share(bundle, kind)

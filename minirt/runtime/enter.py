@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from minirt.errors import Conflict
 from minirt.kernel import beneath, clone, keyrings, libc, namespaces, processes, terminals
 from minirt.kernel.cgroups import Cgroup
+from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import speak_as, step
 from minirt.runtime import command, dev, filters, handshake, launch, stripped
@@ -80,16 +81,27 @@ def enter(
     ours, theirs = handshake.open_pair()
     rules = filters.prepare(spec.seccomp)
     visit = Visit(pidfd, pid, process, kinds, stdio, user, cgroup, rules, theirs)
-    guide = processes.fork(lambda: _guide(visit))
+    guide = _send_guide(visit)
     theirs.close()
     try:
         try:
             descriptors = ours.hear(PREPARED)
         finally:
-            processes.wait(guide)
+            os.waitid(os.P_PIDFD, guide.pidfd, os.WEXITED)
+            os.close(guide.pidfd)
         return _let_go(ours, process, descriptors)
     finally:
         ours.close()
+
+
+def _send_guide(visit: Visit) -> Child:
+    """Start the guide, born in the cgroup where that is possible."""
+    cgroup = visit.cgroup.clone_fd() if visit.cgroup else None
+    try:
+        return clone.clone(lambda: _guide(visit), cgroup=cgroup)
+    finally:
+        if cgroup is not None:
+            os.close(cgroup)
 
 
 def _let_go(line: Line, process: Process, descriptors: list[int]) -> Entered:
@@ -123,7 +135,7 @@ def _show_in(visit: Visit) -> None:
     launch.set_oom_score(process)
     keyrings.leave_session_keyring()
     if visit.cgroup:
-        visit.cgroup.enter()
+        visit.cgroup.enter_version_1()
     own_descriptors = terminals.open_descriptors()
     _enter_namespaces(visit)
     root = os.open("/", beneath.FOLDER)

@@ -7,12 +7,13 @@ import json
 import os
 import select
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from minirt.errors import MinirtError
-from minirt.kernel import processes
+from minirt.kernel import processes, springboard
 from minirt.kernel.steps import step
 from minirt.runtime.spec import OCI_VERSION, Hook
 
@@ -46,15 +47,27 @@ def run(kind: str, hooks: tuple[Hook, ...], state: State, cwd: Path | None = Non
     """Run the hooks of one kind in their order. Raises MinirtError at the first that fails."""
     for number, hook in enumerate(hooks):
         with step("run a hook", hook.path, *hook.args[1:]):
-            why = _run(hook, state.to_json(), cwd)
+            why = _run(hook, state.to_json(), partial(_execute, hook, cwd))
         if why:
             raise MinirtError(f"error running {kind} hook #{number}", f"{hook.path} {why}")
 
 
-def _run(hook: Hook, document: bytes, cwd: Path | None) -> str:
+def run_inside(hooks: tuple[Hook, ...], state: State, environment: Iterable[str]) -> None:
+    """Run the startContainer hooks, which are programs of the image. Raises MinirtError.
+
+    ``environment`` is the command's: what a hook without one of its own gets.
+    """
+    for number, hook in enumerate(hooks):
+        with step("run a hook", hook.path, *hook.args[1:]):
+            why = _run(hook, state.to_json(), partial(_execute_inside, hook, environment))
+        if why:
+            raise MinirtError(f"error running startContainer hook #{number}", f"{hook.path} {why}")
+
+
+def _run(hook: Hook, document: bytes, execute: Callable[[], int]) -> str:
     """Run one hook; say what was wrong, "" if nothing."""
     read, write = os.pipe()
-    pid = processes.fork(lambda: _become(hook, read, cwd))
+    pid = processes.fork(lambda: _become(read, execute))
     os.close(read)
     pidfd = os.pidfd_open(pid)
     try:
@@ -81,16 +94,34 @@ def _feed(fd: int, document: bytes) -> None:
         os.close(fd)
 
 
-def _become(hook: Hook, stdin: int, cwd: Path | None) -> int:
+def _become(stdin: int, execute: Callable[[], int]) -> int:
     os.dup2(stdin, 0)
     processes.close_all_but({0, 1, 2})
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    return execute()
+
+
+def _execute(hook: Hook, cwd: Path | None) -> int:
+    """Become a program of the host."""
     if cwd:
         os.chdir(cwd)
-    words = list(hook.args or (hook.path,))
-    names = dict(os.environ) if hook.env is None else dict(w.split("=", 1) for w in hook.env)
+    names = dict(os.environ) if hook.env is None else _environment(hook.env)
     try:
-        os.execve(hook.path, words, names)
+        os.execve(hook.path, hook.args or (hook.path,), names)
     except OSError as error:
         os.write(2, f"{hook.path}: {os.strerror(error.errno or errno.EIO)}\n".encode())
     return _CANNOT_EXECUTE
+
+
+def _execute_inside(hook: Hook, environment: Iterable[str]) -> int:
+    """Become a program of the image: with the same care as for the command (``springboard``)."""
+    names = _environment(environment if hook.env is None else hook.env)
+    words = hook.args or (hook.path,)
+    board = springboard.make(os.pipe()[1])
+    if board is not None:
+        os.execve(board, (hook.path, *words), names)
+    os.execve(hook.path, words, names)
+
+
+def _environment(words: Iterable[str]) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in words)

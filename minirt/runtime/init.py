@@ -79,7 +79,7 @@ def _live(plan: Plan) -> None:
     for fd in console:
         os.close(fd)
     plan.line.await_word(GO)
-    hooks.run("startContainer", spec.hooks.start_container, _state(plan, "created"))
+    hooks.run_inside(spec.hooks.start_container, _state(plan, "created"), process.env)
     launch.set_limits(process)
     launch.become(process, path, plan.filters, plan.line.fileno())
 

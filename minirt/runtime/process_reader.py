@@ -22,7 +22,7 @@ def process(place: Place) -> Process:
     return Process(
         args=args,
         cwd=place.get("cwd").absolute(),
-        env=_environment(place.get("env")),
+        env=environment(place.get("env")),
         terminal=place.get("terminal").truth(),
         console_size=_size(size) if size.value is not None else None,
         user=_user(place.get("user")),
@@ -33,7 +33,7 @@ def process(place: Place) -> Process:
     )
 
 
-def _environment(place: Place) -> tuple[str, ...]:
+def environment(place: Place) -> tuple[str, ...]:
     """Read the environment; of a name that is there twice the last value counts."""
     found = {}
     for one in place.items():

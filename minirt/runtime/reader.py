@@ -14,7 +14,7 @@ from minirt.errors import InvalidRequest
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.runtime.document import Place
-from minirt.runtime.process_reader import process
+from minirt.runtime.process_reader import environment, process
 from minirt.runtime.spec import (
     NAMESPACES,
     Device,
@@ -143,7 +143,7 @@ def _hook(place: Place) -> Hook:
     return Hook(
         path=place.get("path").absolute(),
         args=place.get("args").texts(),
-        env=place.get("env").texts() if place.has("env") else None,
+        env=environment(place.get("env")) if place.has("env") else None,
         timeout=place.get("timeout").number(0, 1) if place.has("timeout") else None,
     )
 
