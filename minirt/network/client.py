@@ -104,7 +104,10 @@ class Client:
             raise
 
     def _learn(self, words: dict[str, Any], fds: list[int]) -> None:
-        if fds and self._udp is None:
+        if self._udp is not None:  # They are copies of what we have.
+            for fd in fds:
+                socket.close(fd)
+        elif fds:
             self._udp = socket.socket(fileno=fds[0])
             listener = socket.socket(fileno=fds[1])
             self._udp.setblocking(False)
