@@ -21,7 +21,7 @@ test:
 	@./setup.sh test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/mypy minirt tests integration bench
 	$(BIN)/python -m pytest -q -n $(WORKERS) tests integration
 
 test-vm:
@@ -30,11 +30,11 @@ test-vm:
 
 bench:
 	@./setup.sh bench
-	$(BIN)/python bench/bench.py
+	$(BIN)/python -m bench
 
 bench-quick:
 	@./setup.sh bench
-	$(BIN)/python bench/bench.py --quick
+	$(BIN)/python -m bench --quick
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build bench/results

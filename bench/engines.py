@@ -1,0 +1,106 @@
+"""How each engine is brought to run in folders of its own, inside namespaces of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CGROUP = f"minirt-bench-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A program with Docker's words."""
+
+    start: Callable[[Path], list[str]]  # makes it ready; returns the first words of its calls
+    parts: tuple[str, ...] = ()  # the programs that it consists of
+    remedy: str = ""  # what to do when they are not there
+    translated: tuple[str, str] = ("", "")  # Docker's words, and what means the same here
+
+    def is_installed(self) -> bool:
+        """Say whether it can be measured here."""
+        path = f"{os.environ['PATH']}:/usr/lib/podman:/usr/libexec/podman"
+        return all(shutil.which(part, path=path) for part in self.parts)
+
+    def words(self, text: str) -> str:
+        """Return Docker's words as this engine wants them."""
+        return text.replace(*self.translated) if self.translated[0] else text
+
+
+def start_minirt(folder: Path) -> list[str]:
+    """Point minirt at its folders; nothing has to be started."""
+    os.environ["MINIRT_ROOT"] = str(folder / "root")
+    os.environ["MINIRT_RUNROOT"] = str(folder / "run")
+    os.environ["MINIRT_CGROUP"] = CGROUP
+    return [str(Path(sys.executable).with_name("minirt"))]
+
+
+def start_podman(folder: Path) -> list[str]:
+    """Point podman at its folders, and hide the hierarchy that crun refuses (cgroups(7))."""
+    os.environ["PODMAN_IGNORE_CGROUPSV1_WARNING"] = "1"
+    if Path("/sys/fs/cgroup/unified").is_dir():
+        subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=True)
+    places = {"root": "root", "runroot": "run", "tmpdir": "tmp", "network-config-dir": "networks"}
+    options = [f"--{option}={folder / place}" for option, place in places.items()]
+    return ["podman", *options, "--cgroup-manager=cgroupfs", "--events-backend=none"]
+
+
+def start_docker(folder: Path) -> list[str]:
+    """Start a dockerd that dies with this PID namespace; wait until it answers."""
+    socket = f"unix://{folder}/docker.sock"
+    places = {"data-root": "root", "exec-root": "exec", "pidfile": "pid"}
+    options = [f"--{option}={folder / place}" for option, place in places.items()]
+    with (folder / "dockerd.log").open("wb") as log:
+        subprocess.Popen(
+            ["dockerd", "--host", socket, *options, f"--cgroup-parent=/{CGROUP}"],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+    words = ["docker", "--host", socket]
+    deadline = time.monotonic() + 30
+    while subprocess.run([*words, "version"], capture_output=True, check=False).returncode:
+        if time.monotonic() > deadline:
+            sys.exit(f"dockerd does not start:\n{(folder / 'dockerd.log').read_text()[-2000:]}")
+        time.sleep(0.1)
+    return words
+
+
+ENGINES = {
+    "minirt": Engine(start_minirt, translated=("import ", "image import ")),
+    "docker": Engine(
+        start_docker, ("dockerd", "docker", "iptables"), "apt install docker.io docker-cli iptables"
+    ),
+    # "rm -f" of podman asks first and waits ten seconds; Docker's kills.
+    "podman": Engine(
+        start_podman,
+        ("podman", "crun", "netavark", "aardvark-dns"),
+        "apt install podman crun netavark aardvark-dns",
+        translated=("rm -f ", "rm -f --time 0 "),
+    ),
+}
+
+
+def groups() -> set[Path]:
+    """Return the cgroups at the top of each hierarchy that engines of this program use."""
+    names = (CGROUP, "docker", "libpod_parent")
+    return {one for name in names for one in Path("/sys/fs/cgroup").glob(f"*/{name}/")} | {
+        one for name in names for one in Path("/sys/fs/cgroup").glob(f"{name}/")
+    }
+
+
+def remove_groups(made: set[Path]) -> None:
+    """Remove the cgroups that an engine leaves when its last process is gone."""
+    for group in made:
+        for folder in sorted([*group.rglob("*/"), group], key=lambda one: -len(one.parts)):
+            with contextlib.suppress(OSError):  # it is used after all
+                folder.rmdir()
