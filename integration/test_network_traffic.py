@@ -198,12 +198,21 @@ def test_the_loopback_of_the_host_is_no_business_of_neighbours(outside: Outside)
         server.kill()
 
 
-def test_forwarding_does_not_make_a_router_of_the_host_for_others(outside: Outside) -> None:
-    """What no bridge of ours has to do with is left to other tables."""
+def test_what_has_nothing_to_do_with_our_networks_is_left_to_other_tables(
+    outside: Outside,
+) -> None:
+    """A host that is a router stays one: the filter neither drops nor translates the rest."""
     network()
-    rules = shell("nft", "list", "chain", "inet", "minirt", "forward").stdout
-    assert "policy accept" in rules
-    assert "iifname != @bridges oifname != @bridges accept" in rules
+    with started("unshare", "--net", *PEER, "serve", 80) as far:
+        assert far.stdout and far.stdout.readline()
+        far_end = ("peer", "name", "eth0", "netns", far.pid)
+        shell("ip", "link", "add", "test-far", "up", "type", "veth", *far_end)
+        shell("ip", "addr", "add", "198.51.100.1/24", "dev", "test-far")
+        in_netns(far.pid, "ip", "addr", "add", "198.51.100.2/24", "dev", "eth0")
+        in_netns(far.pid, "ip", "link", "set", "eth0", "up")
+        in_netns(far.pid, "ip", "route", "add", "default", "via", "198.51.100.1")
+        outside.run("ip", "route", "add", "198.51.100.0/24", "via", outside.host_address)
+        assert ask_from(outside, "198.51.100.2", 80) == outside.address
 
 
 def test_a_filter_that_somebody_flushed_comes_back_with_all_ports(outside: Outside) -> None:

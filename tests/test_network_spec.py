@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
-from minirt.errors import Conflict, NotFound
+from minirt.errors import Conflict, InvalidRequest, NotFound
 from minirt.network import describe, spec, store
 from minirt.network.spec import Network
 
@@ -95,6 +95,13 @@ def test_a_name_belongs_to_the_first_who_takes_it() -> None:
     with pytest.raises(Conflict, match="network with name net1 already exists"):
         store.add(replace(NET, id="ef" * 32))
     assert store.find("net1") == NET
+
+
+def test_a_damaged_file_is_named() -> None:
+    store.add(NET)
+    store.spec_path("net1").write_text("{")
+    with pytest.raises(InvalidRequest, match=r"file of network net1 is damaged.*net1\.json"):
+        store.find("net1")
 
 
 def test_inspect_has_dockers_shape() -> None:

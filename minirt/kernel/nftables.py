@@ -30,6 +30,7 @@ _REASONS = {
         errno.EOPNOTSUPP,
         errno.ENOMEM,
         errno.EAFNOSUPPORT,
+        errno.EPROTONOSUPPORT,
         errno.EMFILE,
     )
 }

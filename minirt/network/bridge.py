@@ -8,6 +8,7 @@ from minirt.errors import Conflict
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.netlink import Connection, Link
 from minirt.network import filters
+from minirt.network.lacks import needs
 from minirt.network.mac import mac_of
 from minirt.network.spec import Network
 
@@ -27,7 +28,8 @@ def ensure(network: Network) -> None:
             with suppress(FileExistsError):
                 links.add_address(bridge, network.gateway)
     _switch(network)
-    _admit(network)
+    with needs("nftables", "nf_tables"):
+        _admit(network)
 
 
 def remove(network: Network) -> None:
@@ -56,7 +58,7 @@ def _admit(network: Network) -> None:
 def _bridge(links: Connection, network: Network) -> Link:
     bridge = links.find(network.bridge)
     if bridge is None:
-        with suppress(FileExistsError):
+        with suppress(FileExistsError), needs("bridges", "bridge"):
             links.add_bridge(network.bridge, mac_of(network.gateway4))
         bridge = links.find(network.bridge)
         assert bridge is not None, "it was just made"

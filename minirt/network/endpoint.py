@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.namespaces import Netns
+from minirt.network.lacks import needs
 from minirt.network.leases import Lease
 from minirt.network.mac import mac_of
 from minirt.network.spec import Network
@@ -69,7 +70,8 @@ def _lay_wire(network: Network, address: IPv4Interface, peer: netlink.Peer) -> N
         bridge = links.find(network.bridge)
         assert bridge is not None, "bridge.ensure came first"
         try:
-            links.add_veth(name, bridge, peer, bridge.mtu)
+            with needs("veth pairs", "veth"):
+                links.add_veth(name, bridge, peer, bridge.mtu)
         except FileExistsError:
             # We hold the lease, so whoever laid that wire is dead and the kernel has not
             # swept its namespace yet: cleanup_net runs later, in a work queue.

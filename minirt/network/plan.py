@@ -11,6 +11,12 @@ from minirt.network import spec
 LONGEST_LINK_NAME = 15  # IFNAMSIZ of include/uapi/linux/if.h, less the terminating NUL
 SMALLEST_MTU, LARGEST_MTU = 68, 65535  # bytes; RFC 791, section 3.2, and what Linux takes
 
+_NO_HOSTS = {
+    "the loopback of a host": IPv4Network("127.0.0.0/8"),
+    "multicast": IPv4Network("224.0.0.0/4"),
+    "nobody yet": IPv4Network("240.0.0.0/4"),
+    "this network": IPv4Network("0.0.0.0/8"),
+}
 _BOOLS = (spec.MASQUERADE, spec.ICC)
 
 
@@ -94,9 +100,20 @@ def _network(text: str, kind: str) -> IPv4Network:
         raise InvalidRequest(what, "it is IPv6, which minirt's networks don't have yet")
     if str(network.network_address) != text.partition("/")[0]:
         raise InvalidRequest(what, f"it should be {network}")
+    special = _special(network)
+    if special:
+        raise InvalidRequest(what, f"its addresses are for {special}", "Take 10.x.0.0/24.")
     if network.num_addresses == 1:
         raise InvalidRequest(what, "it has no address for a container", "Take a /30 or larger.")
     return network
+
+
+def _special(network: IPv4Network) -> str:
+    """Say what a network's addresses are for that no host can have (RFC 6890), if so."""
+    for what, block in _NO_HOSTS.items():
+        if network.subnet_of(block):
+            return what
+    return ""
 
 
 def _range(plan: Plan, subnet: IPv4Network) -> IPv4Network | None:

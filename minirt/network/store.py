@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from minirt.errors import Conflict, NotFound
+from minirt.errors import Conflict, InvalidRequest, NotFound
 from minirt.kernel import locks
 from minirt.network.spec import DEFAULT, Network, from_json, to_json
 from minirt.state import made, read_json, root_dir, run_dir, write_json
@@ -115,9 +115,13 @@ def _load(name: str) -> Network | None:
         return BUILTIN[name]
     if not name or "/" in name or "\0" in name:
         return None
-    with suppress(FileNotFoundError):
+    try:
         return from_json(read_json(spec_path(name)))
-    return None
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        remedy = f"Mend {spec_path(name)}, or remove it."
+        raise InvalidRequest(f"The file of network {name} is damaged", str(error), remedy) from None
 
 
 def _default() -> Network:
