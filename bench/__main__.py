@@ -73,7 +73,7 @@ def main() -> int:
     results.write_text(json.dumps(measured, indent=1))
     print_table(measured)
     print(f"\nMedians of {runs} runs; all that was measured: {results.relative_to(REPOSITORY)}")
-    for name in [one for one in ENGINES if one not in names]:
+    for name in [one for one in ENGINES if one not in names and ENGINES[one].remedy]:
         print(f"Not compared with {name}: {ENGINES[name].remedy}")
     return 0
 
