@@ -28,16 +28,16 @@ truncate --size %4096 "$run/disk"
 
 status=0
 timeout --kill-after 10 "$seconds" qemu-system-x86_64 -nodefaults -no-user-config -no-reboot \
-    -display none -nic none -machine q35 -accel "${VM_ACCEL:-tcg,thread=multi}" \
+    -display none -nic none -machine q35,hpet=off,smm=off,sata=off,usb=off,vmport=off -accel "${VM_ACCEL:-tcg,thread=multi}" \
     -cpu "${VM_CPU:-max,la57=off}" -smp "${VM_CPUS:-2}" -m "${VM_MEMORY:-3072}" \
     -kernel "$image/vmlinuz" -initrd "$image/initrd" \
     -append "console=ttyS0 quiet panic=-1 mitigations=off systemd.unit=job.target" \
     -drive file="$image/root.img",if=virtio,format=raw,snapshot=on \
     -drive file="$run/disk",if=virtio,format=raw,readonly=on \
     -device virtio-rng-pci -serial file:"$run/console" -device virtio-serial-pci \
-    -chardev stdio,id=output,signal=off -device virtserialport,chardev=output,name=output \
+    -chardev file,id=output,path=/dev/stdout,append=on -device virtserialport,chardev=output,name=output \
     -chardev file,id=status,path="$run/status" -device virtserialport,chardev=status,name=status \
-    < /dev/null || status=$?
+    < /dev/null | cat || status=${PIPESTATUS[0]} # a pipe: qemu opens /dev/stdout once more
 if [ "$status" = 124 ] || [ "$status" = 137 ]; then
     echo "run.sh: no end after $seconds s" >&2
     exit 124

@@ -10,7 +10,6 @@ shift
 [ $# -gt 0 ] || set -- -q -n 2 tests integration
 image=$("$here/build-image.sh" "$suite")
 echo "== $suite, in $image"
-exec "$here/run.sh" "$image" "
-uname -r; systemctl is-system-running; stat -fc 'cgroups: %T' /sys/fs/cgroup
+exec "$here/run.sh" "$image" 'echo "Linux $(uname -r), $(python --version), $(stat -fc %T /sys/fs/cgroup)"
 export MINIRT_TEST_PATIENCE=20
-exec python -m pytest -p no:cacheprovider $(printf '%q ' "$@")"
+exec python -m pytest -p no:cacheprovider '"$(printf '%q ' "$@")"
