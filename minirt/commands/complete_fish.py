@@ -108,8 +108,11 @@ def _option(option: Option) -> str:
     if option.takes_value:
         words.append(f"-x -a {_quoted(' '.join(option.choices))}" if option.choices else "-x")
     if option.kind:
-        words[-1] = f"-r {_answers(option.kind)}"
+        words[-1] = f"{_EXCLUSIVE.get(option.kind, '-x')} {_answers(option.kind)}"
     return " ".join(words)
+
+
+_EXCLUSIVE = {"files": "-r", "volumes": "-r -F"}  # -v takes a folder as well
 
 
 def _answers(kind: str) -> str:
@@ -117,7 +120,7 @@ def _answers(kind: str) -> str:
         return "-F"
     if kind == "shells":
         return f"-a {_quoted(' '.join(SHELLS))}"
-    return f"-a '(__minirt_names {kind})'" + (" -F" if kind == "volumes" else "")
+    return f"-a '(__minirt_names {kind})'"
 
 
 def _quoted(text: str) -> str:
