@@ -35,6 +35,7 @@ from integration.sandbox import (
 from integration.traces import Ground
 from minirt.kernel import libc, namespaces
 from minirt.kernel.namespaces import Namespace
+from minirt.network import resolver_link
 
 HERE = Path(__file__).parent
 INSIDE = "MINIRT_TEST_SANDBOX"
@@ -127,6 +128,7 @@ def ground(
     with alarm(request.node):
         yield here
     remove_containers(here)
+    dismiss_resolvers(here)
     left = traces.left_by(here, before)
     traces.sweep(here)
     traces.remove_cgroups(here)
@@ -140,6 +142,12 @@ def remove_containers(here: Ground) -> None:
     ids = [one.name for one in folder.iterdir()] if folder.exists() else []
     if ids:
         shell(*minirt_words("rm", "--force", *ids), code=None, seconds=60)
+
+
+def dismiss_resolvers(here: Ground) -> None:
+    """Send home the resolvers that linger for the next container: there is none."""
+    for folder in (here.run / "networks").glob("*/resolver.sock"):
+        resolver_link.dismiss(folder.parent.name)
 
 
 @contextlib.contextmanager

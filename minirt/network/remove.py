@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from minirt.errors import Conflict
-from minirt.network import bridge, leases, store
+from minirt.network import bridge, leases, resolver_link, store
 from minirt.network.spec import Network, from_json
 from minirt.state import read_json, root_dir
 
@@ -45,6 +45,7 @@ def finish() -> None:
 
 
 def _take_apart(network: Network, hidden: Path) -> None:
+    resolver_link.dismiss(network.name)
     bridge.remove(network)
     shutil.rmtree(store.run_directory(network.name), ignore_errors=True)
     hidden.unlink()
