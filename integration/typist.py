@@ -68,12 +68,7 @@ def typing(*words: object, rows: int = 30, columns: int = 100) -> Iterator[Typis
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     child = subprocess.Popen(
-        [str(word) for word in words],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        ["setsid", "--ctty", *map(str, words)], stdin=slave, stdout=slave, stderr=slave
     )
     try:
         yield Typist(master, slave, child)

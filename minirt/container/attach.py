@@ -13,11 +13,13 @@ from minirt.container import protocol, record, stop
 from minirt.container.loop import Loop, Outbox
 from minirt.container.record import Record
 from minirt.kernel import terminal_modes
+from minirt.kernel.processes import SIGNAL_BASE
 
 # Signals that are about this process, or can't be passed on; signal(7).
 _OWN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH}
 _OWN |= {signal.SIGURG, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT}
 _OWN |= {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 DETACH = b"\x10\x11"  # ctrl-p ctrl-q, as with Docker
 DETACHED = -1
 KILLED = 137  # 128 + SIGKILL: what a monitor that vanished leaves to be said
@@ -35,15 +37,17 @@ def connect(one: Record, *, stdin: bool, output: bool = True) -> socket.socket:
 def converse(one: Record, line: socket.socket, *, stdin: bool, proxy: bool = True) -> int:
     """Copy between this process and the container until that ends; return its exit code.
 
-    Signals go to the container if ``proxy``. Returns :data:`DETACHED` if the person left.
+    Signals go to the container if ``proxy``; from a raw terminal, whose keys go there anyway,
+    they end this process, which gives the terminal back first. Returns :data:`DETACHED` if the
+    person left.
     """
     is_raw = one.config.tty and stdin and os.isatty(0)
-    passed = passed_on() if proxy and not is_raw else set()
+    passed = passed_on() if proxy else set()
     with (
-        caught(passed | {signal.SIGWINCH}) as signals,
+        caught((ENDING if is_raw else passed) | {signal.SIGWINCH}) as signals,
         terminal_modes.raw(0) if is_raw else nullcontext(),
     ):
-        talk = _Conversation(one, line, signals)
+        talk = _Conversation(one, line, signals, proxy=proxy and not is_raw)
         if one.config.tty:
             talk.tell_size()
         if stdin:
@@ -54,8 +58,9 @@ def converse(one: Record, line: socket.socket, *, stdin: bool, proxy: bool = Tru
 class _Conversation:
     """Both directions, in one loop."""
 
-    def __init__(self, one: Record, line: socket.socket, signals: int) -> None:
+    def __init__(self, one: Record, line: socket.socket, signals: int, *, proxy: bool) -> None:
         self._one, self._line, self._loop = one, line, Loop()
+        self._proxy = proxy
         self._code: int | None = None
         self._source: int | None = None
         self._seen = b""  # the beginning of the keys that detach
@@ -72,10 +77,9 @@ class _Conversation:
 
     def tell_size(self) -> None:
         """Tell the container how large this terminal is."""
-        for fd in (0, 1, 2):
-            if os.isatty(fd):
-                self._outbox.put(protocol.pack_size(*terminal_modes.size(fd)))
-                return
+        size = terminal_modes.size_of_first((0, 1, 2))
+        if size:
+            self._outbox.put(protocol.pack_size(*size))
 
     def read_from(self, fd: int, *, detaches: bool) -> None:
         """Send what can be read from ``fd``; the keys that detach are looked for if asked."""
@@ -126,15 +130,20 @@ class _Conversation:
         elif kind == b"":
             self._code = KILLED
         elif kind in (protocol.STDOUT, protocol.STDERR):
-            write_all(1 if kind == protocol.STDOUT else 2, rest)
+            try:
+                write_all(1 if kind == protocol.STDOUT else 2, rest)
+            except BrokenPipeError:
+                self._code = SIGNAL_BASE + signal.SIGPIPE  # Who read has gone; so do we.
 
     def _signalled(self, numbers: bytes) -> None:
         for number in numbers:
             if number == signal.SIGWINCH:
                 if self._one.config.tty:
                     self.tell_size()
-            else:
+            elif self._proxy:
                 stop.send(self._one, number)
+            else:
+                self._code = SIGNAL_BASE + number
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -97,6 +97,7 @@ def _enter(one: Record, asked: Request, init: tuple[int, int], streams: Streams)
         env=tuple(environment.overridden(list(spec.process.env), asked.env)),
         cwd=asked.working_dir or spec.process.cwd,
         terminal=asked.tty,
+        console_size=terminal_modes.size_of_first((0, 1, 2)) if asked.tty else None,
     )
     if asked.privileged:
         sets = {kind: tuple(names) for kind, names in rights.sets(rights.everything()).items()}
@@ -131,7 +132,6 @@ def _follow(asked: Request, entered: Entered, streams: Streams) -> int:
             held.enter_context(terminal_modes.raw(0))
         signals = held.enter_context(caught(_passed_on(is_raw=is_raw)))
         if entered.console is not None:
-            _resize(entered.console)
             outwards = [(entered.console, 1)]
             inwards = (0, os.dup(entered.console)) if asked.interactive else None
         for source, _ in outwards:
@@ -165,10 +165,9 @@ def _signalled(numbers: bytes, entered: Entered) -> None:
 
 
 def _resize(console: int) -> None:
-    for fd in (0, 1, 2):
-        if os.isatty(fd):
-            terminals.set_size(console, *terminal_modes.size(fd))
-            return
+    size = terminal_modes.size_of_first((0, 1, 2))
+    if size:
+        terminals.set_size(console, *size)
 
 
 def _collect(loop: Loop, pidfd: int) -> int:

@@ -111,8 +111,8 @@ class Hub:
             self._serve(client, json.loads(rest), fds)
         elif kind == protocol.SIZE and self._terminal is not None:
             terminals.set_size(self._terminal, *protocol.unpack_size(rest))
-        elif client.feeds and self._input and kind in (protocol.STDIN, protocol.END):
-            self._input.put(rest if kind == protocol.STDIN else b"")
+        elif client.feeds and kind in (protocol.STDIN, protocol.END):
+            self._feed(rest if kind == protocol.STDIN else b"")
 
     def _serve(self, client: Client, request: dict[str, Any], fds: list[int]) -> None:
         answer: dict[str, Any] = {"ok": True}
@@ -131,9 +131,13 @@ class Hub:
         self._loop.forget(client.line.fileno())
         client.line.close()
         self._clients.remove(client)
-        if client.feeds and self._input and self.closes_input_with_client:
-            self._input.put(b"")
+        if client.feeds and self.closes_input_with_client:
+            self._feed(b"")
         self._resume()
+
+    def _feed(self, data: bytes) -> None:
+        if self._input is not None:
+            self._input.put(data)
 
     def _read(self, fd: int) -> bool:
         """Pass on what can be read; say whether there may be more."""

@@ -25,7 +25,7 @@ from minirt.container.networking import Wiring
 from minirt.container.record import Record
 from minirt.errors import Conflict, MinirtError, unpack
 from minirt.images import store as images
-from minirt.kernel import cgroups, descriptors, locks, namespaces, processes, steps
+from minirt.kernel import cgroups, descriptors, locks, namespaces, processes, steps, terminal_modes
 from minirt.runtime import spec as oci
 from minirt.runtime.rootfs import Overlay
 from minirt.state import made, write_json
@@ -100,6 +100,9 @@ def _plan(one: Record, wiring: Wiring, service: Service, alive: tuple[Path, int]
         addresses = [str(plug.lease.address.ip) for plug in wiring.plugs]
         etc_files.write_all(one, folder, addresses, service.text)
     document = spec_builder.build(one, kinds, files)
+    size = terminal_modes.size_of_first((0, 1, 2)) if one.config.tty else None
+    if size:
+        document["process"]["consoleSize"] = {"height": size[0], "width": size[1]}
     write_json(folder / "config.json", document, durable=False)
     made(record.run_directory(one.id) / "rootfs")
     layers = images.find(one.image_id).layers

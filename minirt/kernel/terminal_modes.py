@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -15,11 +15,19 @@ def size(fd: int) -> tuple[int, int]:
     return rows, columns
 
 
+def size_of_first(fds: Iterable[int]) -> tuple[int, int] | None:
+    """Return rows and columns of the first that is a terminal; None if there is none."""
+    for fd in fds:
+        if os.isatty(fd):
+            return size(fd)
+    return None
+
+
 @contextmanager
 def raw(fd: int) -> Iterator[None]:
     """Pass every key on as it is typed for the body, then restore the terminal's modes."""
     before = termios.tcgetattr(fd)
-    tty.setraw(fd)
+    tty.setraw(fd, termios.TCSADRAIN)  # not TCSAFLUSH: keys that were typed ahead count
     try:
         yield
     finally:

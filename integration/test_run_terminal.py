@@ -1,0 +1,109 @@
+"""``minirt run -t``: a person at a real terminal."""
+
+from __future__ import annotations
+
+import signal
+
+from integration.conftest import Minirt
+from integration.typist import DETACH, at_terminal
+
+QUIET = ("run", "--rm", "--net", "none")
+
+
+def test_it_is_a_terminal_of_the_containers_own_and_of_our_size(image: str) -> None:
+    with at_terminal(
+        *QUIET, "-it", image, "sh", "-c", "tty; stty size; echo $TERM; echo done"
+    ) as me:
+        lines = me.read_until("done").split()
+        assert lines == ["/dev/pts/0", "30", "100", "xterm"]
+        assert me.wait() == 0
+        assert not me.is_raw()
+
+
+def test_a_new_size_reaches_the_container(image: str) -> None:
+    script = "trap 'stty size' WINCH; echo ready; while :; do read x; done"
+    with at_terminal(*QUIET, "-it", image, "sh", "-c", script) as me:
+        me.read_until("ready")
+        me.resize(44, 132)
+        me.read_until("44 132")
+        me.type("\x03")
+        assert me.wait() == 130
+
+
+def test_keys_are_the_containers_while_it_runs(image: str) -> None:
+    with at_terminal(*QUIET, "-it", image, "sh") as me:
+        me.read_until("# ")
+        assert me.is_raw()
+        me.type("sh -c 'echo run''ning; exec sleep 1000'\r")
+        me.read_until("running")
+        me.type("\x03")  # interrupts what runs in the foreground, inside
+        me.read_until("# ")
+        me.type("echo $((6 * 7))\r")
+        me.read_until("42")
+        me.type("exit 9\r")
+        assert me.wait() == 9
+        assert not me.is_raw()
+
+
+def test_ctrl_p_ctrl_q_leaves_and_attach_comes_back(minirt: Minirt, image: str) -> None:
+    with at_terminal("run", "--name", "one", "--net", "none", "-it", image, "sh") as me:
+        me.read_until("# ")
+        me.type("marker=here" + DETACH)
+        assert me.wait() == 0
+        assert not me.is_raw()
+    assert minirt("ps", "--format", "{{.Names}}").stdout == "one\n"
+    with at_terminal("attach", "one") as me:
+        me.type("; echo $marker\r")
+        me.read_until("here\r\n")
+        me.type("\x04")
+        assert me.wait() == 0
+        assert not me.is_raw()
+
+
+def test_a_lonely_ctrl_p_is_passed_on(image: str) -> None:
+    with at_terminal(*QUIET, "-it", image, "sh", "-c", "stty raw; echo ready; cat -v") as me:
+        me.read_until("ready")
+        me.type("\x10")
+        me.type("x")
+        me.read_until("^Px")
+        me.child.kill()
+
+
+def test_the_terminal_is_given_back_when_run_is_told_to_end(minirt: Minirt, image: str) -> None:
+    with at_terminal("run", "--name", "one", "--net", "none", "-it", image, "sh") as me:
+        me.read_until("# ")
+        me.child.send_signal(signal.SIGTERM)
+        me.wait()
+        assert not me.is_raw()
+    minirt("rm", "-f", "one")
+
+
+def test_t_without_i_shows_and_does_not_read(image: str) -> None:
+    with at_terminal(
+        *QUIET, "-t", image, "sh", "-c", "trap 'exit 4' INT; tty; sleep 1000 & wait"
+    ) as me:
+        me.read_until("/dev/pts/0")
+        assert not me.is_raw()
+        me.type("\x03")  # our terminal turns it into SIGINT for run, which passes it on
+        assert me.wait() == 4
+
+
+def test_its_descriptors_are_the_terminal_alone(image: str) -> None:
+    script = "for fd in /proc/self/fd/*; do readlink $fd; done; ls /proc/1/fd; echo done"
+    with at_terminal(*QUIET, "-it", image, "sh", "-c", script) as me:
+        lines = me.read_until("done").split()
+        assert lines[:3] == ["/dev/pts/0"] * 3
+        assert set(lines[3:]) <= {"0", "1", "2", "10", "/dev/pts/0", "/dev/tty"} | {
+            one for one in lines if one.startswith("/proc/")
+        }
+
+
+def test_d_with_a_terminal_lives_without_a_person(minirt: Minirt, image: str) -> None:
+    minirt("run", "-dit", "--name", "one", "--net", "none", image, "sh")
+    with at_terminal("attach", "one") as me:
+        me.type("stty size; echo it works\r")
+        me.read_until("30 100")
+        me.read_until("it works\r\n")
+        me.type(DETACH)
+        assert me.wait() == 0
+    assert "it works" in minirt("logs", "one").stdout
