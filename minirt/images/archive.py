@@ -13,12 +13,12 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from minirt.errors import kernel_refused
 from minirt.images.layout import LARGEST_DOCUMENT
 from minirt.images.streams import CHUNK, Readable, Unpacked, compression_of
-from minirt.images.tars import Header, damaged
+from minirt.images.tars import Forward, damaged, members
 from minirt.kernel.beneath import open_beneath
 
 _MOST_MEMBERS = 100_000
@@ -40,16 +40,12 @@ class Tar:
     """A tar archive in a file that can be read here and there."""
 
     def __init__(self, file: BinaryIO) -> None:
-        options: Any = {"tarinfo": Header, "encoding": "utf-8"}
+        self.file, self.start = file, file.tell()
         self.members: dict[str, tarfile.TarInfo] = {}
-        try:
-            self.tar = tarfile.TarFile(fileobj=file, mode="r", **options)  # owns no descriptor
-            for member in self.tar:
-                self.members[_plain(member.name)] = member
-                if len(self.members) > _MOST_MEMBERS:
-                    raise damaged(f"it has more than {_MOST_MEMBERS} entries")
-        except (tarfile.TarError, ValueError, OverflowError) as error:
-            raise damaged(str(error)) from error
+        for member, _ in members(_SkippingFile(file)):
+            self.members[_plain(member.name)] = member
+            if len(self.members) > _MOST_MEMBERS:
+                raise damaged(f"it has more than {_MOST_MEMBERS} entries")
 
     def has(self, name: str) -> bool:
         """Say whether there is such a file."""
@@ -62,14 +58,41 @@ class Tar:
             if member is None:
                 raise damaged(f"it lacks {name[:200]!r}")
             if member.isreg() and not member.issparse():
-                file = self.tar.extractfile(member)
-                assert file is not None
-                return file
+                return _Slice(self.file, self.start + member.offset_data, member.size)
             if not (member.issym() or member.islnk()):
                 break
             above = "" if member.islnk() else name.rpartition("/")[0]
             name = _plain(os.path.normpath(f"{above}/{member.linkname}"))
         raise damaged(f"its {name[:200]!r} is no file")
+
+
+class _SkippingFile(Forward):
+    """A file that is skipped through without reading it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.file, self.start = file, file.tell()
+
+    def seek(self, position: int, _whence: int = 0) -> int:
+        if position >= self.position:
+            self.position = position
+            self.file.seek(self.start + position)
+            return position
+        return super().seek(position)
+
+
+class _Slice:
+    """One member of an archive."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self.file, self.position, self.left = file, start, size
+
+    def read(self, size: int, /) -> bytes:
+        self.file.seek(self.position)
+        data = self.file.read(min(size, self.left))
+        self.position += len(data)
+        self.left -= len(data)
+        return data
 
 
 class Folder:

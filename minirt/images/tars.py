@@ -2,7 +2,7 @@
 
 The standard library's tarfile knows the formats (ustar, PAX, GNU, sparse files). What it lacks
 is distrust: it reads a header of any size into memory, and takes garbage between two entries
-for the end. :class:`Header` adds that. Nothing here touches the file system.
+for the end. That is added here. Nothing touches the file system.
 """
 
 from __future__ import annotations
@@ -17,34 +17,49 @@ from minirt.errors import InvalidRequest
 from minirt.images.streams import CHUNK, Readable
 
 _MOST_ENTRIES = 2_000_000
-_LARGEST_HEADER = 1 << 20  # bytes of a PAX header or a long name: xattrs end at 64 KiB each
 _XATTR = "SCHILY.xattr."  # the key under which star, GNU tar and Go keep them
 _DISTANT = 1 << 33  # seconds: a time beyond ext4's is not worth an error
 _LARGEST_ID = (1 << 32) - 2  # -1 means "don't change" to chown(2)
-_EXTENSIONS = {
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-}
+_TARFILES_OWN = (tarfile.TarError, ValueError, OverflowError, MemoryError, RecursionError)
 
 
-class Header(tarfile.TarInfo):
-    """A header that refuses what tarfile would swallow."""
+class Forward:
+    """A stream as tarfile wants it, which only goes forward, in pieces of a bearable size.
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Header:
-        """Read one block of 512 bytes. Raises InvalidRequest."""
-        try:
-            header = super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            if type(error).__name__ in ("EOFHeaderError", "EmptyHeaderError"):
-                raise  # the two that mean an end
-            raise damaged(str(error)) from error
-        if header.size < 0 or (header.type in _EXTENSIONS and header.size > _LARGEST_HEADER):
-            raise damaged(f"a header claims to have {header.size} bytes")
-        return header
+    That is all the distrust it takes: a header can neither ask for gigabytes of memory, nor
+    lead back and round in circles (CVE-2025-8194).
+    """
+
+    def __init__(self, source: Readable) -> None:
+        self.source, self.position, self.last = source, 0, b""
+
+    def tell(self) -> int:
+        """Return how many bytes have been read."""
+        return self.position
+
+    def seekable(self) -> bool:
+        """Say that it can be sought in; forward is enough for who reads from front to back."""
+        return True
+
+    def seek(self, position: int, _whence: int = 0) -> int:
+        """Skip to ``position``. Raises InvalidRequest if that lies behind."""
+        if position < self.position:
+            raise damaged("it leads back to what has been read")
+        while self.position < position and self.read(min(CHUNK, position - self.position)):
+            pass
+        return self.position
+
+    def read(self, size: int) -> bytes:
+        """Return ``size`` bytes, fewer only at the end. Raises InvalidRequest."""
+        if not 0 <= size <= CHUNK:
+            raise damaged(f"a header claims to have {size} bytes")
+        pieces, missing = [], size
+        while missing and (data := self.source.read(missing)):
+            pieces.append(data)
+            missing -= len(data)
+        self.last = b"".join(pieces)
+        self.position += len(self.last)
+        return self.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +106,12 @@ class Entry:
         """Yield the content of a file as offsets and bytes; what lies between is a hole."""
         file = self.archive.extractfile(self.member)
         assert file is not None
-        raw: Any = file.raw  # type: ignore[attr-defined]  # the buffer above it wants to seek back
         for offset, size in self._pieces():
-            raw.seek(offset)
+            file.seek(offset)
             position, end = offset, offset + size
             while position < end:
                 try:
-                    data = raw.read(min(CHUNK, end - position))
+                    data = file.read(min(CHUNK, end - position))
                 except tarfile.TarError as error:
                     raise damaged(str(error)) from error
                 if not data:
@@ -122,30 +136,33 @@ def entries(source: Readable) -> Iterator[Entry]:
 
     Raises InvalidRequest.
     """
-    stream: Any = source
-    options: Any = {"tarinfo": Header, "bufsize": CHUNK, "encoding": "utf-8"}
+    for member, archive in members(Forward(source)):
+        if not 0 <= member.uid <= _LARGEST_ID or not 0 <= member.gid <= _LARGEST_ID:
+            raise damaged(f"{member.name[:200]!r} has an owner that cannot be")
+        yield Entry(_path(member.name), member, archive)
+
+
+def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    """Yield what tarfile understands of an archive. Raises InvalidRequest."""
+    file: Any = stream
     try:
-        with tarfile.open(fileobj=stream, mode="r|", **options) as archive:
+        with tarfile.TarFile(fileobj=file, mode="r", encoding="utf-8") as archive:
             count = 0
             while (member := archive.next()) is not None:
                 count += 1
                 if count > _MOST_ENTRIES:
                     raise damaged(f"it has more than {_MOST_ENTRIES} entries")
-                yield Entry(_name(member), member, archive)
+                yield member, archive
                 archive.members.clear()  # type: ignore[attr-defined]  # else all stay in memory
-    except (tarfile.TarError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+    except _TARFILES_OWN as error:
         raise damaged(str(error)) from error
+    if any(stream.last):  # An archive ends with zeros; tarfile takes any nonsense for its end.
+        raise damaged("there is something between its entries")
 
 
 def damaged(why: str) -> InvalidRequest:
     """Return the error for an archive that can't be what it says."""
     return InvalidRequest("This is no tar archive that can be used", why)
-
-
-def _name(member: tarfile.TarInfo) -> bytes:
-    if not 0 <= member.uid <= _LARGEST_ID or not 0 <= member.gid <= _LARGEST_ID:
-        raise damaged(f"{member.name[:200]!r} has an owner that cannot be")
-    return _path(member.name)
 
 
 def _path(text: str) -> bytes:
