@@ -151,3 +151,11 @@ def test_security_options_are_kept_in_one_spelling(tmp_path: Path) -> None:
     profile.write_text("no json")
     with pytest.raises(InvalidRequest, match="is not JSON"):
         read(security_opt=(f"seccomp={profile}",))
+
+
+def test_what_will_not_do_what_was_meant_is_warned_of() -> None:
+    assert options.warnings(read(network=("net1",), publish=("80",), dns=("9.9.9.9",))) == []
+    (ports,) = options.warnings(read(network=("host",), publish=("80",)))
+    assert ports == "Published ports are discarded when using host network mode"
+    (dns,) = options.warnings(read(dns=("127.0.0.53",)))
+    assert "--dns=127.0.0.53" in dns

@@ -91,5 +91,8 @@ def add_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def request(values: dict[str, Any]) -> options.Request:
-    """Understand the flags as click found them. Raises InvalidRequest."""
-    return options.read(Flags(**values), os.environ)
+    """Understand the flags as click found them; warn about odd ones. Raises InvalidRequest."""
+    asked = options.read(Flags(**values), os.environ)
+    for sentence in options.warnings(asked):
+        click.echo(f"WARNING: {sentence}", err=True)
+    return asked

@@ -94,6 +94,20 @@ def read(flags: Flags, outside: Mapping[str, str]) -> Request:
     )
 
 
+def warnings(request: Request) -> list[str]:
+    """Return what is done as asked, and will probably not do what was meant."""
+    host = request.host
+    found = []
+    if host.network_mode in ("host", "none") and (host.ports or host.publish_all):
+        found.append(f"Published ports are discarded when using {host.network_mode} network mode")
+    found += [
+        f"Localhost DNS setting (--dns={server}) may fail in containers."
+        for server in host.dns
+        if server.startswith("127.") or server == "::1"
+    ]
+    return found
+
+
 def merge(image: Mapping[str, Any], request: Request) -> Config:
     """Lay the request over ``image``, the "config" object of an OCI image configuration.
 
