@@ -140,3 +140,11 @@ def test_the_story_of_a_network_is_told(minirt: Minirt) -> None:
     told = minirt("--explain", "network", "create", "--subnet", "10.9.0.0/24", "net1").stderr
     for command in ("ip link add br-", "ip addr add 10.9.0.1/24", "nft -f /", "sysctl -qw net"):
         assert command in told
+
+
+def test_looking_at_networks_needs_nothing_that_can_be_written(minirt: Minirt) -> None:
+    shown = minirt("--root", "/proc/nosuch", "network", "ls", "--format", "{{.Name}}")
+    assert shown.stdout.split() == ["host", "none"]
+    refused = minirt("--root", "/proc/nosuch", "network", "create", "net1", code=1)
+    assert refused.stderr.count("\n") == 1
+    assert links() == set()

@@ -6,11 +6,14 @@ behind our back and for free, while deleting it means waiting 16-30 ms for the k
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface
 
+from minirt.errors import Exhausted
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.namespaces import Netns
+from minirt.kernel.netlink import Connection, Link, Peer
 from minirt.network.lacks import needs
 from minirt.network.leases import Lease
 from minirt.network.mac import mac_of
@@ -41,7 +44,7 @@ def plug(
     ``interface`` or a default route already.
     """
     address = lease.address
-    peer = netlink.Peer(interface, mac or mac_of(address.ip), netns)
+    peer = Peer(interface, mac or mac_of(address.ip), netns)
     _lay_wire(network, address, peer)
     with netlink.connect(netns) as inside:
         wire = inside.find(interface)
@@ -64,14 +67,13 @@ def unplug(address: IPv4Address | IPv4Interface) -> None:
             links.delete(wire)
 
 
-def _lay_wire(network: Network, address: IPv4Interface, peer: netlink.Peer) -> None:
+def _lay_wire(network: Network, address: IPv4Interface, peer: Peer) -> None:
     name = host_end(address.ip)
     with netlink.connect() as links:
         bridge = links.find(network.bridge)
         assert bridge is not None, "bridge.ensure came first"
         try:
-            with needs("veth pairs", "veth"):
-                links.add_veth(name, bridge, peer, bridge.mtu)
+            _add_veth(links, name, network, bridge, peer)
         except FileExistsError:
             # We hold the lease, so whoever laid that wire is dead and the kernel has not
             # swept its namespace yet: cleanup_net runs later, in a work queue.
@@ -79,11 +81,23 @@ def _lay_wire(network: Network, address: IPv4Interface, peer: netlink.Peer) -> N
             if stale is not None:
                 with suppress(OSError):
                     links.delete(stale)  # unless the kernel was faster
-            links.add_veth(name, bridge, peer, bridge.mtu)
+            _add_veth(links, name, network, bridge, peer)
         # Frames between two ports of a bridge meet the filter's "noicc" only with
         # br_netfilter; without it, the bridge itself must keep the ports apart.
         apart = not network.icc and sysctl.read(_FILTERS_BRIDGES) != "1"
         links.set_port(name, isolated=apart)
+
+
+def _add_veth(links: Connection, name: str, network: Network, bridge: Link, peer: Peer) -> None:
+    try:
+        with needs("veth pairs", "veth"):
+            links.add_veth(name, bridge, peer, bridge.mtu)
+    except OSError as error:
+        if error.errno != errno.EXFULL:
+            raise
+        why = f"a bridge has at most 1023 ports, and {bridge.name} has them all"
+        remedy = "Make another network."
+        raise Exhausted(f"The network {network.name} is full", why, remedy) from error
 
 
 def _without_ipv6(interface: str, netns: Netns) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from minirt.errors import Conflict, InvalidRequest, NotFound
@@ -72,7 +72,8 @@ def everything() -> list[Network]:
     """Return all networks, with those that are always there, by name."""
     networks = every()
     if not any(one.is_default for one in networks):
-        networks.append(_default())
+        with suppress(OSError):  # Looking must not fail where nothing can be written.
+            networks.append(_default())
     return sorted([*networks, *BUILTIN.values()], key=lambda one: one.name)
 
 
