@@ -1,0 +1,61 @@
+"""What surrounds the start of a resolver; the start itself is tried in integration/."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from minirt.errors import KernelRefused
+from minirt.kernel import locks
+from minirt.network import resolver_link, resolver_start
+
+
+def test_a_few_starts_are_fine_and_then_somebody_should_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = locks.acquire(tmp_path / "lock")
+    for _ in range(5):
+        resolver_start.note(lock)
+    with pytest.raises(KernelRefused, match="keeps dying"):
+        resolver_start.note(lock)
+    monkeypatch.setattr(resolver_start, "_SPAN", 0.0)
+    resolver_start.note(lock)
+    assert len(os.pread(lock, 1000, 0).split()) == 6
+    os.close(lock)
+
+
+def test_a_socket_may_lie_deep_and_replaces_that_of_the_dead(tmp_path: Path) -> None:
+    folder = tmp_path / ("d" * 100) / ("e" * 100)
+    folder.mkdir(parents=True)
+    resolver_start.listen(folder).close()
+    with (
+        resolver_start.listen(folder) as listener,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link,
+    ):
+        resolver_start.at(folder, link.connect)
+        accepted, _ = listener.accept()
+        accepted.close()
+
+
+def test_an_introduction_arrives_whole_with_its_sockets() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    one, two = socket.socketpair()
+    with ours, theirs, one, two:
+        networks = [f"network{number}" for number in range(500)]
+        pair = (one.fileno(), two.fileno())
+        resolver_link.introduce(ours, container="c" * 64, networks=networks, sockets=pair)
+        text, fds, _, _ = socket.recv_fds(theirs, 1 << 16, 2)
+        assert b'"network499"' in text
+        assert len(fds) == 2
+        for fd in fds:
+            os.close(fd)
+        theirs.close()
+        with pytest.raises(OSError, match="pipe"):
+            resolver_link.introduce(ours, container="c", networks=[])
+
+
+def test_nobody_is_dismissed_where_nobody_is() -> None:
+    resolver_link.dismiss("nosuch")
