@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from minirt.container import (
     environment,
     mount_options,
     network_options,
+    port_options,
     security_options,
     signals,
     sizes,
@@ -82,7 +83,7 @@ def read(flags: Flags, outside: Mapping[str, str]) -> Request:
         entrypoint=None if flags.entrypoint is None else [e for e in [flags.entrypoint] if e],
         env=environment.variables(flags.env_file, flags.env, outside),
         labels=environment.labels(flags.label_file, flags.label),
-        exposed_ports=[port for text in flags.expose for port in exposed(text)],
+        exposed_ports=[port for text in flags.expose for port in port_options.exposed(text)],
         user=flags.user,
         working_dir=_working_dir(flags.workdir),
         hostname=_hostname(flags.hostname, "--hostname"),
@@ -169,41 +170,10 @@ def _host(flags: Flags, mode: str, mounts: list[Mount]) -> HostConfig:
         dns_options=list(flags.dns_option),
         extra_hosts=[network_options.extra_host(text) for text in flags.add_host],
         tmpfs={one.destination: ",".join(one.options) for one in mounts if one.kind == "tmpfs"},
-        ports=published(flags.publish),
+        ports=port_options.published(flags.publish),
         publish_all=flags.publish_all,
         log_driver=flags.log_driver,
     )
-
-
-def published(texts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Read every ``-p``. Raises InvalidRequest."""
-    if not texts:
-        return []
-    from minirt.network import ports
-
-    return [asdict(request) for request in ports.parse(texts)]
-
-
-def exposed(text: str) -> list[str]:
-    """Read one ``--expose``: ``80``, ``90-91/udp``; return ports like ``80/tcp``.
-
-    Raises InvalidRequest.
-    """
-    numbers, _, protocol = text.partition("/")
-    protocol = protocol.lower() or "tcp"
-    first, _, last = numbers.partition("-")
-    if protocol not in ("tcp", "udp", "sctp"):
-        raise refused("--expose", text, f"invalid proto: {protocol}")
-    if not all(
-        word.isascii() and word.isdigit() and len(word) <= 5 for word in (first, last or first)
-    ):
-        raise refused(
-            "--expose", text, "invalid range format for --expose", "Write it like 80/tcp."
-        )
-    low, high = int(first), int(last or first)
-    if not 1 <= low <= high <= 65535:
-        raise refused("--expose", text, "ports go from 1 to 65535, the lower one first")
-    return [f"{port}/{protocol}" for port in range(low, high + 1)]
 
 
 def _working_dir(path: str) -> str:
