@@ -237,6 +237,9 @@ def test_it_belongs_to_no_session_and_holds_only_what_it_needs(web: Box) -> None
     others = [one for one in held if one not in ("socket", "/dev/null", "anon_inode")]
     assert [Path(one).name for one in others] == ["resolver.log"]
     assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert "CapEff:\t0000000000201000" in status  # CAP_SYS_ADMIN and CAP_NET_ADMIN
+    assert "CapBnd:\t0000000000201000" in status
     assert Path(f"/proc/{pid}/environ").read_bytes().count(b"\0") == 1
 
 

@@ -17,7 +17,7 @@ import socket
 import sys
 from pathlib import Path
 
-from minirt.kernel import locks
+from minirt.kernel import capabilities, locks
 from minirt.network import resolver_start
 from minirt.network.client import Client, House
 from minirt.network.forward import Traffic
@@ -95,6 +95,7 @@ def main(networks: str, network: str) -> None:
     _be_mortal()
     listener = _given() or resolver_start.listen(folder / network)
     listener.setblocking(False)
+    _drop_privileges()
     Resolver(folder, network, listener).run()
 
 
@@ -103,6 +104,16 @@ def _be_mortal() -> None:
     adjustment = Path("/proc/self/oom_score_adj")  # proc_pid_oom_score_adj(5)
     if int(adjustment.read_text()) < 0:
         adjustment.write_text("0")
+
+
+def _drop_privileges() -> None:
+    """Keep what entering a container's network takes: every packet is a stranger's.
+
+    setns(2) wants CAP_SYS_ADMIN, SIOCGSKNS wants CAP_NET_ADMIN; leases are root's, as we are.
+    """
+    kept = capabilities.mask(["CAP_SYS_ADMIN", "CAP_NET_ADMIN"]) & capabilities.bounding()
+    capabilities.limit_bounding(kept)
+    capabilities.set_sets(capabilities.Sets(effective=kept, permitted=kept))
 
 
 def _given() -> socket.socket | None:
