@@ -70,7 +70,7 @@ class CommandNotFound(MinirtError):
 
 def kernel_refused(what: str, error: OSError) -> KernelRefused:
     """Put a failed system call into a sentence; say what to do where that is known."""
-    why = os.strerror(error.errno) if error.errno else str(error)
+    why = error.strerror or str(error)  # the kernel's own words, where it had some
     where = f" ({error.filename})" if error.filename else ""
     remedy = _REMEDIES.get(error.errno or 0, "")
     if os.geteuid() != 0 and error.errno in (errno.EPERM, errno.EACCES):

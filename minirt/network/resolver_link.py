@@ -70,7 +70,7 @@ def sockets(netns: Netns) -> tuple[int, int]:
         tcp, udp = _pair()
     port = tcp.getsockname()[1]
     rule = f"ip daddr {ADDRESS} meta l4proto {{ tcp, udp }} th dport 53 dnat to {ADDRESS}:{port}"
-    chain = f"chain output {{ type nat hook output priority dstnat; {rule}; }};"
+    chain = f"chain output {{ type nat hook output priority -100; {rule}; }};"
     commands = (
         f"add table ip minirt_dns; flush table ip minirt_dns; table ip minirt_dns {{ {chain} }}"
     )
