@@ -49,8 +49,12 @@ def unpack_blob(
     return tar.digest, facts
 
 
-def move_in(place: Path) -> None:
-    """Move the layers of a scratch folder into the store; only under its lock."""
+def move_in(place: Path) -> bool:
+    """Move the layers of a scratch folder into the store; say whether one is new there.
+
+    Only under the store's lock.
+    """
+    is_new = False
     for made in (place / "layers").iterdir():
         if made.suffix or len(made.name) != 64:
             continue  # the facts go with their folder
@@ -58,6 +62,8 @@ def move_in(place: Path) -> None:
         if not final.exists():
             layout.facts_of(made).replace(layout.facts_of(final))
             made.rename(final)
+            is_new = True
+    return is_new
 
 
 def _known(diff_id: str, place: Path, *, allow_devices: bool) -> Facts | None:

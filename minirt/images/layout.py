@@ -116,11 +116,20 @@ def scratch() -> Iterator[Path]:
         locks.release(lock, fd)
 
 
-def flush() -> None:
-    """Write to the disk what is still in memory, syncfs(2): the index is about to name it."""
+def flush_all() -> None:
+    """Write to the disk what is still in memory, syncfs(2): ten thousand files at once."""
     fd = os.open(home(), os.O_RDONLY | os.O_DIRECTORY)
     try:
         libc.syscall("syncfs", fd)
+    finally:
+        os.close(fd)
+
+
+def flush(path: Path) -> None:
+    """Write a file to the disk, fsync(2)."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
     finally:
         os.close(fd)
 

@@ -106,13 +106,16 @@ def add(place: Path, new: Iterable[tuple[dict[str, Any], str]]) -> None:
     with layout.locked():
         layout.make_folders(layout.home())
         for blob in (place / "blobs" / "sha256").iterdir():
-            blob.replace(layout.blob(f"sha256:{blob.name}"))
-        move_in(place)
+            final = layout.home() / "blobs" / "sha256" / blob.name
+            if not final.exists():
+                layout.flush(blob)
+                blob.rename(final)
+        if move_in(place):
+            layout.flush_all()
         index = layout.read_index()
         for descriptor, name in new:
             _check_whole(descriptor)
             index = put(index, descriptor, name)
-        layout.flush()
         layout.write_index(index)
 
 
