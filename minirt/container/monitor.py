@@ -120,6 +120,7 @@ def _create(plan: Plan, cgroup: Cgroup, line: socket.socket) -> tuple[Created, S
         overlay=plan.overlay,
         cgroup=cgroup,
         user=one.config.user,
+        groups=tuple(one.host.group_add),
     )
     created = create.create(plan.spec, setting, on_isolated)
     for fd in theirs or ():

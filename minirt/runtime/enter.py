@@ -54,6 +54,7 @@ class Visit:
     kinds: Namespace
     stdio: tuple[int, int, int] | None
     user: str | None
+    groups: tuple[str, ...]
     cgroup: Cgroup | None
     filters: Filters
     line: Line
@@ -67,6 +68,7 @@ def enter(
     spec: Spec,
     stdio: tuple[int, int, int] | None = None,
     user: str | None = None,
+    groups: tuple[str, ...] = (),
     cgroup: Cgroup | None = None,
 ) -> Entered:
     """Run ``process`` in the namespaces of the init that ``pidfd`` names; return when it runs.
@@ -80,7 +82,7 @@ def enter(
         kinds |= kind
     ours, theirs = handshake.open_pair()
     rules = filters.prepare(spec.seccomp)
-    visit = Visit(pidfd, pid, process, kinds, stdio, user, cgroup, rules, theirs)
+    visit = Visit(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs)
     guide = _send_guide(visit)
     theirs.close()
     try:
@@ -139,7 +141,7 @@ def _show_in(visit: Visit) -> None:
     own_descriptors = terminals.open_descriptors()
     _enter_namespaces(visit)
     root = os.open("/", beneath.FOLDER)
-    process = launch.as_user(process, root, visit.user)
+    process = launch.as_user(process, root, visit.user, visit.groups)
     console: tuple[int, ...] = ()
     if process.terminal:
         master, slave = dev.open_console(root, process, own_descriptors)

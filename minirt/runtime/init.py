@@ -28,7 +28,8 @@ class Setting:
     """What a container needs besides its config.json.
 
     ``user`` is Docker's "user[:group]", to be looked up in the image; None: the config's ids
-    stand. ``keep_fds`` further descriptors, from 3 on, are handed through.
+    stand. ``groups`` are further ones of that user, by name or number. ``keep_fds`` further
+    descriptors, from 3 on, are handed through.
     """
 
     bundle: Path
@@ -36,6 +37,7 @@ class Setting:
     overlay: Overlay | None = None
     cgroup: Cgroup | None = None
     user: str | None = None
+    groups: tuple[str, ...] = ()
     keep_fds: int = 0
     id: str = ""  # for hooks; "": the name of the bundle's folder
 
@@ -125,7 +127,7 @@ def _build_root(plan: Plan) -> tuple[Process, tuple[int, ...]]:
     place = setting.bundle / spec.root.path
     root = rootfs.open_root(place, setting.overlay)
     mount_table.mount_all(root, spec.mounts, setting.bundle)
-    process = launch.as_user(spec.process, root, setting.user)
+    process = launch.as_user(spec.process, root, setting.user, setting.groups)
     has_own_dev = dev.is_own(spec.mounts)
     if has_own_dev:
         dev.fill(root, spec.devices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from minirt.runtime.filters import Filters
 from minirt.runtime.spec import Process
 
 
-def as_user(process: Process, root: int, text: str | None) -> Process:
+def as_user(process: Process, root: int, text: str | None, extra: Iterable[str] = ()) -> Process:
     """Return the process with its user and its HOME, as the files beneath ``root`` have them.
 
-    ``text`` is Docker's "user[:group]"; None: the ids stand in the config already.
+    ``text`` is Docker's "user[:group]"; None: the ids stand in the config already. ``extra``
+    are names or numbers of further groups.
     """
     one = process.user
-    found = users.resolve(root, str(one.uid) if text is None else text)
+    found = users.resolve(root, str(one.uid) if text is None else text, extra)
     if text is not None:
         groups = found.additional_gids
         more = tuple(gid for gid in one.additional_gids if gid not in groups)
