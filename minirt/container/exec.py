@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from minirt.container import copying, environment, lifecycle, record, rights
-from minirt.container.attach import caught, passed_on
+from minirt.container.attach import ENDING, caught, passed_on
 from minirt.container.copying import Flow
 from minirt.container.loop import Loop
 from minirt.container.record import Record
-from minirt.errors import Conflict
+from minirt.errors import CommandNotRunnable, Conflict, InvalidRequest
 from minirt.kernel import cgroups, descriptors, processes, steps, terminal_modes, terminals
+from minirt.kernel.processes import SIGNAL_BASE
 from minirt.runtime import enter
 from minirt.runtime import spec as oci
 from minirt.runtime.enter import Entered
@@ -53,7 +54,10 @@ def run(one: Record, asked: Request) -> int:
     init = lifecycle.init_of(one)
     if init is None:
         raise Conflict(f"Cannot run a command in {one.name}", "it has just ended or is starting")
-    with ExitStack() as held:
+    is_raw = asked.tty and asked.interactive and os.isatty(0)
+    # From before it starts: the first thing that it does may make somebody send a signal.
+    passed = set() if asked.detach else (ENDING if is_raw else passed_on()) | {signal.SIGWINCH}
+    with caught(passed) as signals, ExitStack() as held:
         streams, ends = _open_streams(asked)
         try:
             entered = _enter(one, asked, init, streams)
@@ -61,7 +65,11 @@ def run(one: Record, asked: Request) -> int:
             descriptors.close(ends)
         held.callback(os.close, entered.pidfd)
         steps.show()
-        return 0 if asked.detach else _follow(asked, entered, streams)
+        if asked.detach:
+            return 0
+        if is_raw:
+            held.enter_context(terminal_modes.raw(0))
+        return _follow(asked, entered, streams, signals, is_raw=is_raw)
 
 
 def _open_streams(asked: Request) -> tuple[Streams, list[int]]:
@@ -115,59 +123,60 @@ def _enter(one: Record, asked: Request, init: tuple[int, int], streams: Streams)
             spec=spec,
             stdio=streams.given,
             user=asked.user or one.config.user,
+            groups=tuple(one.host.group_add),
             cgroup=cgroups.find(one.id),
         )
+    except InvalidRequest as error:  # A user or folder that isn't there: 126, as with Docker.
+        raise CommandNotRunnable(error.what, error.why, error.remedy) from error
     finally:
         os.close(pidfd)
 
 
-def _follow(asked: Request, entered: Entered, streams: Streams) -> int:
+def _follow(
+    asked: Request, entered: Entered, streams: Streams, signals: int, *, is_raw: bool
+) -> int:
     """Copy what has to be copied, pass signals on, and return the exit code."""
     loop = Loop()
-    outwards = list(streams.outwards)
-    inwards = streams.inwards
-    is_raw = asked.tty and asked.interactive and os.isatty(0)
-    with ExitStack() as held:
-        if is_raw:
-            held.enter_context(terminal_modes.raw(0))
-        signals = held.enter_context(caught(_passed_on(is_raw=is_raw)))
-        if entered.console is not None:
-            outwards = [(entered.console, 1)]
-            inwards = (0, os.dup(entered.console)) if asked.interactive else None
-        for source, _ in outwards:
-            os.set_blocking(source, False)
-        flows = [Flow(loop, source, sink, closes_sink=False) for source, sink in outwards]
-        if inwards:
-            Flow(loop, *inwards, closes_sink=True)
-        ended: list[int] = []
-        loop.on_readable(signals, lambda: _signalled(os.read(signals, 64), entered))
-        loop.on_readable(entered.pidfd, lambda: ended.append(_collect(loop, entered.pidfd)))
-        while not ended or not all(flow.is_over for flow in flows):
-            if not loop.turn(LINGER if ended else None):
-                break  # Something that the command left running keeps its output open.
+    inwards, outwards = streams.inwards, list(streams.outwards)
+    if entered.console is not None:
+        outwards = [(entered.console, 1)]
+        inwards = (0, os.dup(entered.console)) if asked.interactive else None
+    for source, _ in outwards:
+        os.set_blocking(source, False)
+    flows = [Flow(loop, source, sink, closes_sink=False) for source, sink in outwards]
+    if inwards:
+        Flow(loop, *inwards, closes_sink=True)
+    ended: list[int] = []
+
+    def hear_signals() -> None:
+        for number in os.read(signals, 64):
+            if number == signal.SIGWINCH:
+                _resize(entered)
+            elif is_raw:  # Its keys go inside anyway: this one is meant for us.
+                ended.append(SIGNAL_BASE + number)
+                flows.clear()
+            else:
+                _send(entered, number)
+
+    loop.on_readable(signals, hear_signals)
+    loop.on_readable(entered.pidfd, lambda: ended.append(_collect(loop, entered.pidfd)))
+    while not ended or not all(flow.is_over for flow in flows):
+        if not loop.turn(LINGER if ended else None):
+            break  # Something that the command left running keeps its output open.
     return ended[0]
 
 
-def _passed_on(*, is_raw: bool) -> set[signal.Signals]:
-    return {signal.SIGWINCH} | (set() if is_raw else passed_on())
+def _send(entered: Entered, number: int) -> None:
+    try:
+        signal.pidfd_send_signal(entered.pidfd, number)
+    except ProcessLookupError:
+        pass  # It has just ended.
 
 
-def _signalled(numbers: bytes, entered: Entered) -> None:
-    for number in numbers:
-        if number == signal.SIGWINCH:
-            if entered.console is not None:
-                _resize(entered.console)
-            continue
-        try:
-            signal.pidfd_send_signal(entered.pidfd, number)
-        except ProcessLookupError:
-            pass  # It has just ended.
-
-
-def _resize(console: int) -> None:
+def _resize(entered: Entered) -> None:
     size = terminal_modes.size_of_first((0, 1, 2))
-    if size:
-        terminals.set_size(console, *size)
+    if size and entered.console is not None:
+        terminals.set_size(entered.console, *size)
 
 
 def _collect(loop: Loop, pidfd: int) -> int:
