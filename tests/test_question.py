@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 
 import dnslib
@@ -62,6 +63,22 @@ def test_no_mutation_of_a_query_raises_anything_but_malformed(
     except q.Malformed as malformed:
         if malformed.rcode is not None:
             assert len(q.failure(cut, malformed.rcode)) == q.HEADER.size
+
+
+def test_ten_thousand_random_packets_are_read_or_refused() -> None:
+    dice = random.Random(50)
+    good = query("web.net1")
+    for _ in range(10_000):
+        packet = bytearray(good if dice.random() < 0.7 else dice.randbytes(dice.randrange(80)))
+        for _ in range(dice.randrange(5)):
+            if packet:
+                packet[dice.randrange(len(packet))] = dice.randrange(256)
+        try:
+            question = q.read(bytes(packet))
+        except q.Malformed:
+            continue
+        assert 12 < question.end <= len(packet)
+        assert len(question.name) <= 254
 
 
 def test_the_largest_size_is_that_of_the_client_but_never_below_512() -> None:

@@ -5,7 +5,6 @@ resolver_link.py says when, and why nobody has to wait for it.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
@@ -15,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minirt.errors import KernelRefused
-from minirt.kernel import processes
 from minirt.kernel.steps import step
 
 SOCKET, LOCK, LOG = "resolver.sock", "resolver.lock", "resolver.log"
@@ -46,10 +44,7 @@ def start(folder: Path) -> None:
     with listen(folder) as listener:
         words = [str(Path(__file__).parents[2]), str(folder.parent), folder.name]
         with step("start the network's resolver", "setsid", "--fork", *_typed(words)):
-            # An orphan from birth: whoever adopts it reaps it, and our caller need not.
-            child = processes.fork(lambda: _spawn(listener, folder / LOG, words))
-            if processes.wait(child) != 0:
-                raise OSError(errno.ECHILD, "its process can't be started")
+            _spawn(listener, folder / LOG, words)
 
 
 def listen(folder: Path) -> socket.socket:
@@ -74,7 +69,12 @@ def at(folder: Path, call: Callable[[str], None]) -> None:
         os.close(fd)
 
 
-def _spawn(listener: socket.socket, log: Path, words: list[str]) -> int:
+def _spawn(listener: socket.socket, log: Path, words: list[str]) -> None:
+    """Start the process, posix_spawn(3): without a copy of our memory, ten times fork's speed.
+
+    It is a child that nobody waits for. Its parent usually ends first; if not, a dead resolver
+    stays in the list of processes until then. A second fork to prevent that costs 3 to 15 ms.
+    """
     append = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     os.posix_spawn(
         sys.executable,
@@ -90,7 +90,6 @@ def _spawn(listener: socket.socket, log: Path, words: list[str]) -> int:
         setsigmask=[],
         setsigdef=set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP},
     )
-    return 0
 
 
 def _typed(words: list[str]) -> list[str]:
