@@ -49,21 +49,36 @@ def _show(room: int, one: Hierarchy, own: dict[frozenset[str], str], attributes:
     name = one.top.name
     folder = beneath.make_directories(room, name)
     try:
-        source = one.top / group.lstrip("/")
-        with step("show the container its cgroup", "mount", "--bind", source, Shown(folder)):
-            fd = os.open(source, beneath.FOLDER)
-            try:
-                tree = mounts.copy(fd)
-            finally:
-                os.close(fd)
-            mounts.change(tree, add=attributes | _SAFE, propagation=Propagation.PRIVATE)
-            _attach(tree, folder)
+        _attach(_tree(one, group, Shown(folder), attributes | _SAFE), folder)
         names = {text.removeprefix("name=") for text in one.controllers}
         for link in sorted(names - {name}):
             with step("name the cgroup too", "ln", "-s", name, link):
                 os.symlink(name, link, dir_fd=room)
     finally:
         os.close(folder)
+
+
+def _tree(one: Hierarchy, group: str, place: Shown, attributes: Attribute) -> int:
+    """Return a mount of the process's group and what is below it, and no more.
+
+    A cgroup namespace calls its own group "/", and so does a file system that is mounted in it;
+    to bind the host's "/" would show the groups of all others. Without a namespace it is the
+    other way round: only a bind shows a part.
+    """
+    if group == "/":
+        names = sorted(one.controllers)
+        with step("show the container its cgroup", "mount", "-t", "cgroup", "-o", ",".join(names),
+                  "cgroup", place):  # fmt: skip
+            return mounts.new("cgroup", names, attributes, "cgroup")
+    source = one.top / group.lstrip("/")
+    with step("show the container its cgroup", "mount", "--bind", source, place):
+        fd = os.open(source, beneath.FOLDER)
+        try:
+            tree = mounts.copy(fd)
+        finally:
+            os.close(fd)
+        mounts.change(tree, add=attributes, propagation=Propagation.PRIVATE)
+        return tree
 
 
 def _attach(mount: int, target: int) -> None:
