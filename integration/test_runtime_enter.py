@@ -144,13 +144,13 @@ def test_a_visitor_shows_nothing_of_the_host(bundle: Bundle) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     bundle.setting["stdio"] = (null, null, null)
     with bundle.running("sh", "-c", watch) as created:
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 2
         visits = 0
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline or visits < 30:
             assert enter_and_wait(created, "true").code == 0
             visits += 1
         seen = set((bundle.changes / "seen").read_text().splitlines())
     os.close(null)
-    assert visits > 20 and "/bin/busybox" in seen
+    assert "/bin/busybox" in seen
     harmless = {"/bin/busybox", "/memfd:springboard (deleted)", "/", "> /seen", "> /dev/null"}
     assert {one for one in seen - harmless if not one.startswith(STREAMS)} == set()

@@ -71,8 +71,9 @@ def test_a_namespace_given_by_its_path_is_joined(bundle: Bundle, kind: str, name
         assert bundle.run("readlink", f"/proc/self/ns/{name}").output.strip() == theirs
 
 
-def test_a_path_to_a_namespace_of_another_kind_is_refused(bundle: Bundle) -> None:
-    share(bundle, "network", "/proc/self/ns/ipc")
+@pytest.mark.parametrize("kind", ["network", "pid"])
+def test_a_path_to_a_namespace_of_another_kind_is_refused(bundle: Bundle, kind: str) -> None:
+    share(bundle, kind, "/proc/self/ns/ipc")
     with pytest.raises(InvalidRequest, match="Cannot join the namespace /proc/self/ns/ipc"):
         bundle.create("true")
 

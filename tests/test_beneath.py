@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minirt.kernel import beneath
@@ -101,7 +101,7 @@ paths = st.lists(names, min_size=1, max_size=6).map("/".join)
 targets = st.tuples(st.sampled_from(["", "/", "../../../"]), paths).map("".join)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(path=paths, links=st.dictionaries(st.sampled_from(["link", "other", "a/link"]), targets))
 def test_whatever_the_links_all_that_is_made_is_inside(path: str, links: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as name:

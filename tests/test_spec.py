@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirt.container import defaults
@@ -195,6 +195,7 @@ json = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(places(DOCUMENT), key=str)), json)
 def test_any_document_is_read_or_refused_with_a_place(path: Any, value: Any) -> None:
     try:
@@ -205,6 +206,7 @@ def test_any_document_is_read_or_refused_with_a_place(path: Any, value: Any) -> 
         assert read.process.args
 
 
+@settings(deadline=None)
 @given(json)
 def test_any_json_is_refused(value: Any) -> None:
     with pytest.raises(InvalidRequest):

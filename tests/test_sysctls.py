@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirt.kernel.namespaces import Namespace
@@ -52,6 +52,7 @@ def test_what_reaches_the_machine_is_refused(key: str, value: str) -> None:
     assert sysctls.check(key, value, ALL) != ""
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_no_key_leaves_the_folders_of_its_namespaces(key: str, value: str) -> None:
     if sysctls.check(key, value, ALL) == "":

@@ -129,3 +129,16 @@ def kill(pid: int) -> int:
     with step("kill it", "kill", "-KILL", pid):
         os.kill(pid, signal.SIGKILL)
     return wait(pid)
+
+
+def kill_by_pidfd(pidfd: int) -> None:
+    """Kill a child that ``pidfd`` names, reap it, and close the descriptor."""
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # Dead already, or even collected.
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except ChildProcessError:
+        pass  # Collected before.
+    os.close(pidfd)

@@ -6,7 +6,6 @@ Between the two the container exists in full, and only its command does not run 
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -45,10 +44,15 @@ def create(spec: Spec, setting: Setting, on_isolated: Callable[[int], None]) -> 
     own = steps.descriptors()
     asked = range(3, 3 + setting.keep_fds)
     handed_on = tuple(fd for fd in asked if fd not in own and _is_open(fd))
+    rules = filters.prepare(spec.seccomp)
     ours, theirs = handshake.open_pair()
-    plan = Plan(spec, setting, theirs, handed_on, filters.prepare(spec.seccomp))
-    child = _give_birth(plan)
-    theirs.close()
+    try:
+        child = _give_birth(Plan(spec, setting, theirs, handed_on, rules))
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
     created = Created(child.pid, child.pidfd, None, ours, spec, setting)
     try:
         on_isolated(child.pidfd)
@@ -80,13 +84,8 @@ def start(created: Created) -> None:
 
 def discard(created: Created) -> None:
     """Kill init, and with it every process of its PID namespace; collect what it leaves."""
-    try:
-        signal.pidfd_send_signal(created.pidfd, signal.SIGKILL)
-        os.waitid(os.P_PIDFD, created.pidfd, os.WEXITED)
-    except (ProcessLookupError, ChildProcessError):
-        pass  # It was collected before.
     created.line.close()
-    os.close(created.pidfd)
+    processes.kill_by_pidfd(created.pidfd)
     if created.console is not None:
         os.close(created.console)
 

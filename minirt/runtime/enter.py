@@ -17,7 +17,6 @@ waits for such visits (CVE-2016-9962, CVE-2019-5736).
 from __future__ import annotations
 
 import os
-import signal
 from dataclasses import dataclass
 
 from minirt.errors import Conflict
@@ -80,12 +79,14 @@ def enter(
     kinds = Namespace(0)
     for kind in spec.namespaces:
         kinds |= kind
-    ours, theirs = handshake.open_pair()
     rules = filters.prepare(spec.seccomp)
+    ours, theirs = handshake.open_pair()
     visit = Visit(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs)
-    guide = _send_guide(visit)
-    theirs.close()
     try:
+        try:
+            guide = _send_guide(visit)
+        finally:
+            theirs.close()
         try:
             descriptors = ours.hear(PREPARED)
         finally:
@@ -184,11 +185,6 @@ def _become(visit: Visit, process: Process, path: str) -> int:
 
 
 def _discard(newcomer: int, console: int | None) -> None:
-    try:
-        signal.pidfd_send_signal(newcomer, signal.SIGKILL)
-        os.waitid(os.P_PIDFD, newcomer, os.WEXITED)
-    except (ProcessLookupError, ChildProcessError):
-        pass  # It was collected before.
-    os.close(newcomer)
+    processes.kill_by_pidfd(newcomer)
     if console is not None:
         os.close(console)
