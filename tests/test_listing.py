@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from minirt.commands import inspected
 from minirt.container import inspect, listing, names, record, renaming, selection
 from minirt.container.log_writer import timestamp
 from minirt.container.record import (
@@ -148,3 +150,21 @@ def test_a_new_name_is_taken_before_the_old_one_is_given_up() -> None:
         renaming.rename(db, "db")
     with pytest.raises(InvalidRequest, match="Invalid container name"):
         renaming.rename(db, "../x")
+
+
+@pytest.mark.parametrize(
+    ("mode", "shown"), [("host", "host"), ("none", "none"), ("container:x", "")]
+)
+def test_modes_without_a_network_of_their_own(mode: str, shown: str) -> None:
+    one = make()
+    one = replace(one, endpoints=[], host=HostConfig(network_mode=mode))
+    assert listing.row(one)["Networks"] == shown
+    assert ",".join(inspect.document(one)["NetworkSettings"]["Networks"]) == shown
+
+
+def test_inspected_names_can_not_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    code = inspected.show(["one"], lambda name: {"Name": "\x1b[2J\x9b2J\u202ex\udcff"})
+    assert code == 0
+    text = capsys.readouterr().out
+    assert "\\u001b[2J\\u009b2J\\u202ex" in text
+    assert json.loads(text) == [{"Name": "\x1b[2J\x9b2J\u202ex\udcff"}]

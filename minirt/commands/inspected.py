@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
+from minirt.container.tables import clean
 from minirt.container.templates import render
 from minirt.errors import NotFound, say
+
+# What JSON lets pass and a terminal obeys (C1 controls, marks that turn the direction of reading)
+# or UTF-8 has no room for.
+CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def show(names: Iterable[str], look_up: Callable[[str], dict[str, Any]], form: str = "") -> int:
@@ -28,10 +34,13 @@ def show(names: Iterable[str], look_up: Callable[[str], dict[str, Any]], form: s
     if form in ("", "json"):
         indent, separators = (4, None) if not form else (None, (",", ":"))
         text = json.dumps(found, indent=indent, separators=separators, ensure_ascii=False)
-        click.echo(text)
+        click.echo(CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
     else:
         for document in found:
-            click.echo(render(form, document))
+            text = render(form, document)
+            click.echo(
+                clean(text) if sys.stdout.isatty() else text.encode(errors="surrogateescape")
+            )
     sys.stdout.flush()
     for sentence in missing:
         say(sentence, 1)

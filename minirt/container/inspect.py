@@ -166,6 +166,8 @@ def _network_settings(one: Record, *, running: bool) -> dict[str, Any]:
     made = record.load_endpoints(one.id)
     wanted = {request.network: request for request in one.endpoints}
     names = [*wanted, *(name for name in made if name not in wanted)]
+    if one.host.network_mode in ("host", "none"):
+        names.append(one.host.network_mode)
     networks: Mapping[str, dict[str, Any]] = OpenMap(
         {name: _endpoint(wanted.get(name), made.get(name), alive=running) for name in names}
     )

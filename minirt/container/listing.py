@@ -76,11 +76,12 @@ def status_line(one: Record) -> str:
 
 
 def networks(one: Record) -> list[str]:
-    """Return the names of its networks, or its mode."""
+    """Return the names of its networks; "host" and "none" count as such."""
     names = dict.fromkeys(request.network for request in one.endpoints)
     if lifecycle.is_alive(one.id):
         names |= dict.fromkeys(record.load_endpoints(one.id))
-    return list(names) or [one.host.network_mode]
+    mode = one.host.network_mode
+    return list(names) or ([mode] if mode in ("host", "none") else [])
 
 
 def size(one: Record) -> int:
