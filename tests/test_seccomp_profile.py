@@ -109,13 +109,40 @@ def test_a_profile_of_dockers_is_read_with_its_conditions() -> None:
                 "includes": {"caps": ["CAP_SYS_ADMIN"]},
             },
             {"names": ["close"], "action": "SCMP_ACT_ALLOW", "includes": {"arches": ["s390x"]}},
+            {"names": ["dup"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "4.8"}},
+            {"names": ["pipe2"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "999.1"}},
+            {
+                "names": ["chroot"],
+                "action": "SCMP_ACT_ALLOW",
+                "excludes": {"caps": ["CAP_SYS_ADMIN"]},
+            },
         ],
     }
     code = seccomp_programs.compile_rules(seccomp_profile.adapt(docker, []))
-    calls = ("read", "write", "mount", "close")
-    assert [ask(code, one) == bpf.ALLOW for one in calls] == [True, True, False, False]
+    calls = ("read", "write", "mount", "close", "dup", "pipe2", "chroot")
+    assert {call for call in calls if ask(code, call) == bpf.ALLOW} == {
+        *("read", "write", "dup", "chroot")
+    }
     code = seccomp_programs.compile_rules(seccomp_profile.adapt(docker, ["CAP_SYS_ADMIN"]))
-    assert ask(code, "mount") == bpf.ALLOW
+    assert {call for call in calls if ask(code, call) == bpf.ALLOW} == {
+        *("read", "write", "dup", "mount")
+    }
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        {"syscalls": {}},
+        {"syscalls": ["read"]},
+        {"syscalls": [{"names": "read"}]},
+        {"syscalls": [{"names": ["x"], "includes": {"minKernel": "new"}}]},
+        {"syscalls": [{"names": ["x"], "includes": {"caps": [1]}}]},
+    ],
+)
+def test_a_file_that_is_no_profile_is_refused(document: object) -> None:
+    with pytest.raises(InvalidRequest, match="the seccomp profile"):
+        seccomp_profile.adapt(document, [])
 
 
 def test_two_conditions_on_one_argument_mean_either() -> None:

@@ -63,8 +63,7 @@ def seccomp(host: HostConfig, allowed: list[str]) -> dict[str, Any] | None:
         document = read_json(Path(chosen))
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"Cannot use the seccomp profile {chosen}", str(error)) from error
-    assert isinstance(document, dict)
-    return document
+    return seccomp_profile.adapt(document, allowed)
 
 
 def _capability(name: str) -> str:

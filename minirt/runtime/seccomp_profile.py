@@ -8,11 +8,14 @@ mount anything needs mount(2), and nobody else does.
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from minirt.kernel import syscall_tables
+from minirt.runtime.document import Place
 
 FILE = Path(__file__).with_name("seccomp_profile.json")
 _OCI_NAMES = {
@@ -37,21 +40,22 @@ def default(capabilities: Collection[str]) -> dict[str, Any]:
     }
 
 
-def adapt(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any]:
+def adapt(document: Any, capabilities: Collection[str]) -> dict[str, Any]:
     """Turn a profile in Docker's format into linux.seccomp; one in that form already stays so.
 
     Docker's has conditions on capabilities, machines and kernels at each rule ("includes",
     "excludes"), and for each machine the other architectures that it runs ("archMap").
+    Raises InvalidRequest.
     """
-    rules = [one for one in profile.get("syscalls") or () if _is_included(one, capabilities)]
-    kept = ("names", "action", "errnoRet", "args")
-    adapted = {key: value for key, value in profile.items() if key != "archMap"}
+    profile = Place(document, "the seccomp profile")
+    adapted = {key: value for key, value in profile.object().items() if key != "archMap"}
     if not adapted.get("architectures"):
         adapted["architectures"] = _architectures()
     adapted["syscalls"] = [
-        {key: one[key] for key in kept if one.get(key) is not None}
-        | ({"names": [one["name"]]} if one.get("name") else {})
-        for one in rules
+        {key: one.get(key).value for key in ("action", "errnoRet", "args") if one.has(key)}
+        | {"names": [*one.get("names").texts(), *_name(one)]}
+        for one in profile.get("syscalls").items()
+        if _is_included(one, set(capabilities))
     ]
     return adapted
 
@@ -86,14 +90,30 @@ def _rule(group: Mapping[str, Any]) -> dict[str, Any]:
     return rule
 
 
-def _is_included(rule: Mapping[str, Any], capabilities: Collection[str]) -> bool:
-    """Ask the conditions of a rule of Docker's. All capabilities must be there, one machine."""
-    wanted, unwanted = rule.get("includes") or {}, rule.get("excludes") or {}
+def _name(rule: Place) -> list[str]:
+    """Read the older form of a rule, for one call."""
+    return [rule.get("name").text()] if rule.has("name") else []
+
+
+def _is_included(rule: Place, capabilities: set[str]) -> bool:
+    """Ask the conditions of a rule: all of the capabilities, one of the machines, the kernel."""
+    wanted, unwanted = rule.get("includes"), rule.get("excludes")
     here = _GO_NAMES[syscall_tables.native()]
-    if not set(wanted.get("caps") or ()) <= set(capabilities):
-        return False
-    if set(unwanted.get("caps") or ()) & set(capabilities):
-        return False
-    if wanted.get("arches") and not here & set(wanted["arches"]):
-        return False
-    return not here & set(unwanted.get("arches") or ())
+    machines = set(wanted.get("arches").texts())
+    return (
+        set(wanted.get("caps").texts()) <= capabilities
+        and not set(unwanted.get("caps").texts()) & capabilities
+        and (not machines or bool(machines & here))
+        and not set(unwanted.get("arches").texts()) & here
+        and (not wanted.has("minKernel") or _kernel_is(wanted.get("minKernel")))
+        and not (unwanted.has("minKernel") and _kernel_is(unwanted.get("minKernel")))
+    )
+
+
+def _kernel_is(version: Place) -> bool:
+    """Say whether the running kernel is of this version ("4.8") or newer."""
+    asked = version.text().split(".")
+    if not all(one.isascii() and one.isdigit() for one in asked):
+        version.refuse(f"is {version.value!r}, not a version like 4.8")
+    running = re.findall(r"[0-9]+", os.uname().release)
+    return [int(one) for one in running[: len(asked)]] >= [int(one) for one in asked]
