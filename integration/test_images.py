@@ -354,4 +354,16 @@ def test_unknown_images_get_a_sentence(minirt: Minirt) -> None:
     for words in (("inspect", "nope"), ("rm", "nope"), ("save", "nope")):
         failed = minirt("image", *words, code=1)
         assert failed.stderr.startswith("minirt: No such image: nope")
-    assert minirt("image", "rm", "-f", "nope").stderr == ""
+    forced = minirt("image", "rm", "-f", "nope")  # Docker: said, but no failure
+    assert (forced.stdout, forced.stderr[:27]) == ("", "minirt: No such image: nope")
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"manifests": 5}'])
+def test_a_damaged_store_is_called_so(minirt: Minirt, tmp_path: Path, raw: bytes) -> None:
+    archive = put(tmp_path / "root.tar", tar(*ROOT))
+    minirt("image", "import", archive, "xx")
+    (Path(os.environ["MINIRT_ROOT"]) / "images/index.json").write_bytes(raw)
+    for words in (("ls",), ("inspect", "xx"), ("rm", "xx"), ("import", archive, "yy")):
+        failed = minirt("image", *words, code=1)
+        assert failed.stderr.startswith("minirt: The image store is damaged")
+        assert failed.stderr.count("\n") == 1

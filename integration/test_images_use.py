@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pytest
+
+from integration.archives import folder, member, oci_files, tar, written
 from integration.conftest import Minirt
+from integration.sandbox import REPOSITORY, shell
 from minirt.images import store
 
 
@@ -23,10 +30,32 @@ def test_an_image_that_a_container_uses_stays(minirt: Minirt, image: str) -> Non
     assert store.all() == []
 
 
-def test_a_container_runs_as_the_image_says(minirt: Minirt, image: str) -> None:
-    minirt("create", "--name", "box", "--network", "none", image)
-    assert minirt("inspect", "-f", "{{.Image}}", "box").stdout.strip() == store.find(image).id
-    assert minirt("image", "inspect", "-f", "{{json .Config.Cmd}}", image).stdout == "null\n"
+def test_a_container_runs_as_the_image_says(minirt: Minirt, tmp_path: Path) -> None:
+    busybox = tmp_path / "busybox.tar"
+    shell(REPOSITORY / "rootfs-tools/busybox", busybox)
+    changes: tuple[str, ...] = (
+        'CMD ["who"]',
+        "USER www",
+        "WORKDIR /www",
+        "ENV GREETING='hello there'",
+    )
+    changes += ('ENTRYPOINT ["sh", "-c", "id -un; pwd; echo $GREETING $0"]',)
+    minirt("image", "import", busybox, "said", *(f"--change={one}" for one in changes))
+    run = ("run", "--rm", "--network", "none", "said")
+    assert minirt(*run).stdout.splitlines() == ["www", "/www", "hello there who"]
+
+
+@pytest.mark.slow
+def test_three_hundred_layers_are_one_image(minirt: Minirt, tmp_path: Path) -> None:
+    busybox = Path(str(shutil.which("busybox"))).read_bytes()
+    layers = [tar(folder("./"), folder("bin"), member("bin/busybox", busybox, mode=0o755))]
+    layers += [
+        tar(folder("d"), member(f"d/{number}"), member(f"d/.wh.{number - 2}"))
+        for number in range(299)
+    ]
+    minirt("image", "load", "-i", written(tmp_path / "image.tar", oci_files(layers)))
+    listed = minirt("run", "--rm", "--network", "none", "made:1", "/bin/busybox", "ls", "/d")
+    assert listed.stdout.split() == ["297", "298"]
 
 
 def test_a_container_of_an_unknown_image_says_how_to_get_it(minirt: Minirt) -> None:

@@ -7,7 +7,7 @@ import click
 from minirt.commands.each import for_each
 from minirt.container import lifecycle
 from minirt.container.record import Record
-from minirt.errors import Conflict, InvalidRequest, NotFound
+from minirt.errors import Conflict, InvalidRequest, NotFound, say
 from minirt.images import names, store
 from minirt.images.store import Image
 
@@ -20,16 +20,8 @@ def command(force: bool, images: tuple[str, ...]) -> int:
 
     With -f an image that a container uses loses its name and stays until no container does.
     """
-
-    def action(reference: str) -> str | None:
-        try:
-            return remove(reference, force=force)
-        except NotFound:
-            if force:
-                return ""
-            raise
-
-    return for_each(images, action)
+    there = [one for one in images if not force or _is_there(one)]
+    return for_each(there, lambda one: remove(one, force=force))
 
 
 def remove(reference: str, *, force: bool) -> str:
@@ -46,6 +38,16 @@ def remove(reference: str, *, force: bool) -> str:
         raise _used(reference, users)
     gone = store.forget(image.id, lost, keep=bool(users))
     return "\n".join([*(f"Untagged: {one}" for one in lost), *(f"Deleted: {one}" for one in gone)])
+
+
+def _is_there(reference: str) -> bool:
+    """Say whether there is such an image; with -f it is no failure if there isn't."""
+    try:
+        store.find(reference)
+    except NotFound as error:
+        say(str(error), 0)
+        return False
+    return True
 
 
 def _name_meant(reference: str, image: Image) -> str:

@@ -11,7 +11,7 @@ from minirt.images import layout
 from minirt.images.stack import Facts
 from minirt.images.streams import CHUNK, Counted, Unpacked
 from minirt.images.unpack import unpack
-from minirt.state import new_id, read_json, write_json
+from minirt.state import new_id, write_json
 
 _LARGEST = 64 << 30  # bytes of one layer's files
 _SHARE_OF_FREE_SPACE = 0.9
@@ -69,7 +69,7 @@ def move_in(place: Path) -> bool:
 def _known(diff_id: str, place: Path, *, allow_devices: bool) -> Facts | None:
     for folder in (layout.layer(diff_id, place), layout.layer(diff_id)):
         try:
-            known = Facts(**read_json(layout.facts_of(folder)))
+            known = Facts(**layout.read_facts(folder))
         except FileNotFoundError:
             continue
         if allow_devices and known.left_out:

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, MinirtError
 from minirt.images.names import DIGEST
 from minirt.kernel import libc, locks
 from minirt.state import made, new_id, read_json, root_dir, write_json
@@ -58,17 +58,20 @@ def facts_of(layer_directory: Path) -> Path:
     return layer_directory.with_name(f"{layer_directory.name}.json")
 
 
-def read_document(digest: str, place: Path | None = None) -> Any:
+def read_document(digest: str, place: Path | None = None) -> dict[str, Any]:
     """Read a manifest or a configuration by its digest. Raises FileNotFoundError."""
-    return read_json(blob(digest, place))
+    return _read(blob(digest, place))
 
 
 def read_index() -> list[dict[str, Any]]:
     """Return the descriptors in the index: none if there is no store yet."""
+    path = home() / "index.json"
     try:
-        manifests: list[dict[str, Any]] = read_json(home() / "index.json")["manifests"]
+        manifests = _read(path).get("manifests")
     except FileNotFoundError:
         return []
+    if not isinstance(manifests, list):
+        raise _damaged(path, "it has no list of manifests")
     return manifests
 
 
@@ -132,6 +135,26 @@ def flush(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def read_facts(layer_directory: Path) -> dict[str, int]:
+    """Read what was met while a layer was unpacked. Raises FileNotFoundError."""
+    return _read(facts_of(layer_directory))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = read_json(path)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(document, dict):
+        raise _damaged(path, "it is no JSON object")
+    return document
+
+
+def _damaged(path: Path, why: str) -> MinirtError:
+    remedy = "Remove the folder of the images, and load them again."
+    return MinirtError(f"The image store is damaged at {path}", why, remedy)
 
 
 def _sweep(place: Path) -> None:

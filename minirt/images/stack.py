@@ -8,7 +8,6 @@ from pathlib import Path
 
 from minirt.errors import NotFound
 from minirt.images import layout
-from minirt.state import read_json
 
 OPAQUE = "trusted.overlay.opaque"  # on a folder: nothing of the layers below is seen in it
 
@@ -23,7 +22,7 @@ class Facts:
 
 def facts(diff_id: str) -> Facts:
     """Return what is known of a layer in the store. Raises FileNotFoundError."""
-    return Facts(**read_json(layout.facts_of(layout.layer(diff_id))))
+    return Facts(**layout.read_facts(layout.layer(diff_id)))
 
 
 def stack(diff_ids: list[str]) -> tuple[Path, ...]:

@@ -47,10 +47,16 @@ class Image:
 
     @property
     def size(self) -> int:
-        """Return the bytes of the files in its layers."""
+        """Return the bytes of the files in its layers, as far as they are there."""
         from minirt.images.stack import facts
 
-        return sum(facts(one).size for one in set(self.diff_ids))
+        size = 0
+        for one in set(self.diff_ids):
+            try:
+                size += facts(one).size
+            except FileNotFoundError:
+                continue  # It is being removed, or damaged: who runs it will hear of that.
+        return size
 
 
 def find(reference: str) -> Image:
@@ -82,7 +88,13 @@ def all() -> list[Image]:
     """Return every image, the newest first."""
     index = layout.read_index()
     images = {id_of(one): one for one in index}
-    found = [_image(descriptor, index) for descriptor in images.values()]
+    found = []
+    for descriptor in images.values():
+        try:
+            found.append(_image(descriptor, index))
+        except NotFound:
+            if descriptor in layout.read_index():
+                raise  # else it has been removed meanwhile
     return sorted(found, key=lambda image: image.created, reverse=True)
 
 
