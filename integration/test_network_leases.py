@@ -7,7 +7,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from ipaddress import IPv4Address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
@@ -15,9 +16,10 @@ from integration.sandbox import shell, wait_until
 from integration.wires import machine, network
 from minirt.errors import Conflict, MinirtError
 from minirt.kernel import namespaces, nftables, processes
-from minirt.network import bridge, create, endpoint, leases, nat, ports, store
+from minirt.network import bridge, create, endpoint, filters, leases, nat, ports, store
 from minirt.network.leases import Facts
 from minirt.network.plan import Plan
+from minirt.network.ports import Binding
 
 SHELLS, EACH = 8, 25
 
@@ -38,7 +40,7 @@ def at_once(number: int, work: Callable[[int], object]) -> list[object]:
         os.read(gate, 1)
         try:
             result = work(which)
-        except MinirtError as error:
+        except (MinirtError, OSError) as error:
             result = type(error).__name__
         os.write(writer, json.dumps(result).encode() + b"\n")
         signal.pause()  # Who leaves gives back what it holds.
@@ -87,6 +89,28 @@ def test_networks_made_at_once_get_different_subnets_or_one_gets_what_all_want()
     bridges = {one.bridge for one in store.every() if not one.is_default}
     links = json.loads(shell("ip", "-json", "link", "show", "type", "bridge").stdout)
     assert {one["ifname"] for one in links} == bridges
+
+
+def test_many_change_the_packet_filter_at_once_and_none_is_interrupted() -> None:
+    """Libnftables gives up when another's change comes between its look and its own."""
+    net = network()
+
+    def work(number: int) -> str:
+        for turn in range(20):
+            held = [Binding("tcp", 80, "0.0.0.0", 1000 + number)]
+            address = IPv4Address(f"10.8.{number}.{turn + 1}")
+            other = IPv4Network(f"10.{100 + number}.{turn}.0/24")
+            mine = replace(net, bridge=f"br{number}x{turn}", subnet4=other)
+            nat.publish(held, address)
+            filters.admit(mine)
+            bridge.ensure(net)
+            filters.forget(mine)
+            nat.unpublish(held, address)
+        return "fine"
+
+    assert at_once(SHELLS, work) == ["fine"] * SHELLS
+    assert elements() == set()
+    assert filters.knows(net)
 
 
 def test_who_takes_the_address_of_the_dead_closes_its_ports() -> None:

@@ -17,12 +17,14 @@ from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.steps import step
 
+_TRIES = 1000  # more than there can be others who change something at the same moment
 _LIBRARY = "libnftables.so.1"
 
 # libnftables(3) says only that it failed; the errno of the kernel is found in its words.
 _REASONS = {
     os.strerror(code): code
     for code in (
+        errno.EINTR,
         errno.EEXIST,
         errno.ENOENT,
         errno.EPERM,
@@ -92,7 +94,19 @@ class _Context:
         self._library.nft_ctx_buffer_error(self._pointer)
 
     def run(self, commands: str) -> str:
-        """Run commands; return what they print. Raises OSError."""
+        """Run commands; return what they print. Raises OSError.
+
+        Another process's change interrupts the look that libnftables takes before its own,
+        and a transaction is all or nothing: so one that was interrupted is made again.
+        """
+        for _ in range(_TRIES):
+            try:
+                return self._run_once(commands)
+            except InterruptedError as error:
+                interrupted = error
+        raise interrupted
+
+    def _run_once(self, commands: str) -> str:
         result = self._library.nft_run_cmd_from_buffer(self._pointer, commands.encode())
         output: bytes = self._library.nft_ctx_get_output_buffer(self._pointer)
         words: bytes = self._library.nft_ctx_get_error_buffer(self._pointer)

@@ -10,7 +10,8 @@ from typing import Any
 
 # struct nlmsghdr, and the flags of its third field.
 _HEADER = struct.Struct("=IHHII")
-_REQUEST, _ACK, _DUMP, _ACK_TLVS = 0x1, 0x4, 0x300, 0x200
+_REQUEST, _ACK, _DUMP, _ACK_TLVS, _DUMP_INTERRUPTED = 0x1, 0x4, 0x300, 0x200, 0x10
+_TRIES = 100
 _ERROR, _DONE = 2, 3  # message types: NLMSG_ERROR, NLMSG_DONE
 _ERROR_TEXT = 1  # NLMSGERR_ATTR_MSG: the kernel's own words, since Linux 4.12
 CREATE = 0x600  # NLM_F_CREATE | NLM_F_EXCL: make it, unless it exists
@@ -30,6 +31,7 @@ class Channel:
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
         self._socket.bind((0, 0))
         self._sequence = 0
+        self._interrupted = False
 
     def close(self) -> None:
         """Close the socket."""
@@ -48,9 +50,17 @@ class Channel:
         return _decoded(message, answer)
 
     def dump(self, message: Any, kind: int) -> list[Any]:
-        """Ask for all that there is of a kind; the message may narrow it."""
-        self._send(message, kind, _DUMP)
-        return [_decoded(message, answer) for answer in self._answers()]
+        """Ask for all that there is of a kind; the message may narrow it.
+
+        A list that changed while it was told may lack what is there: it is asked for again.
+        """
+        for _ in range(_TRIES):
+            self._interrupted = False
+            self._send(message, kind, _DUMP)
+            answers = list(self._answers())
+            if not self._interrupted:
+                break
+        return [_decoded(message, answer) for answer in answers]
 
     def _send(self, message: Any, kind: int, flags: int) -> None:
         self._sequence += 1
@@ -71,6 +81,7 @@ class Channel:
                 offset += length + 3 & ~3  # NLMSG_ALIGN
                 if sequence != self._sequence:
                     continue  # the rest of an answer that nobody read to its end
+                self._interrupted |= bool(flags & _DUMP_INTERRUPTED)
                 if kind in (_ERROR, _DONE):
                     _raise_if_refused(message, flags)
                     return
