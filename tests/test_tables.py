@@ -52,6 +52,11 @@ def test_a_table_of_ones_own_columns_has_their_heads() -> None:
     assert shown.splitlines()[0].split() == ["THE", "ID", "NAME", "key"]
 
 
+def test_a_template_that_can_not_be_read_is_refused_even_for_an_empty_list() -> None:
+    with pytest.raises(InvalidRequest, match="unclosed action"):
+        tables.show([], HEADERS, (), "{{.Name")
+
+
 def test_an_unknown_column_is_refused_even_of_an_empty_list() -> None:
     with pytest.raises(InvalidRequest, match="can't evaluate field Foo"):
         tables.show([], HEADERS, (), "table {{.Foo}}")

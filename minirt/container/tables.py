@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minirt.container.templates import render
+from minirt.container.templates import check, render
 from minirt.container.templates.values import Fields
 
 NARROWEST, GAP = 10, 3  # columns of characters, as Docker sets Go's text/tabwriter
@@ -29,6 +29,7 @@ def show(
         form = "{{json .}}"
     template = _unescaped(form)
     if not template.startswith("table "):
+        check(template)
         return "".join(clean(render(template, _sorted(row))) + "\n" for row in rows)
     kind = type(rows[0]) if rows else Fields  # errors name it
     template = template.removeprefix("table ")

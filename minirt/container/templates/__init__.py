@@ -16,6 +16,13 @@ from __future__ import annotations
 from typing import Any
 
 
+def check(template: str) -> None:
+    """Read a template for which there is no data. Raises InvalidRequest."""
+    from minirt.container.templates.parser import parse
+
+    parse(template)
+
+
 def render(template: str, data: Any) -> str:
     """Return what ``template`` makes of ``data``.
 

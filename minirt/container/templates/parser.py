@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from minirt.container.templates.functions import FUNCTIONS
 from minirt.container.templates.lexer import Token, tokens, unquoted
@@ -31,6 +32,7 @@ CONSTANTS = {"true": True, "false": False, "nil": None}
 FLOAT = re.compile(r"[+-]?\d+(\.\d*([eE][+-]?\d+)?|[eE][+-]?\d+)")
 
 
+@lru_cache(maxsize=8)
 def parse(template: str) -> tuple[Node, ...]:
     """Read a template. Raises InvalidRequest."""
     parser = Parser(template)
