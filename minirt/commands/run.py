@@ -23,14 +23,15 @@ def command(**flags: Any) -> int:
     executed, 127 if there is no such command in the image.
     """
     asked = request(flags)
-    one = creation.create(asked)
-    try:
-        if asked.cidfile:
-            asked.cidfile.write_text(one.id)
-        started = start.start(one, attach=not asked.detach)
-    except BaseException:
-        forget(one)
-        raise
+    with attach.signals_raise():
+        one = creation.create(asked)
+        try:
+            if asked.cidfile:
+                asked.cidfile.write_text(one.id)
+            started = start.start(one, attach=not asked.detach)
+        except BaseException:
+            forget(one)
+            raise
     if started.line is None:
         click.echo(one.id)
         return 0

@@ -178,5 +178,22 @@ def caught(numbers: set[signal.Signals]) -> Iterator[int]:
         os.close(writer)
 
 
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """Let the signals that end a process raise SystemExit in the body: its work gets undone."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(SIGNAL_BASE + number)
+
+    numbers = {one for one in ENDING if signal.getsignal(one) == signal.SIG_DFL}
+    for one in numbers:
+        signal.signal(one, leave)
+    try:
+        yield
+    finally:
+        for one in numbers:
+            signal.signal(one, signal.SIG_DFL)
+
+
 def _nothing(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: the byte in the pipe does it."""

@@ -72,7 +72,7 @@ def remove(one: Record, *, force: bool = False, volumes_too: bool = False) -> No
 def discard(one: Record, *, volumes_too: bool) -> None:
     """Take away all that is left of a dead container, whose lock the caller holds."""
     ending.sweep_dead(one)
-    if volumes_too:
+    if volumes_too or one.host.auto_remove:
         volumes.remove_anonymous(one)
     try:
         remains = [ending.set_aside(one)]
@@ -107,7 +107,7 @@ def _sweep_one(one: Record) -> None:
         return  # It is being made, or being removed, by somebody living.
     try:
         if lifecycle.is_leftover(one):
-            discard(one, volumes_too=one.host.auto_remove)
+            discard(one, volumes_too=False)
     finally:
         os.close(lock)
 
