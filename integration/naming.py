@@ -6,16 +6,17 @@ The test itself stands for the monitors: it holds the locks, the sockets and the
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from socket import socket
+from socket import AF_INET, SOCK_DGRAM, SocketKind, socket
 from typing import Any
 
-from integration.sandbox import in_netns, started, wait_until
+from integration.sandbox import PATIENCE, in_netns, started, wait_until
 from minirt.kernel import libc, locks, namespaces
 from minirt.network import resolver_link
 from minirt.network.leases import Facts
@@ -99,8 +100,6 @@ class Box:
 
 def asdict_json(facts: Facts) -> str:
     """Write facts as leases.write does."""
-    import json
-
     return json.dumps(asdict(facts))
 
 
@@ -120,6 +119,15 @@ def box(*networks: str, servers: Sequence[str] = (), **words: object) -> Iterato
             if made.sockets[0] >= 0:
                 made.die()
             resolver_link.dismiss(made.network)
+
+
+def client_in(pid: int, kind: SocketKind = SOCK_DGRAM) -> socket:
+    """Return a socket in the network namespace of ``pid``, connected to its resolver."""
+    with namespaces.network_of(pid) as netns, namespaces.inside(netns):
+        client = socket(AF_INET, kind)
+    client.settimeout(5 * PATIENCE)
+    client.connect((resolver_link.ADDRESS, 53))
+    return client
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.naming import Box, box, host_file, upstream
+from integration.naming import Box, box, client_in, host_file, upstream
 from integration.sandbox import PATIENCE, needs_tool, started
 
 pytestmark = needs_tool("dig", "nft")
@@ -95,7 +95,7 @@ def test_when_all_are_silent_the_client_hears_of_it_before_it_gives_up(
     with swallower("127.0.0.55"), rewritten(tmp_path, "127.0.0.55"):
         status, _, seconds = seconds_of(web, "example.org")
     assert status == "SERVFAIL"
-    assert seconds < 5.8
+    assert seconds < 5.8 * PATIENCE
 
 
 def test_without_any_server_the_answer_is_servfail_at_once(web: Box, tmp_path: Path) -> None:
@@ -110,6 +110,24 @@ def test_sixty_addresses_pass_and_a_truncated_answer_leads_to_tcp(web: Box, log:
     assert "tc" in web.dig("+ignore", "cut.example").flags.split()
     assert len(web.dig("cut.example").records) == 60
     assert log.read_text().splitlines()[-1] == "tcp cut.example. A"
+
+
+def test_a_hundred_questions_on_one_connection_are_all_answered(web: Box) -> None:
+    head, tail = b"\1\0\0\1\0\0\0\0\0\0", b"\7example\0\0\1\0\1"
+    queries = [
+        number.to_bytes(2, "big") + head + b"\4n%03d" % number + tail for number in range(100)
+    ]
+    with client_in(web.pid, socket.SOCK_STREAM) as client:
+        client.sendall(b"".join(len(one).to_bytes(2, "big") + one for one in queries))
+        client.shutdown(socket.SHUT_WR)
+        with client.makefile("rb") as stream:
+            answers = stream.read()
+    ids = set()
+    while answers:
+        end = 2 + int.from_bytes(answers[:2], "big")
+        ids.add(int.from_bytes(answers[2:4], "big"))
+        answers = answers[end:]
+    assert ids == set(range(100))
 
 
 def test_a_slow_server_does_not_hold_up_local_names_nor_other_questions(

@@ -63,6 +63,7 @@ class Stream:
         self._received, self._unsent = b"", b""
         self._unanswered = 0
         self._ended = False  # the client has said all
+        self._taking = False  # queries are being taken; an answer may come at once
         self._closed = False
         self._deadline = streams.loop.later(IDLE, self._expire)
         self._events = READ
@@ -85,26 +86,23 @@ class Stream:
             self.close()
 
     def _turn(self) -> None:
-        if not self._events:  # Nothing was wanted: only a reset can have woken us.
-            self.close()
+        if not self._events:  # Nothing was wanted: it is a reset, or news from before.
+            if self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self.close()
             return
         try:
             if self._unsent:
                 self._unsent = self._unsent[self._connection.send(self._unsent) :]
             if self._events & READ:
-                self._read()
+                data = self._connection.recv(8192)
+                self._ended = not data
+                self._received += data
         except BlockingIOError:
             pass
         except OSError:
             self.close()
             return
         self._settle()
-
-    def _read(self) -> None:
-        data = self._connection.recv(8192)
-        self._ended = not data
-        self._received += data
-        self._take_queries()
 
     def _take_queries(self) -> None:
         while len(self._received) >= 2 and not self._is_full():
@@ -132,7 +130,12 @@ class Stream:
         return self._unanswered >= _MOST_QUERIES or len(self._unsent) >= _MOST_UNSENT
 
     def _settle(self) -> None:
-        """Decide what to wait for next."""
+        """Take what there is room for; decide what to wait for next."""
+        if self._taking:
+            return
+        self._taking = True
+        self._take_queries()
+        self._taking = False
         if self._closed:
             return
         if self._ended and not self._unanswered and not self._unsent:
