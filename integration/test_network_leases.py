@@ -143,6 +143,28 @@ def test_who_takes_the_address_of_the_dead_closes_its_ports() -> None:
     os.close(writer)
 
 
+def test_a_sweep_frees_what_the_dead_had_and_nothing_else() -> None:
+    net = network()
+    alive = leases.take(net)
+    leases.write(alive, Facts("a" * 64, "alive"))
+    fresh = leases.take(net)  # by somebody who has not written yet
+    dead = leases.take(net)
+    held = ports.reserve(ports.parse(["8080:80"]))
+    nat.publish(held, dead.address)
+    leases.write(dead, Facts("d" * 64, "dead", ports=[ports.to_json(one) for one in held]))
+    leases.sweep()
+    assert elements() == {"tcp . 8080"}
+    os.close(dead.fd)
+    ports.close(held)
+    leases.sweep()
+    assert elements() == set()
+    assert {one.name for one in leases.directory(net).iterdir()} == {
+        str(lease.address.ip) for lease in (alive, fresh)
+    }
+    for lease in (alive, fresh):
+        leases.release(lease)
+
+
 def test_a_port_that_somebody_else_has_taken_over_is_left_to_him() -> None:
     net = network()
     old, new = leases.take(net), leases.take(net)

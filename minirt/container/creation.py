@@ -16,6 +16,7 @@ from minirt.container.record import EndpointRequest, Record
 from minirt.errors import Conflict, InvalidRequest
 from minirt.images import store as images
 from minirt.kernel import locks
+from minirt.network import leases
 from minirt.network import store as networks
 from minirt.state import check_name, made, new_id, root_dir
 
@@ -98,6 +99,7 @@ def sweep() -> None:
             continue
         if lifecycle.is_leftover(one):
             _sweep_one(one)
+    leases.sweep()
 
 
 def _sweep_one(one: Record) -> None:

@@ -11,6 +11,7 @@ A reader may find a file empty: its holder is about to write.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
@@ -32,11 +33,13 @@ __all__ = [
     "read",
     "release",
     "rewrite",
+    "sweep",
     "take",
     "write",
 ]
 
 FEW = 64  # leases; so many are tried one by one as fast as looked for in /proc/locks
+_TRIES, _PAUSE = 5, 0.002  # seconds; so often, and so long apart, a wanted address is tried
 DYING = 5.0  # seconds; init follows its monitor within 2 ms, unless the machine is very busy
 
 
@@ -95,14 +98,41 @@ def in_use(network: Network) -> bool:
     return any(locks.is_held(path) for path in _files(directory(network)))
 
 
+def sweep() -> None:
+    """Free what killed processes had leased, in all networks, and close its published ports.
+
+    Nobody needs that for an address: whoever takes it does the same. But until then the host's
+    own connections to such a port lead nowhere, even to a server that listens there by now.
+    """
+    for network in store.every():
+        folder = directory(network)
+        files = _files(folder)
+        living = _living_at_a_glance(folder) if files else set()
+        for path in files:
+            address = IPv4Address(path.name)
+            if address not in living and _is_left(path):
+                lease = _try(network, folder, address)
+                if lease is not None:
+                    release(lease)
+
+
+def _is_left(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0 and not locks.is_held(path)
+    except FileNotFoundError:
+        return False
+
+
 def _take_wanted(network: Network, folder: Path, wanted: str) -> Lease:
     address = _checked(network, wanted)
-    lease = _try(network, folder, address)
-    if lease is None:
-        facts = read(folder / str(address))
-        holder = f"container {facts.name or facts.container[:12]} has it" if facts else ""
-        raise Conflict(f"Address already in use: {wanted}", holder, "Choose another --ip.")
-    return lease
+    for _ in range(_TRIES):
+        lease = _try(network, folder, address)
+        if lease is not None:
+            return lease
+        time.sleep(_PAUSE)  # Perhaps somebody only sweeps.
+    facts = read(folder / str(address))
+    holder = f"container {facts.name or facts.container[:12]} has it" if facts else ""
+    raise Conflict(f"Address already in use: {wanted}", holder, "Choose another --ip.")
 
 
 def _take_any(network: Network, folder: Path, last: str) -> Lease:

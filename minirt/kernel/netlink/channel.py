@@ -54,13 +54,18 @@ class Channel:
 
         A list that changed while it was told may lack what is there: it is asked for again.
         """
+        self._send(message, kind, _DUMP)
+        answers = self._whole_list()
         for _ in range(_TRIES):
-            self._interrupted = False
-            self._send(message, kind, _DUMP)
-            answers = list(self._answers())
             if not self._interrupted:
                 break
+            self._socket.send(message.data)
+            answers = self._whole_list()
         return [_decoded(message, answer) for answer in answers]
+
+    def _whole_list(self) -> list[bytes]:
+        self._interrupted = False
+        return list(self._answers())
 
     def _send(self, message: Any, kind: int, flags: int) -> None:
         self._sequence += 1
