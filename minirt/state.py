@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def made(directory: Path) -> Path:
 
 def new_id() -> str:
     """Return 64 random hexadecimal digits: Docker's form of an id."""
-    return secrets.token_hex(32)
+    return os.urandom(32).hex()  # what the module secrets does, without its 5 ms of imports
 
 
 def check_name(name: str, kind: str) -> str:
