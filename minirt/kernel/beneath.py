@@ -17,6 +17,7 @@ from enum import IntFlag
 from pathlib import Path
 
 from minirt.kernel import libc
+from minirt.kernel.steps import step
 
 _OPEN_HOW = struct.Struct("QQQ")  # struct open_how: flags, mode, resolve
 _LONGEST_CHAIN = 40  # symlinks in one path, path_resolution(7)
@@ -24,6 +25,7 @@ _RETRIES = 128  # EAGAIN: a rename somewhere below raced with "..", openat2(2)
 
 PATH_ONLY = os.O_PATH | os.O_CLOEXEC
 FOLDER = PATH_ONLY | os.O_DIRECTORY
+_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Resolve(IntFlag):
@@ -53,6 +55,18 @@ class Shown:
             return path_of(self._fd)
         except OSError:
             return f"/proc/self/fd/{self._fd}"  # no /proc of this process here
+
+
+class Below:
+    """A name in an open folder, spelled out only if somebody reads it."""
+
+    __slots__ = ("_folder", "_name")
+
+    def __init__(self, folder: int, name: str) -> None:
+        self._folder, self._name = folder, name
+
+    def __str__(self) -> str:
+        return f"{Shown(self._folder)}/{self._name}"
 
 
 def path_of(fd: int) -> str:
@@ -133,10 +147,11 @@ def _make(parent: int, name: str, mode: int, *, as_file: bool) -> None:
     umask = os.umask(0)
     try:
         if as_file:
-            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+            with step("make an empty file", "touch", Below(parent, name)):
+                os.close(os.open(name, _NEW_FILE, 0o644, dir_fd=parent))
         else:
-            os.mkdir(name, mode, dir_fd=parent)
+            with step("make a folder", "mkdir", "-m", f"{mode:o}", Below(parent, name)):
+                os.mkdir(name, mode, dir_fd=parent)
     except FileExistsError:
         pass  # Somebody was faster; the next look says what it is.
     finally:

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from minirt.kernel import beneath, mounts
-from minirt.kernel.beneath import Shown
+from minirt.kernel.beneath import Below
 from minirt.kernel.mounts import Attribute, Propagation
 from minirt.kernel.steps import step
 
@@ -21,7 +21,7 @@ def make(
 ) -> None:
     """Make a node in ``folder``; where mknod(2) is forbidden, show the host's there instead."""
     numbers = number if kind != "p" else ()
-    words = ("mknod", "-m", f"{mode:o}", Place(folder, name), kind, *numbers)
+    words = ("mknod", "-m", f"{mode:o}", Below(folder, name), kind, *numbers)
     with step("make a device node", *words):
         umask = os.umask(0)
         try:
@@ -38,7 +38,7 @@ def make(
 
 def link(folder: int, name: str, target: str) -> None:
     """Make a symlink in ``folder``, in the place of whatever has that name and is no folder."""
-    with step("link a device", "ln", "-sf", target, Place(folder, name)):
+    with step("link a device", "ln", "-sf", target, Below(folder, name)):
         try:
             os.symlink(target, name, dir_fd=folder)
         except FileExistsError:
@@ -51,18 +51,6 @@ def open_null() -> int:
     fd = os.open("/dev/null", beneath.PATH_ONLY | os.O_NOFOLLOW)
     _check(os.fstat(fd), "c", NULL, "/dev/null")
     return fd
-
-
-class Place:
-    """A name in an open folder, spelled out only if somebody reads it."""
-
-    __slots__ = ("_folder", "_name")
-
-    def __init__(self, folder: int, name: str) -> None:
-        self._folder, self._name = folder, name
-
-    def __str__(self) -> str:
-        return f"{Shown(self._folder)}/{self._name}"
 
 
 def _bind(folder: int, name: str, kind: str, number: tuple[int, int]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from enum import IntFlag
 
 from minirt.kernel import libc
-from minirt.kernel.steps import step
+from minirt.kernel.steps import Shell, step
 
 _AT_FDCWD = -100
 _AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
@@ -41,6 +41,12 @@ class Attribute(IntFlag):
     ATIME = 0x70  # the field that the two above, and relatime (0), are values of
     NODIRATIME = 0x80
     NOSYMFOLLOW = 0x0020_0000
+
+
+def words(attributes: Attribute) -> list[str]:
+    """Return attributes as mount(8) takes them after -o."""
+    names = [str(one.name).lower() for one in Attribute if one in attributes and one.name]
+    return ["ro" if name == "rdonly" else name for name in names]
 
 
 class Propagation(IntFlag):
@@ -117,7 +123,8 @@ def pivot(new_root: int, told: object, propagation: Propagation = Propagation.NO
     pivot_root(".", ".") stacks the old root on the new one, so that no directory has to be made
     for it; detaching "." then takes it away (pivot_root(2), NOTES). ``told`` is its path.
     """
-    with step("make it the root", "pivot_root", told, told):
+    rest = Shell("&& pivot_root . . && umount -l . && cd /")
+    with step("make it the root", "cd", told, rest):
         os.fchdir(new_root)
         libc.pivot_root(".", ".")
         libc.umount2(".", _MNT_DETACH)

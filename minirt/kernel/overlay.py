@@ -31,13 +31,23 @@ def mount(lower: Sequence[Path], upper: Path, work: Path, target: Path) -> None:
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            mount_in_one_string(lower, upper, work, target)  # before Linux 6.8: no "lowerdir+"
+            _mount_as_before(error, lower, upper, work, target)
             return
         try:
             with _opened(target) as onto:
                 mounts.attach(merged, onto)
         finally:
             os.close(merged)
+
+
+def _mount_as_before(
+    error: OSError, lower: Sequence[Path], upper: Path, work: Path, target: Path
+) -> None:
+    """Try again without "lowerdir+", as Linux before 6.8; if that was not it, ``error`` stands."""
+    try:
+        mount_in_one_string(lower, upper, work, target)
+    except OSError as second:
+        raise (error if second.errno == errno.EINVAL else second) from None
 
 
 def _assembled(lower: Sequence[Path], upper: Path, work: Path) -> int:

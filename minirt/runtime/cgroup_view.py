@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from minirt.kernel import beneath, cgroup_mounts, mounts
-from minirt.kernel.beneath import Shown
+from minirt.kernel.beneath import Below, Shown
 from minirt.kernel.cgroup_mounts import Hierarchy
 from minirt.kernel.mounts import Attribute, Propagation
 from minirt.kernel.steps import step
@@ -23,20 +23,22 @@ def mount(target: int, attributes: Attribute) -> None:
     hierarchies = cgroup_mounts.hierarchies()
     old = [one for one in hierarchies if one.version == 1]
     if not old:
-        words = ("-t", "cgroup2", "cgroup2", Shown(target))
-        with step("show the container its cgroup", "mount", *words):
+        told = ("-t", "cgroup2", "-o", ",".join(mounts.words(attributes) or ["rw"]))
+        with step("show the container its cgroup", "mount", *told, "cgroup", Shown(target)):
             _attach(mounts.new("cgroup2", (), attributes, "cgroup"), target)
         return
-    with step("make room for cgroups", "mount", "-t", "tmpfs", "-o", "mode=755", "cgroup",
-              Shown(target)):  # fmt: skip
-        room = mounts.new("tmpfs", ("mode=755",), attributes & ~Attribute.RDONLY, "cgroup")
+    writable = attributes & ~Attribute.RDONLY
+    told = ("-t", "tmpfs", "-o", ",".join([*mounts.words(writable), "mode=755"]))
+    with step("make room for cgroups", "mount", *told, "cgroup", Shown(target)):
+        room = mounts.new("tmpfs", ("mode=755",), writable, "cgroup")
         mounts.attach(room, target)
     try:
         own = _own_groups()
         for one in old:
             _show(room, one, own, attributes)
         if Attribute.RDONLY in attributes:
-            mounts.change(room, add=Attribute.RDONLY)
+            with step("forbid to write there", "mount", "-o", "remount,bind,ro", Shown(room)):
+                mounts.change(room, add=Attribute.RDONLY)
     finally:
         os.close(room)
 
@@ -52,7 +54,7 @@ def _show(room: int, one: Hierarchy, own: dict[frozenset[str], str], attributes:
         _attach(_tree(one, group, Shown(folder), attributes | _SAFE), folder)
         names = {text.removeprefix("name=") for text in one.controllers}
         for link in sorted(names - {name}):
-            with step("name the cgroup too", "ln", "-s", name, link):
+            with step("name the cgroup too", "ln", "-s", name, Below(room, link)):
                 os.symlink(name, link, dir_fd=room)
     finally:
         os.close(folder)
@@ -67,11 +69,12 @@ def _tree(one: Hierarchy, group: str, place: Shown, attributes: Attribute) -> in
     """
     if group == "/":
         names = sorted(one.controllers)
-        with step("show the container its cgroup", "mount", "-t", "cgroup", "-o", ",".join(names),
-                  "cgroup", place):  # fmt: skip
+        told = ("-t", "cgroup", "-o", ",".join([*mounts.words(attributes), *names]))
+        with step("show the container its cgroup", "mount", *told, "cgroup", place):
             return mounts.new("cgroup", names, attributes, "cgroup")
     source = one.top / group.lstrip("/")
-    with step("show the container its cgroup", "mount", "--bind", source, place):
+    told = ("--bind", "--make-private", "-o", ",".join(mounts.words(attributes)))
+    with step("show the container its cgroup", "mount", *told, source, place):
         fd = os.open(source, beneath.FOLDER)
         try:
             tree = mounts.copy(fd)

@@ -32,8 +32,8 @@ _CLEAR = {
     "nostrictatime": Attribute.ATIME,
 }
 _PROPAGATIONS = ("private", "slave", "shared", "unbindable")
-# Without meaning for a mount by descriptor, or the default anyway.
-_IGNORED = {"defaults", "async", "loud", "norelatime"}
+# Without meaning here: the default anyway, or of SELinux, or about the filling of a volume.
+_IGNORED = {"defaults", "async", "loud", "norelatime", "z", "Z", "copy", "nocopy"}
 
 
 @dataclass(slots=True)

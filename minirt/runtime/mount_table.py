@@ -16,7 +16,7 @@ from pathlib import Path
 from minirt.errors import InvalidRequest, KernelRefused
 from minirt.kernel import beneath, mounts
 from minirt.kernel.beneath import Shown
-from minirt.kernel.mounts import Attribute, Propagation
+from minirt.kernel.mounts import Propagation
 from minirt.kernel.steps import step
 from minirt.runtime import cgroup_view
 from minirt.runtime.mount_options import Options, parse
@@ -55,6 +55,9 @@ def _mount(root: int, one: Mount, bundle: Path) -> None:
 
 def _bind(root: int, one: Mount, options: Options, bundle: Path) -> None:
     """Show a file or folder of the host inside."""
+    if options.own:
+        why = f"{options.own[0]!r} is no option of a bind"
+        raise InvalidRequest(f"Cannot mount on {one.destination}", why)
     source = bundle / one.source  # relative ones are relative to the bundle
     fd = os.open(source, beneath.PATH_ONLY)
     try:
@@ -65,8 +68,9 @@ def _bind(root: int, one: Mount, options: Options, bundle: Path) -> None:
                 kinds = ("a folder", "a file") if is_folder else ("a file", "a folder")
                 why = f"{source} is {kinds[0]}, and that is {kinds[1]}"
                 raise InvalidRequest(f"Cannot mount on {one.destination}", why)
-            words = ("--rbind" if options.recursive else "--bind", source, Shown(target))
-            with step("show a file of the host inside", "mount", *_told(options), *words):
+            words = ("--rbind" if options.recursive else "--bind", _propagation(options))
+            with step("show a file of the host inside", "mount", *words, *_told(options),
+                      source, Shown(target)):  # fmt: skip
                 _attach_copy(fd, target, options)
     finally:
         os.close(fd)
@@ -86,6 +90,12 @@ def _attach_copy(source: int, target: int, options: Options) -> None:
         mounts.attach(tree, target)
     finally:
         os.close(tree)
+
+
+def _propagation(options: Options) -> str:
+    """Return the option of mount(8) for how events travel."""
+    below = "r" if options.propagates_below or not options.propagation else ""
+    return f"--make-{below}{(options.propagation or Propagation.PRIVATE).name}".lower()
 
 
 def _new(root: int, one: Mount, options: Options) -> None:
@@ -157,7 +167,6 @@ def _exists(root: int, path: str) -> bool:
 
 def _told(options: Options, own: list[str] | None = None) -> tuple[str, ...]:
     """Return the options as mount(8) wants them."""
-    words = [str(flag.name).lower() for flag in Attribute if flag in options.add and flag.name]
-    words += [f"{flag.name}=recursive".lower() for flag in Attribute if flag in options.add_below]
-    words = [word.replace("rdonly", "ro") for word in words] + (own or [])
+    words = mounts.words(options.add) + (own or [])
+    words += [f"{word}=recursive" for word in mounts.words(options.add_below)]
     return ("-o", ",".join(words)) if words else ()

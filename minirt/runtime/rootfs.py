@@ -32,7 +32,9 @@ class Overlay:
 def open_root(path: Path, layers: Overlay | None) -> int:
     """Make ``path`` a mount, of the overlay or of itself, and open it."""
     if layers:
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            with step("make a folder", "mkdir", "-p", path):
+                path.mkdir(parents=True, exist_ok=True)
         overlay.mount(layers.lower, layers.upper, layers.work, path)
         return os.open(path, beneath.FOLDER)
     folder = os.open(path, beneath.FOLDER)
@@ -104,9 +106,17 @@ def _hide_folder(fd: int, empty: int | None) -> int:
         if empty is not None:
             _attach_copy(empty, fd)
             return empty
-        empty = mounts.new("tmpfs", options, Attribute.RDONLY)
+        empty = _empty(options)
         mounts.attach(empty, fd)
         return empty
+
+
+def _empty(options: tuple[str, ...]) -> int:
+    """Make an empty file system; some kernels need an inode more for the same."""
+    try:
+        return mounts.new("tmpfs", options, Attribute.RDONLY)
+    except OSError:
+        return mounts.new("tmpfs", ("nr_blocks=1", "nr_inodes=2"), Attribute.RDONLY)
 
 
 def _attach_copy(source: int, target: int) -> None:
