@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import in_netns, shell, wait_until
+from integration.sandbox import in_netns, minirt_words, shell, started, wait_until
 
 SLEEPER = ("sleep", "1000")
 
@@ -160,6 +161,23 @@ def test_a_renamed_container_is_found_by_its_new_name_also_by_its_neighbours(
     minirt("stop", "-t", "0", "new")
     minirt("start", "new")
     minirt("exec", "asker", "ping", "-c1", "-W2", "new")
+
+
+def test_changes_at_the_same_time_are_all_made(minirt: Minirt, image: str) -> None:
+    networks = [f"net{number}" for number in range(4)]
+    for network in networks:
+        minirt("network", "create", network)
+    made = minirt("run", "-d", "--name", "web", "--net", "net0", image, *SLEEPER).stdout.strip()
+    words = [("network", "connect", network, made) for network in networks[1:]]
+    with ExitStack() as stack:
+        one = [*words, ("rename", made, "front")]
+        children = [stack.enter_context(started(*minirt_words(*w))) for w in one]
+        assert [child.wait(30) for child in children] == [0, 0, 0, 0]
+    document = inspected(minirt, "front")
+    plugs = document["NetworkSettings"]["Networks"]
+    assert sorted(plugs) == networks
+    assert len({plug["IPAddress"] for plug in plugs.values()}) == 4
+    assert all("front" in plug["DNSNames"] for plug in plugs.values())
 
 
 def test_prune_asks_and_then_removes_what_does_not_run(minirt: Minirt, image: str) -> None:

@@ -137,6 +137,13 @@ def test_a_stopped_container_remembers_its_networks_but_has_no_address() -> None
     assert document["State"]["ExitCode"] == 3
 
 
+def test_a_name_left_by_a_killed_rename_goes_with_the_next_one() -> None:
+    web = make()
+    names.claim("half", web.id)
+    renaming.rename(web, "front")
+    assert names.owned().keys() == {"front"}
+
+
 def test_a_new_name_is_taken_before_the_old_one_is_given_up() -> None:
     web, db = make(), make("db", "b")
     renamed = renaming.rename(web, "front")

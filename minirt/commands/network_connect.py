@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.container import lifecycle, plugging
+from minirt.container.changing import changing
 from minirt.container.network_options import ipv4
 from minirt.container.network_options import mac_address as read_mac
 from minirt.container.record import EndpointRequest
@@ -30,4 +31,5 @@ def command(
         mac=read_mac(mac_address, "--mac-address"),
         aliases=list(alias),
     )
-    plugging.connect(one, there, request)
+    with changing(one) as current:
+        plugging.connect(current, there, request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.container import lifecycle, plugging
+from minirt.container.changing import changing
 from minirt.errors import NotFound
 from minirt.network import store
 
@@ -22,4 +23,5 @@ def command(force: bool, network: str, container: str) -> None:
         if force:
             return
         raise
-    plugging.disconnect(one, there)
+    with changing(one) as current:
+        plugging.disconnect(current, there)

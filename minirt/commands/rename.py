@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.container import lifecycle, renaming
+from minirt.container.changing import changing
 
 
 @click.command("rename")
@@ -12,4 +13,5 @@ from minirt.container import lifecycle, renaming
 @click.argument("name")
 def command(container: str, name: str) -> None:
     """Give CONTAINER the name NAME; it keeps running, and its networks learn it at once."""
-    renaming.rename(lifecycle.find(container), name)
+    with changing(lifecycle.find(container)) as current:
+        renaming.rename(current, name)

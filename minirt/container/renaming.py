@@ -29,7 +29,8 @@ def rename(one: Record, name: str) -> Record:
         raise
     if lifecycle.is_alive(one.id):
         _tell_networks(renamed)
-    names.release(one.name, one.id)
+    for other in names.owned().keys() - {name}:
+        names.release(other, one.id)  # The old one, and what a killed rename has left.
     return renamed
 
 
