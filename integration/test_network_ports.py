@@ -29,10 +29,9 @@ def reserved(*texts: str) -> Iterator[list[Binding]]:
 def test_a_port_without_an_address_is_taken_for_both_families() -> None:
     with reserved("8080:80") as held:
         assert [str(one) for one in held] == ["0.0.0.0:8080", "[::]:8080"]
-        for address in ("127.0.0.1", "::1"):
+        for taken in ("127.0.0.1:8080:80", "[::1]:8080:80"):
             with pytest.raises(Conflict, match="address already in use"):
-                ports.reserve(ports.parse([f"[{address}]:8080:80" if ":" in address else
-                                           f"{address}:8080:80"]))  # fmt: skip
+                ports.reserve(ports.parse([taken]), v6=True)
     with reserved("8080:80"):
         pass  # It was free again at once.
 
@@ -86,6 +85,11 @@ def test_a_port_of_a_process_is_refused_with_its_name(protocol: str) -> None:
 def test_an_address_that_the_host_does_not_have_is_refused() -> None:
     with pytest.raises(InvalidRequest, match=r"Bind for 1\.2\.3\.4:8080 failed: the host has no"):
         ports.reserve(ports.parse(["1.2.3.4:8080:80"]))
+
+
+def test_an_ipv6_address_needs_a_container_with_ipv6() -> None:
+    with pytest.raises(InvalidRequest, match="the container has no IPv6 address"):
+        ports.reserve(ports.parse(["[::1]:8080:80"]))
 
 
 def test_the_same_port_twice_is_refused_and_nothing_is_held() -> None:

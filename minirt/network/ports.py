@@ -77,6 +77,10 @@ def reserve(requests: Iterable[PortRequest], *, v6: bool = False) -> list[Bindin
     both = sockets.has_ipv6()
     try:
         for request in requests:
+            if ":" in request.host_ip and not v6:
+                what = f"Cannot publish a port on [{request.host_ip}]"
+                why = "the container has no IPv6 address that it could lead to"
+                raise InvalidRequest(what, why, "Leave the address out, or take an IPv4 one.")
             addresses = (request.host_ip,) if request.host_ip else ANY if both else ANY[:1]
             taken += _take(request, addresses, v6)
     except BaseException:
