@@ -14,7 +14,7 @@ from minirt.state import LONGEST_NAME, NAME
 
 PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 IGNORED_MODES = ("rw", "z", "Z", "cached", "delegated", "consistent")  # SELinux, macOS
-TMPFS_OPTION = re.compile(  # mount(8) "filesystem-independent mount options", tmpfs(5)
+TMPFS_OPTION = (  # mount(8) "filesystem-independent mount options", tmpfs(5)
     "ro|rw|(no)?(exec|suid|dev|atime|diratime|mand)|(no)?(rel|strict)atime|a?sync|dirsync|defaults"
     "|(size|uid|gid|nr_inodes|nr_blocks|mpol)=.+|mode=[0-7]+"
 )
@@ -131,7 +131,7 @@ def tmpfs(text: str) -> Mount:
 
 def _check_tmpfs(options: Iterable[str], flag: str, text: str) -> None:
     for option in options:
-        if not TMPFS_OPTION.fullmatch(option):
+        if not re.fullmatch(TMPFS_OPTION, option):
             raise refused(flag, text, f'invalid tmpfs option "{option}"')
 
 

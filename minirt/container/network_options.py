@@ -10,9 +10,9 @@ from minirt.container.flags import Flags, fields_of, refused
 from minirt.container.record import EndpointRequest
 from minirt.errors import InvalidRequest
 
-LONG_FORM = re.compile(r"[\w-]+=.*", re.DOTALL)
-MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-DOMAIN = re.compile(r"\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_])?\.?", re.ASCII)
+LONG_FORM = r"(?s)[\w-]+=.*"
+MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
+DOMAIN = r"\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_])?\.?"
 ALONE = ("host", "none", "bridge")  # They don't go together with other networks.
 NOT_YET = ("ip6", "link-local-ip", "driver-opt", "gw-priority")
 
@@ -48,7 +48,7 @@ def one_network(text: str) -> EndpointRequest:
     """
     if not text:
         raise InvalidRequest("No name set for network", "", "Write --net NAME.")
-    if not LONG_FORM.match(text):
+    if not re.match(LONG_FORM, text):
         return _plug("bridge" if text == "default" else text)
     values: dict[str, list[str]] = {}
     for field in fields_of(text, "--net"):
@@ -130,7 +130,7 @@ def mac_address(text: str, flag: str) -> str:
     if not text:
         return ""
     plain = text.lower().replace("-", ":")
-    if not MAC.fullmatch(plain):
+    if not re.fullmatch(MAC, plain):
         raise refused(flag, text, f"{text} is not a valid mac address")
     if int(plain[:2], 16) & 1 or plain == "00:00:00:00:00:00":
         raise refused(flag, text, "a multicast or empty MAC address can't be an interface's")
@@ -148,7 +148,7 @@ def dns_server(text: str) -> str:
 
 def search_domain(text: str) -> str:
     """Return a domain to search names in; "." stands for none. Raises InvalidRequest."""
-    if len(text) > 253 or not DOMAIN.fullmatch(text) or ".." in text:
+    if len(text) > 253 or not re.fullmatch(DOMAIN, text) or ".." in text:
         raise refused("--dns-search", text, f"{text} is not a valid domain")
     return text
 

@@ -9,18 +9,19 @@ from typing import Any
 from minirt.container.flags import refused
 from minirt.errors import InvalidRequest
 
-SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kmgtp])i?)?b?", re.IGNORECASE | re.ASCII)
+# Patterns stay texts until one is used: few containers are started with a ulimit.
+SIZE = r"(?ai)(\d+(?:\.\d+)?) ?(?:([kmgtp])i?)?b?"
 LEAST_MEMORY = 6 << 20  # Docker's: less does not even hold the start of the command.
 UNLIMITED = -1
 
-ULIMITS = re.compile(  # setrlimit(2)
+ULIMITS = (  # setrlimit(2)
     "core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack"
 )
 # What a namespace keeps for itself, so that writing it changes nothing for the host.
-OWN_SYSCTLS = re.compile(
+OWN_SYSCTLS = (
     r"kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|(net|fs\.mqueue)\..+"
 )
-SYSCTL_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.:/-]*", re.ASCII)
+SYSCTL_NAME = r"[a-zA-Z0-9_][a-zA-Z0-9_.:/-]*"
 
 
 def size(text: str, flag: str) -> int:
@@ -28,7 +29,7 @@ def size(text: str, flag: str) -> int:
 
     Raises InvalidRequest.
     """
-    match = SIZE.fullmatch(text)
+    match = re.fullmatch(SIZE, text)
     if match is None:
         raise refused(flag, text, f"invalid size: '{text}'", "Write it like 512m or 1.5g.")
     number, unit = match.groups()
@@ -85,8 +86,8 @@ def ulimit(text: str) -> dict[str, Any]:
         raise refused(
             "--ulimit", text, "invalid ulimit argument", "Write it like nofile=1024:2048."
         )
-    if not ULIMITS.fullmatch(name):
-        known = ULIMITS.pattern.replace("|", ", ")
+    if not re.fullmatch(ULIMITS, name):
+        known = ULIMITS.replace("|", ", ")
         raise refused("--ulimit", text, f"invalid ulimit type: {name}", f"There are: {known}.")
     if not re.fullmatch(r"(-1|\d{1,19})(:(-1|\d{1,19}))?", values, re.ASCII):
         raise refused("--ulimit", text, "limits are soft[:hard], each a number or -1")
@@ -104,10 +105,10 @@ def sysctl(text: str) -> tuple[str, str]:
     Raises InvalidRequest for one that would change the host.
     """
     name, equals, value = text.partition("=")
-    if not equals or not SYSCTL_NAME.fullmatch(name) or ".." in name:
+    if not equals or not re.fullmatch(SYSCTL_NAME, name) or ".." in name:
         raise refused("--sysctl", text, "it is not name=value")
     dotted = name if "." in name.split("/")[0] else name.replace("/", ".")
-    if OWN_SYSCTLS.fullmatch(dotted):
+    if re.fullmatch(OWN_SYSCTLS, dotted):
         return dotted, value
     why = f"sysctl '{name}' is not allowed: it belongs to the whole machine"
     raise refused(
