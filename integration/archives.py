@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from minirt.images import store
 from minirt.kernel import libc
 
 Member = tuple[tarfile.TarInfo, bytes]
@@ -149,3 +150,56 @@ def merged(layers: Sequence[Path], place: Path) -> Iterator[Path]:
         yield top
     finally:
         libc.umount2(str(top), 0)
+
+
+@contextlib.contextmanager
+def untouched(place: Path) -> Iterator[Path]:
+    """Make a folder below ``place`` that no image may touch; look afterwards whether one did."""
+    outside = place / "outside"
+    outside.mkdir(mode=0o700)
+    (outside / "secret").write_text("secret")
+    (outside / "secret").chmod(0o600)
+    before = fingerprint(outside)
+    beside = {one.name for one in place.iterdir()}
+    yield outside
+    assert fingerprint(outside) == before
+    assert {one.name for one in place.iterdir()} - beside <= {"hostile.tar"}
+    assert not Path("/evil").exists()
+
+
+def assert_no_image_is_left() -> None:
+    """Look whether a failed import or load has left anything in the store."""
+    top = Path(os.environ["MINIRT_ROOT"]) / "images"
+    assert store.all() == []
+    for kind in ("scratch", "layers", "blobs/sha256"):
+        assert not (top / kind).exists() or list((top / kind).iterdir()) == []
+
+
+ROOT = (folder("./"), folder("./bin"), member("./bin/sh", b"#!", mode=0o755))
+
+LAYERS = (
+    tar(
+        *ROOT,
+        folder("d", mode=0o750, mtime=1_000_000_000),
+        member("d/a", b"one"),
+        folder("d/sub"),
+        member("d/sub/b", b"two"),
+        member("gone", b"x"),
+        folder("replaced"),
+        member("replaced/old", b"x"),
+        symlink("link", "/d/a"),
+        member("suid", b"s", mode=0o4755, uid=7, gid=8, mtime=1_234_567_890),
+        hardlink("suid2", "./suid"),
+        member("pipe", type=b"6"),
+    ),
+    tar(
+        member(".wh.gone"),
+        folder("d", mode=0o700),
+        member("d/.wh..wh..opq"),
+        member("d/c", b"three"),
+        member(".wh.replaced"),
+        folder("replaced"),
+        member("replaced/new", b"y"),
+        member("attributes", b"", pax_headers={"SCHILY.xattr.user.who": "me"}),
+    ),
+)

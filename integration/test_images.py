@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
@@ -12,22 +11,16 @@ from typing import Any
 import pytest
 
 from integration.archives import (
-    fingerprint,
-    folder,
-    hardlink,
+    LAYERS,
+    ROOT,
     member,
-    merged,
     oci_files,
-    symlink,
     tar,
     written,
 )
 from integration.conftest import Minirt
 from integration.sandbox import REPOSITORY, minirt_words, shell
 from minirt.images import store
-from minirt.images.copy_up import copy_up
-
-ROOT = (folder("./"), folder("./bin"), member("./bin/sh", b"#!", mode=0o755))
 
 
 def put(path: Path, raw: bytes) -> Path:
@@ -164,143 +157,6 @@ def test_what_a_killed_import_left_is_swept_by_the_next(minirt: Minirt, tmp_path
     minirt("image", "import", archive, "y")
     assert list(scratch.iterdir()) == []
     assert {image.names for image in store.all()} == {("y:latest",), ("other:latest",)}
-
-
-# ---- load and save -----------------------------------------------------------------------------
-
-LAYERS = (
-    tar(
-        *ROOT,
-        folder("d", mode=0o750, mtime=1_000_000_000),
-        member("d/a", b"one"),
-        folder("d/sub"),
-        member("d/sub/b", b"two"),
-        member("gone", b"x"),
-        folder("replaced"),
-        member("replaced/old", b"x"),
-        symlink("link", "/d/a"),
-        member("suid", b"s", mode=0o4755, uid=7, gid=8, mtime=1_234_567_890),
-        hardlink("suid2", "./suid"),
-        member("pipe", type=b"6"),
-    ),
-    tar(
-        member(".wh.gone"),
-        folder("d", mode=0o700),
-        member("d/.wh..wh..opq"),
-        member("d/c", b"three"),
-        member(".wh.replaced"),
-        folder("replaced"),
-        member("replaced/new", b"y"),
-        member("attributes", b"", pax_headers={"SCHILY.xattr.user.who": "me"}),
-    ),
-)
-SEEN = {"bin", "bin/sh", "d", "d/c", "replaced", "replaced/new", "link", "suid", "suid2", "pipe"}
-SEEN |= {"attributes", "."}
-
-
-def test_layers_are_what_overlayfs_makes_of_them(minirt: Minirt, tmp_path: Path) -> None:
-    archive = written(tmp_path / "image.tar", oci_files(LAYERS))
-    assert minirt("image", "load", "-i", archive).stdout == "Loaded image: made:1\n"
-    image = store.find("made:1")
-    with merged(image.layers, tmp_path) as top:
-        assert set(fingerprint(top)) == SEEN
-        assert (top / "link").readlink() == Path("/d/a")
-        suid = (top / "suid").lstat()
-        assert (suid.st_mode, suid.st_uid, suid.st_gid) == (0o104755, 7, 8)
-        assert suid.st_mtime == 1_234_567_890
-        assert suid.st_ino == (top / "suid2").lstat().st_ino
-        assert (top / "d").lstat().st_mode == 0o40700
-        assert os.getxattr(top / "attributes", "user.who") == b"me"
-
-
-@pytest.mark.parametrize("path", ["/", "/d", "//d/../d/.", "replaced"])
-def test_a_volume_is_filled_with_what_a_container_would_see(
-    minirt: Minirt, tmp_path: Path, path: str
-) -> None:
-    minirt("image", "load", "-i", written(tmp_path / "image.tar", oci_files(LAYERS)))
-    layers = store.find("made:1").layers
-    volume = tmp_path / "volume"
-    volume.mkdir()
-    copy_up(layers, path, volume)
-    with merged(layers, tmp_path) as top:
-        assert fingerprint(volume) == fingerprint(top / path.lstrip("/"))
-
-
-def test_a_volume_over_a_symlink_is_filled_from_inside_the_image(
-    minirt: Minirt, tmp_path: Path
-) -> None:
-    layer = tar(
-        folder("data"),
-        member("data/x", b"in"),
-        symlink("var", "../../../data"),
-        symlink("up", "/../../etc"),
-        symlink("loop", "loop"),
-    )
-    minirt("image", "load", "-i", written(tmp_path / "image.tar", oci_files([layer])))
-    layers = store.find("made:1").layers
-    volume = tmp_path / "volume"
-    volume.mkdir()
-    for outside in ("/up", "/nowhere", "/data/x", "/../../../../etc", "/up/../../../etc"):
-        copy_up(layers, outside, volume)
-        assert list(volume.iterdir()) == []
-    copy_up(layers, "/var", volume)
-    assert (volume / "x").read_bytes() == b"in"
-
-
-@pytest.mark.parametrize("form", ["plain", "gzip", "folder", "pipe"])
-def test_an_archive_may_come_in_any_form(minirt: Minirt, tmp_path: Path, form: str) -> None:
-    files = oci_files(LAYERS, "quay.io/a/b:2")
-    archive = written(tmp_path / "image.tar", files)
-    if form == "gzip":
-        archive.write_bytes(gzip.compress(archive.read_bytes()))
-    elif form == "folder":
-        for name, raw in files.items():
-            (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "folder" / name).write_bytes(raw)
-        archive = tmp_path / "folder"
-    if form == "pipe":
-        with subprocess.Popen(["cat", archive], stdout=subprocess.PIPE) as cat:
-            done = subprocess.run(
-                minirt_words("image", "load"),
-                stdin=cat.stdout,
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-        said = done.stdout
-    else:
-        said = minirt("image", "load", "-i", archive).stdout
-    assert said == "Loaded image: quay.io/a/b:2\n"
-    assert len(store.find("quay.io/a/b:2").layers) == 2
-
-
-def test_what_is_saved_is_loaded_the_same(minirt: Minirt, tmp_path: Path) -> None:
-    minirt("image", "load", "-i", written(tmp_path / "image.tar", oci_files(LAYERS)))
-    minirt("image", "import", put(tmp_path / "root.tar", tar(*ROOT)), "two")
-    before = {image.id: (image.names, image.config) for image in store.all()}
-    minirt("image", "save", "-o", tmp_path / "saved.tar", "made:1", "two")
-    minirt("image", "save", "-o", tmp_path / "again.tar", "made:1", "two")
-    assert (tmp_path / "saved.tar").read_bytes() == (tmp_path / "again.tar").read_bytes()
-    minirt("image", "rm", "made:1", "two")
-    assert store.all() == []
-    minirt("image", "load", "-i", tmp_path / "saved.tar")
-    assert {image.id: (image.names, image.config) for image in store.all()} == before
-
-
-def test_an_image_saved_by_its_id_has_no_name(minirt: Minirt, tmp_path: Path) -> None:
-    image_id = minirt("image", "import", put(tmp_path / "root.tar", tar(*ROOT)), "x").stdout.strip()
-    saved = tmp_path / "saved.tar"
-    with saved.open("wb") as out:
-        subprocess.run(minirt_words("image", "save", image_id[7:19]), stdout=out, check=True)
-    minirt("image", "rm", "x")
-    assert minirt("image", "load", "-i", saved).stdout == f"Loaded image ID: {image_id}\n"
-    assert store.find(image_id).names == ()
-
-
-def test_a_failed_save_leaves_no_file(minirt: Minirt, tmp_path: Path) -> None:
-    minirt("image", "save", "-o", tmp_path / "x.tar", "nothing", code=1)
-    minirt("image", "save", "-o", tmp_path / "no" / "x.tar", "nothing", code=1)
-    assert list(tmp_path.iterdir()) == []
 
 
 # ---- ls, inspect, rm ---------------------------------------------------------------------------

@@ -1,0 +1,150 @@
+"""Archives of images that lie about what they hold."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.archives import (
+    MANIFEST,
+    ROOT,
+    assert_no_image_is_left,
+    described,
+    digest,
+    layout_of,
+    member,
+    oci_files,
+    symlink,
+    tar,
+    written,
+)
+from integration.conftest import Minirt
+from minirt.images import store
+
+LAYER = tar(*ROOT[:1], member("f", b"x"))
+
+
+def loaded_badly(minirt: Minirt, tmp_path: Path, files: dict[str, bytes]) -> str:
+    failed = minirt("image", "load", "-i", written(tmp_path / "hostile.tar", files), code=1)
+    assert failed.stderr.count("\n") == 1
+    assert_no_image_is_left()
+    return failed.stderr
+
+
+def changed(files: dict[str, bytes], which: Callable[[bytes], bool], raw: bytes | None) -> None:
+    (name,) = [one for one, content in files.items() if "blobs" in one and which(content)]
+    files.pop(name)
+    if raw is not None:
+        files[name] = raw
+
+
+@pytest.mark.parametrize("raw", [None, b"", b"other", gzip.compress(LAYER, 1, mtime=1)])
+def test_a_blob_that_is_not_what_it_is_called_is_refused(
+    minirt: Minirt, tmp_path: Path, raw: bytes | None
+) -> None:
+    files = oci_files([LAYER])
+    changed(files, lambda content: content.startswith(b"\x1f\x8b"), raw)
+    loaded_badly(minirt, tmp_path, files)
+
+
+def test_a_layer_whose_tar_is_another_one_is_refused(minirt: Minirt, tmp_path: Path) -> None:
+    other: dict[str, Any] = {"rootfs": {"type": "layers", "diff_ids": [digest(b"other")]}}
+    assert "damaged" in loaded_badly(minirt, tmp_path, oci_files([LAYER], **other))
+
+
+def test_an_image_cannot_pass_off_somebody_elses_layer_as_its_own(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    minirt("image", "load", "-i", written(tmp_path / "hostile.tar", oci_files([LAYER], "good:1")))
+    claim: dict[str, Any] = {"rootfs": {"type": "layers", "diff_ids": [digest(LAYER)]}}
+    files = oci_files([tar(*ROOT[:1])], "thief:1", **claim)
+    failed = minirt("image", "load", "-i", written(tmp_path / "hostile.tar", files), code=1)
+    assert "damaged" in failed.stderr
+    assert [image.names for image in store.all()] == [("good:1",)]
+
+
+def manifest_with(**changes: Any) -> dict[str, bytes]:
+    config = json.dumps({"os": "linux", "rootfs": {"diff_ids": [digest(LAYER)]}}).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": described(config, "application/vnd.oci.image.config.v1+json"),
+        "layers": [described(LAYER, "application/vnd.oci.image.layer.v1.tar")],
+    }
+    return layout_of({**manifest, **changes}, [config, LAYER], "hostile:1")
+
+
+def test_the_manifest_that_the_next_tests_spoil_is_fine(minirt: Minirt, tmp_path: Path) -> None:
+    minirt("image", "load", "-i", written(tmp_path / "hostile.tar", manifest_with()))
+    assert store.find("hostile:1").size == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"manifests": []},
+        {"mediaType": "application/vnd.oci.image.index.v1+json"},
+        {"layers": []},
+        {"layers": [described(LAYER, "text/plain")]},
+        {"annotations": {"padding": "x" * (5 << 20)}},
+    ],
+    ids=["both", "another type", "a layer less", "no layer", "5 MiB"],
+)
+def test_a_manifest_that_could_be_something_else_is_refused(
+    minirt: Minirt, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    loaded_badly(minirt, tmp_path, manifest_with(**changes))
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        [],
+        {},
+        [{"Config": "../../../../etc/passwd", "Layers": []}],
+        [{"Config": "/etc/passwd", "Layers": []}],
+        [{"Config": "link", "Layers": []}],
+        [{"Config": "loop", "Layers": []}],
+        [{"Config": 5, "Layers": []}],
+        [{"Config": "c.json", "Layers": ["/etc/passwd"]}],
+        [{"Config": "c.json", "Layers": "abc"}],
+        [{"Config": "c.json", "Layers": [], "RepoTags": ["../../x"]}],
+    ],
+)
+def test_an_archive_of_docker_that_names_other_files_is_refused(
+    minirt: Minirt, tmp_path: Path, manifest: Any
+) -> None:
+    archive = tmp_path / "hostile.tar"
+    archive.write_bytes(
+        tar(
+            member("manifest.json", json.dumps(manifest).encode()),
+            member("c.json", b'{"os":"linux"}'),
+            symlink("link", "/etc/passwd"),
+            symlink("loop", "loop"),
+        )
+    )
+    failed = minirt("image", "load", "-i", archive, code=1)
+    assert failed.stderr.count("\n") == 1
+    assert_no_image_is_left()
+
+
+def test_a_folder_cannot_lead_to_files_outside_of_it(minirt: Minirt, tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    for name, raw in oci_files([LAYER]).items():
+        (layout / name).parent.mkdir(parents=True, exist_ok=True)
+        (layout / name).write_bytes(raw)
+    blobs = (layout / "blobs/sha256").iterdir()
+    blob = next(one for one in blobs if one.read_bytes()[:2] == b"\x1f\x8b")
+    blob.rename(tmp_path / "elsewhere")
+    blob.symlink_to(tmp_path / "elsewhere")
+    minirt("image", "load", "-i", layout, code=1)
+    blob.unlink()
+    os.mkfifo(blob)
+    minirt("image", "load", "-i", layout, code=1, seconds=5)
+    assert_no_image_is_left()
