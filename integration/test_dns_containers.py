@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
-from integration.naming import resolver_pid
+from integration.naming import host_file, resolver_pid, upstream
 from integration.sandbox import wait_until
 
 
@@ -84,3 +85,24 @@ def test_names_come_and_go_with_connect_and_disconnect(minirt: Minirt, pair: Non
     minirt("network", "disconnect", "net1", "asker")
     assert addresses(minirt, "far") == [address_of(minirt, "far")]
     assert addresses(minirt, "web") == []
+
+
+def test_on_the_default_network_a_server_on_the_hosts_loopback_is_asked_for_the_container(
+    minirt: Minirt, image: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with upstream(log), host_file("nameserver 127.0.0.53\n", tmp_path):
+        shown = minirt("run", "--rm", image, "nslookup", "-type=a", "example.org").stdout
+    assert "192.0.2.99" in shown
+    assert "udp example.org. A" in log.read_text()
+
+
+def test_an_internal_networks_questions_stay_inside(
+    minirt: Minirt, image: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    minirt("network", "create", "--internal", "inner")
+    with upstream(log), host_file("nameserver 127.0.0.53\n", tmp_path):
+        words = ("run", "--rm", "--net", "inner", image, "nslookup", "-type=a", "example.org")
+        assert minirt(*words, code=None).returncode != 0
+    assert log.read_text() == ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,10 @@ def test_an_introduction_arrives_whole_with_its_sockets() -> None:
 
 def test_nobody_is_dismissed_where_nobody_is() -> None:
     resolver_link.dismiss("nosuch")
+
+
+def test_a_monitor_that_imports_the_link_stays_small() -> None:
+    heavy = "{'dnslib', 'pyroute2', 'asyncio', 'psutil', 'prctl', 'subprocess', 'click'}"
+    program = f"import sys, minirt.network.resolver_link; print({heavy} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"set()\n"
