@@ -17,6 +17,7 @@ from itertools import count
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
+_FEW_TIMERS = 1024  # So many may be kept, even if all are cancelled.
 _MOST_TRACEBACKS = 20  # Who can provoke one must not be able to fill the disk with them.
 
 
@@ -38,6 +39,7 @@ class Loop:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
+        self._most_timers = _FEW_TIMERS
         self._number = count()  # Two timers of the same moment need an order.
         self._tracebacks = 0
         self._going = True
@@ -62,6 +64,8 @@ class Loop:
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call once, after ``seconds``."""
         timer = Timer(call)
+        if len(self._timers) >= self._most_timers:
+            self._sweep()
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._number), timer))
         return timer
 
@@ -78,6 +82,12 @@ class Loop:
                     self._call(callback)
             if self._timers:
                 self._ring(time.monotonic())
+
+    def _sweep(self) -> None:
+        """Throw the cancelled timers away: nearly all are, long before their time."""
+        self._timers = [entry for entry in self._timers if entry[2].call is not None]
+        heapq.heapify(self._timers)
+        self._most_timers = max(_FEW_TIMERS, 2 * len(self._timers))
 
     def _patience(self) -> float | None:
         while self._timers and self._timers[0][2].call is None:
