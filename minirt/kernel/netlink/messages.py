@@ -26,19 +26,28 @@ def _without_its_init() -> ModuleType:
     return package
 
 
-def _import_messages() -> tuple[Any, Any, Any]:
-    stands_in = _PACKAGE not in sys.modules
-    if stands_in:
-        sys.modules[_PACKAGE] = _without_its_init()
-    try:
-        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-        from pyroute2.netlink.rtnl.rtmsg import rtmsg
-    finally:
-        if stands_in:
-            del sys.modules[_PACKAGE]
+def _messages() -> tuple[Any, Any, Any]:
+    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+    from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
     return ifinfmsg, ifaddrmsg, rtmsg
 
 
+def _messages_alone() -> tuple[Any, Any, Any]:
+    """Import the messages; the whole package only if a later version wants it so."""
+    if _PACKAGE in sys.modules:
+        return _messages()
+    sys.modules[_PACKAGE] = _without_its_init()
+    try:
+        return _messages()
+    except ImportError:
+        del sys.modules[_PACKAGE]
+        return _messages()
+    finally:
+        if not hasattr(sys.modules[_PACKAGE], "__file__"):
+            del sys.modules[_PACKAGE]
+
+
 # struct ifinfomsg, ifaddrmsg and rtmsg of rtnetlink(7), each with its attributes.
-LinkMessage, AddressMessage, RouteMessage = _import_messages()
+LinkMessage, AddressMessage, RouteMessage = _messages_alone()
