@@ -40,13 +40,13 @@ def _messages_alone() -> tuple[Any, Any, Any]:
         return _messages()
     sys.modules[_PACKAGE] = _without_its_init()
     try:
-        return _messages()
+        found = _messages()
     except ImportError:
-        del sys.modules[_PACKAGE]
+        for name in [one for one in sys.modules if one.split(".")[0] == _PACKAGE]:
+            del sys.modules[name]
         return _messages()
-    finally:
-        if not hasattr(sys.modules[_PACKAGE], "__file__"):
-            del sys.modules[_PACKAGE]
+    del sys.modules[_PACKAGE]
+    return found
 
 
 # struct ifinfomsg, ifaddrmsg and rtmsg of rtnetlink(7), each with its attributes.
