@@ -24,8 +24,10 @@ from integration.archives import (
 )
 from integration.conftest import Minirt
 from integration.sandbox import shell
+from minirt.errors import MinirtError
 from minirt.images import store
-from minirt.kernel import libc
+from minirt.images.copy_up import copy_up
+from minirt.kernel import libc, trees
 
 ROOT = folder("./")
 Layer = Callable[[Path], list[Member]]
@@ -283,3 +285,19 @@ def test_holes_stay_holes_however_large(minirt: Minirt, tmp_path: Path) -> None:
             assert file.read(5) == b"begin"
             file.seek(1 << 39)
             assert file.read(7) == b"middle\0"
+
+
+def test_folders_nested_deeper_than_any_path_are_removed_again(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    steps = [folder("/".join(["d"] * depth)) for depth in (1000, 2000)]
+    beyond = [symlink("l", "d/" * 1900), folder("l/" + "e/" * 1900)]
+    layer = imported(minirt, tmp_path, [ROOT, *steps, *beyond])
+    assert (layer / "d").is_dir()
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    with pytest.raises(MinirtError):
+        copy_up((layer,), "/", volume)
+    trees.remove(volume)  # pytest's own cleaning would not get to the end of it
+    minirt("image", "rm", "hostile")
+    assert_no_image_is_left()

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from minirt.errors import InvalidRequest, MinirtError
 from minirt.images.names import DIGEST
-from minirt.kernel import libc, locks
+from minirt.kernel import libc, locks, trees
 from minirt.state import made, new_id, read_json, root_dir, write_json
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -113,9 +113,8 @@ def scratch() -> Iterator[Path]:
         make_folders(directory)
         yield directory
     finally:
-        import shutil
-
-        shutil.rmtree(place / word, ignore_errors=True)
+        with suppress(OSError):  # the error that led here tells more; the next sweep tries again
+            trees.remove(place / word)
         locks.release(lock, fd)
 
 
@@ -159,12 +158,11 @@ def _damaged(path: Path, why: str) -> MinirtError:
 
 def _sweep(place: Path) -> None:
     """Remove what killed imports have left: the kernel has dropped their locks."""
-    import shutil
-
     for lock in place.glob("*.lock"):
         try:
             fd = locks.acquire(lock)
         except BlockingIOError:
             continue
-        shutil.rmtree(place / lock.stem, ignore_errors=True)
+        with suppress(OSError):
+            trees.remove(place / lock.stem)
         locks.release(lock, fd)

@@ -17,6 +17,7 @@ from minirt.errors import InvalidRequest
 from minirt.images.streams import CHUNK, Readable
 
 _MOST_ENTRIES = 2_000_000
+_LONGEST_NAMES = 256 << 20  # characters, all names together
 _XATTR = "SCHILY.xattr."  # the key under which star, GNU tar and Go keep them
 _DISTANT = 1 << 33  # seconds: a time beyond ext4's is not worth an error
 _LARGEST_ID = (1 << 32) - 2  # -1 means "don't change" to chown(2)
@@ -147,11 +148,12 @@ def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]
     file: Any = stream
     try:
         with tarfile.TarFile(fileobj=file, mode="r", encoding="utf-8") as archive:
-            count = 0
+            count = names = 0
             while (member := archive.next()) is not None:
                 count += 1
-                if count > _MOST_ENTRIES:
-                    raise damaged(f"it has more than {_MOST_ENTRIES} entries")
+                names += len(member.name)
+                if count > _MOST_ENTRIES or names > _LONGEST_NAMES:
+                    raise damaged("it has more entries than any layer")
                 yield member, archive
                 archive.members.clear()  # type: ignore[attr-defined]  # else all stay in memory
     except _TARFILES_OWN as error:

@@ -22,6 +22,7 @@ from minirt.images.attributes import furnish, set_mode, set_time
 from minirt.images.streams import Readable
 from minirt.images.tars import Entry, damaged, entries
 from minirt.images.whiteouts import PREFIX, hide, hide_below, is_folder, is_whiteout
+from minirt.kernel import trees
 from minirt.kernel.beneath import make_directories, open_beneath
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -182,14 +183,8 @@ def _make_room(parent: int, name: str, *, keep_folder: bool) -> bool:
     if not stat.S_ISDIR(found.st_mode):
         os.unlink(name, dir_fd=parent)
     elif not keep_folder:
-        _remove_tree(parent, name)
+        trees.remove_in(parent, name)
     return is_whiteout(found)
-
-
-def _remove_tree(parent: int, name: str) -> None:
-    import shutil
-
-    shutil.rmtree(name, dir_fd=parent)  # It follows no symlink: avoids_symlink_attacks.
 
 
 def _set_folder_time(state: Unpacking, path: str, nanoseconds: int) -> None:
