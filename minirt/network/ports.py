@@ -69,8 +69,8 @@ def reserve(requests: Iterable[PortRequest], *, v6: bool = False) -> list[Bindin
     """Take the host's ports; each binding holds its port for as long as its sockets are.
 
     Without an address a port is taken for both families. ``v6``: the container has an IPv6
-    address too. If it hasn't, the IPv6 socket only keeps the port, and refuses who connects:
-    so a client that tries ::1 first goes on to 127.0.0.1. Raises Conflict (who has it),
+    address too. If it hasn't, the IPv6 socket of TCP only keeps the port, and refuses who
+    connects: so a client that tries ::1 first goes on to 127.0.0.1. Raises Conflict (who has it),
     InvalidRequest (the host has no such address), Exhausted; then nothing is held.
     """
     taken: list[Binding] = []
@@ -81,7 +81,9 @@ def reserve(requests: Iterable[PortRequest], *, v6: bool = False) -> list[Bindin
                 what = f"Cannot publish a port on [{request.host_ip}]"
                 why = "the container has no IPv6 address that it could lead to"
                 raise InvalidRequest(what, why, "Leave the address out, or take an IPv4 one.")
-            addresses = (request.host_ip,) if request.host_ip else ANY if both else ANY[:1]
+            # UDP knows no refusal: a held socket would swallow what is sent to it over IPv6.
+            everywhere = ANY if both and (v6 or request.protocol == "tcp") else ANY[:1]
+            addresses = (request.host_ip,) if request.host_ip else everywhere
             taken += _take(request, addresses, v6)
     except BaseException:
         close(taken)
