@@ -16,7 +16,7 @@ from integration.conftest import Minirt
 from integration.traces import Ground
 
 RUN = ("run", "--rm", "--name", "one", "--net", "net1", "-p", "8080:80", "-v", "/data")
-MOST = 60  # steps of one process: many more than there are
+MOST = 200  # steps of one process: many more than there are
 
 
 @pytest.fixture
@@ -42,8 +42,6 @@ def end_at_each_step(
         assert "Traceback" not in death.said
         assert "bug" not in death.said
         where = f"after the {actor}'s step {number}, {death.step!r}"
-        again = deadly.run(out, "rm", "-f", "one") if by == signal.SIGKILL else None
-        assert again is None or again.code == 0, f"{where}: {again.said}"
         again = deadly.run(out, *RUN, image, "true")
         assert again.code == 0, f"{where}: {again.said}"
         left = traces.left_by(ground, before)
@@ -68,9 +66,9 @@ def test_the_monitor_killed_at_each_step(out: Path, ground: Ground, image: str) 
 
 
 @pytest.mark.slow
-def test_init_killed_at_every_sixth_step(out: Path, ground: Ground, image: str) -> None:
-    ends = end_at_each_step(out, ground, image, "init", signal.SIGKILL, every=6)
-    assert len(ends) >= 4
+def test_init_killed_at_every_twentieth_step(out: Path, ground: Ground, image: str) -> None:
+    ends = end_at_each_step(out, ground, image, "init", signal.SIGKILL, every=20)
+    assert len(ends) >= 3
     # 99: it died between the last word and execve(2), so its end is taken for the command's.
     assert {code for _, code in ends} <= {125, 99}
 

@@ -24,11 +24,11 @@ def command(**flags: Any) -> int:
     """
     asked = request(flags)
     with attach.signals_raise():
-        one = creation.create(asked)
+        one, lock = creation.create_to_run(asked)
         try:
+            started = start.start(one, attach=not asked.detach, lock=lock)
             if asked.cidfile:
                 asked.cidfile.write_text(one.id)
-            started = start.start(one, attach=not asked.detach)
         except BaseException:
             forget(one)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,17 +22,27 @@ from minirt.network import store as networks
 from minirt.state import check_name, made, new_id, root_dir
 
 _TRIES = 50
+_DYING = 2.0  # seconds that a monitor may need to undo a start
 _MOODS = ("bold", "calm", "deft", "eager", "fair", "glad", "keen", "lucid", "merry", "nimble")
 _BIRDS = ("crane", "dunlin", "egret", "finch", "heron", "lark", "martin", "plover", "swift", "wren")
 
 
 def create(request: Request) -> Record:
     """Make a container. Raises NotFound, Conflict or InvalidRequest: then nothing was made."""
-    if request.name:
-        holder = names.owner(check_name(request.name, "container"))
-        if holder:
-            raise names.in_use(request.name, holder)
+    one, alive = create_to_run(request, by_run=False)
+    _let_go(one, alive)
+    return one
+
+
+def create_to_run(request: Request, *, by_run: bool = True) -> tuple[Record, int]:
+    """Make a container that is to be started at once, and keep it locked until then.
+
+    Whoever finds it unlocked and never started knows that its ``run`` was killed. Returns the
+    lock too. Raises NotFound, Conflict or InvalidRequest: then nothing was made.
+    """
     sweep()
+    if request.name:
+        _check_is_free(check_name(request.name, "container"))
     image = images.find(request.image)
     config = options.merge(image.config.get("config") or {}, request)
     container_id = new_id()
@@ -45,12 +56,23 @@ def create(request: Request) -> Record:
         config=replace(config, hostname=config.hostname or container_id[: lifecycle.SHORT]),
         host=host,
         endpoints=[_resolved(endpoint) for endpoint in request.endpoints],
+        by_run=by_run,
     )
-    with _half_made(one):
+    with _half_made(one) as alive:
         mounts = volumes.resolve(
             request.mounts, config.volumes, image.layers, covered=request.host.tmpfs
         )
-        return _named(replace(one, mounts=mounts))
+        return _named(replace(one, mounts=mounts)), alive
+
+
+def _check_is_free(name: str) -> None:
+    """Raise Conflict if a container has that name; wait for one whose ``run`` was just killed."""
+    deadline = time.monotonic() + _DYING
+    while holder := names.owner(name):
+        if not lifecycle.is_starting(holder) or time.monotonic() > deadline:
+            raise names.in_use(name, holder)
+        time.sleep(0.01)
+        sweep()
 
 
 def remove(one: Record, *, force: bool = False, volumes_too: bool = False) -> None:
@@ -107,26 +129,28 @@ def _sweep_one(one: Record) -> None:
         lock = locks.acquire(made(record.run_directory(one.id)) / "alive")
     except BlockingIOError:
         return  # It is being made, or being removed, by somebody living.
-    try:
-        if lifecycle.is_leftover(one):
+    try:  # The lock is ours, so it is dead.
+        if names.owner(one.name) != one.id or lifecycle.dies_with_its_monitor(one):
             discard(one, volumes_too=False)
     finally:
         os.close(lock)
 
 
 @contextmanager
-def _half_made(one: Record) -> Iterator[None]:
-    """Hold the container's lock until it has its name, so that no sweep takes it for left over."""
-    place = made(record.run_directory(one.id))
-    lock = locks.acquire(place / "alive")
+def _half_made(one: Record) -> Iterator[int]:
+    """Lock the container before it has its name, so that no sweep takes it for left over."""
+    alive = locks.acquire(made(record.run_directory(one.id)) / "alive")
     try:
-        yield
+        yield alive
     except BaseException:
         shutil.rmtree(record.directory(one.id), ignore_errors=True)
+        _let_go(one, alive)
         raise
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-        os.close(lock)
+
+
+def _let_go(one: Record, alive: int) -> None:
+    shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
+    os.close(alive)
 
 
 def _named(one: Record) -> Record:

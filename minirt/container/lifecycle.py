@@ -107,7 +107,29 @@ def is_leftover(one: Record) -> bool:
     """Say whether nobody but the sweep should see this container any more."""
     if names.owner(one.name) != one.id:
         return True
-    return one.host.auto_remove and bool(record.load_last(one.id).started) and not is_alive(one.id)
+    return dies_with_its_monitor(one) and not is_alive(one.id)
+
+
+def dies_with_its_monitor(one: Record) -> bool:
+    """Say whether nothing of it is to be left when it does not live.
+
+    So it is with ``--rm``, and with what ``run`` has made but not started yet.
+    """
+    if not one.host.auto_remove and not one.by_run:
+        return False
+    return one.host.auto_remove if _has_started(one.id) else one.by_run
+
+
+def is_starting(container_id: str) -> bool:
+    """Say whether a container is being started by ``run``, or that is just being undone."""
+    try:
+        return record.load(container_id).by_run and not _has_started(container_id)
+    except FileNotFoundError:
+        return True
+
+
+def _has_started(container_id: str) -> bool:
+    return bool(record.load_last(container_id).started)
 
 
 def _readable() -> Iterator[Record]:

@@ -107,6 +107,7 @@ class Record:
     host: HostConfig = field(default_factory=HostConfig)
     mounts: list[Mount] = field(default_factory=list)
     endpoints: list[EndpointRequest] = field(default_factory=list)
+    by_run: bool = False  # made by ``run``: if it could not be started, nothing shall be left
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,14 +44,14 @@ class Started:
         return self.line
 
 
-def start(one: Record, *, attach: bool) -> Started:
-    """Start a container that does not run.
+def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
+    """Start a container that does not run. ``lock`` is its own if the caller has it already.
 
     Raises Conflict if it runs; NotFound, Exhausted, InvalidRequest, KernelRefused,
     CommandNotFound or CommandNotRunnable if it can't start: then nothing is held any more.
     """
     with ExitStack() as held:
-        alive = _become_alive(one)
+        alive = _become_alive(one, lock)
         held.callback(_let_go, one, alive)
         wiring = networking.prepare(one, held)
         service = name_service.plan(one, [plug.network for plug in wiring.plugs])
@@ -75,11 +75,11 @@ def start(one: Record, *, attach: bool) -> Started:
     return Started(one, None)
 
 
-def _become_alive(one: Record) -> tuple[Path, int]:
+def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:
     """Take the lock that says "alive". Raises Conflict."""
     place = made(record.run_directory(one.id))
     try:
-        fd = locks.acquire(place / "alive")
+        fd = locks.acquire(place / "alive") if lock is None else lock
     except BlockingIOError:
         raise Conflict(f"Container {one.name} runs already") from None
     cgroups.find(one.id).remove()  # That of a monitor that was killed.
