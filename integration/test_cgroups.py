@@ -14,7 +14,7 @@ import pytest
 
 from integration.sandbox import PATIENCE
 from minirt.errors import InvalidRequest
-from minirt.kernel import cgroups, clone, device_filter, processes, steps
+from minirt.kernel import cgroup_signals, cgroups, clone, device_filter, processes, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.device_filter import Rule
 from minirt.runtime import resources
@@ -129,6 +129,25 @@ def test_a_fork_bomb_is_held_and_dies_at_once(group: Cgroup) -> None:
     assert group.stats().pids == 20
     group.kill()
     wait_until(lambda: not group.pids())
+
+
+def test_where_version_2_cannot_kill_the_frozen_are_signalled_and_thawed(group: Cgroup) -> None:
+    freezer = group.folder("freezer")
+    if freezer is None:
+        pytest.skip("no freezer of version 1")
+
+    def breed() -> int:
+        while True:
+            if os.fork() == 0:
+                os.setsid()
+            time.sleep(0.002)
+
+    resources.apply(group, {"pids": {"limit": 50}})
+    born_in(group, breed)
+    wait_until(lambda: len(group.pids()) > 5)
+    cgroup_signals.freeze(freezer.path)
+    cgroup_signals.kill(freezer.path, freezer.path)
+    assert not cgroup_signals.pids(freezer.path)
 
 
 def test_a_quota_slows_a_process_down(group: Cgroup) -> None:
