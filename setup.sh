@@ -18,6 +18,7 @@ use="$use tini"                             # the init of "run --init"
 test="iproute2 iputils-ping procps bridge-utils nftables conntrack util-linux strace"
 test="$test tcpdump bind9-dnsutils curl netcat-openbsd"   # clients, as a person would use them
 test="$test skopeo podman crun"             # other people's images, to be read and written
+test="$test bzip2 xz-utils zstd"            # and how they are packed
 test="$test mmdebstrap"                     # Debian's own image
 test="$test vagrant"                         # judges the Vagrantfile
 test="$test git make"
@@ -82,7 +83,6 @@ find_python() {
             "$candidate" -c 'import sys; print(sys.executable)'
             return
         fi
-        [ -z "${PYTHON:-}" ] || die "$PYTHON is no Python 3.11 or newer"
     done
 }
 
@@ -117,6 +117,7 @@ case ${1:-use} in
     *)
         set_of=${1:-use}
         [ -r /etc/debian_version ] || die "this is not Debian: install what './setup.sh list $set_of' names"
+        [ -z "${PYTHON:-}" ] || is_new_enough "$PYTHON" || die "$PYTHON is no Python 3.11 or newer"
         # shellcheck disable=SC2046  # words are what is wanted
         install_packages $(packages_of "$set_of")
         case $set_of in use | test) make_venv "$set_of" ;; bench) make_venv use ;; esac
