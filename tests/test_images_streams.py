@@ -53,11 +53,9 @@ def test_a_stream_is_recognised_and_read(name: str) -> None:
     assert whole(stream) == data
 
 
-@each_compression
+@pytest.mark.parametrize("name", sorted(set(COMPRESSIONS) - {""}))  # plain has no end of its own
 def test_a_stream_that_is_cut_is_refused(name: str) -> None:
     data = packed(name, bytes(range(256)) * 5000)
-    if not name:
-        pytest.skip("a plain stream has no end of its own")
     with pytest.raises(InvalidRequest, match="damaged"):
         whole(Unpacked(io.BytesIO(data[:-5]), 1 << 30))
 
