@@ -19,7 +19,7 @@ from minirt.images import store as images
 from minirt.kernel import locks
 from minirt.network import leases
 from minirt.network import store as networks
-from minirt.state import check_name, made, new_id, root_dir
+from minirt.state import check_name, made, new_id, root_dir, run_dir
 
 _TRIES = 50
 _DYING = 2.0  # seconds that a monitor may need to undo a start
@@ -114,14 +114,37 @@ def sweep() -> None:
     if trash.exists():
         ending.delete(list(trash.iterdir()))
     folder = root_dir() / "containers"
-    for place in folder.iterdir() if folder.exists() else ():
+    places = {place.name for place in folder.iterdir()} if folder.exists() else set()
+    for container_id in places | _with_run_directory():
         try:
-            one = record.load(place.name)
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+            one = record.load(container_id)
+        except (FileNotFoundError, NotADirectoryError):
+            _sweep_unrecorded(container_id)
+            continue
+        except ValueError:
             continue
         if lifecycle.is_leftover(one):
             _sweep_one(one)
+    names.sweep()
     leases.sweep()
+
+
+def _with_run_directory() -> set[str]:
+    folder = run_dir() / "containers"
+    return {place.name for place in folder.iterdir()} if folder.exists() else set()
+
+
+def _sweep_unrecorded(container_id: str) -> None:
+    """Remove the folders of a container whose maker was killed before it wrote the record."""
+    place = record.run_directory(container_id)
+    try:
+        lock = locks.acquire(made(place) / "alive")
+    except BlockingIOError:
+        return  # Its maker lives.
+    if not (record.directory(container_id) / "record.json").exists():
+        shutil.rmtree(record.directory(container_id), ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+    os.close(lock)
 
 
 def _sweep_one(one: Record) -> None:

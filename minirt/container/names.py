@@ -40,6 +40,18 @@ def release(name: str, container_id: str) -> None:
         pass
 
 
+def sweep() -> None:
+    """Remove names whose container was removed half, or made half."""
+    if any(not owner(name) for name in owned()):
+        replacing = locks.acquire(root_dir() / "names.lock", wait=True)
+        try:
+            for name, link in owned().items():
+                if not owner(name):
+                    link.unlink(missing_ok=True)
+        finally:
+            os.close(replacing)
+
+
 def owner(name: str) -> str:
     """Return the id of the container that bears ``name``; "" if there is none."""
     try:

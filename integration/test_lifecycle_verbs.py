@@ -1,0 +1,161 @@
+"""``create``, ``start``, ``stop``, ``kill``, ``restart``, ``rm``, ``wait``: a container's life."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from integration.conftest import Minirt
+from integration.sandbox import minirt_words, started, wait_until
+from integration.traces import Ground
+
+OBEYS = "trap 'echo bye; exit 6' TERM; echo up; while :; do sleep 0.05; done"
+STATE = "{{.State.Status}} {{.State.ExitCode}}"
+NONE = ("--net", "none")
+
+
+def is_up(minirt: Minirt, name: str) -> None:
+    """Wait until the script of a container has set its traps."""
+    wait_until(lambda: "up" in minirt("logs", name).stdout, "up")
+
+
+def test_created_started_ended_started_again(minirt: Minirt, image: str) -> None:
+    words = (*NONE, "--name", "one", image, "sh", "-c", "echo x >> /count; cat /count; exit 3")
+    made = minirt("create", *words).stdout.strip()
+    assert minirt("inspect", "-f", STATE, made[:6]).stdout == "created 0\n"
+    assert minirt("start", made[:12]).stdout == f"{made[:12]}\n"
+    assert minirt("wait", "one").stdout == "3\n"
+    assert minirt("inspect", "-f", STATE, "one").stdout == "exited 3\n"
+    # Its writable layer is kept; -a shows and ends as run does.
+    assert minirt("start", "-a", "one", code=3).stdout == "x\nx\n"
+    assert minirt("logs", "one").stdout == "x\nx\nx\n"
+    assert minirt("rm", "one").stdout == "one\n"
+    assert "No such container" in minirt("start", "one", code=1).stderr
+
+
+def test_stop_asks_then_kills(minirt: Minirt, image: str) -> None:
+    minirt("run", "-d", *NONE, "--name", "polite", image, "sh", "-c", OBEYS)
+    minirt("run", "-d", *NONE, "--name", "deaf", image, "sleep", "1000")
+    is_up(minirt, "polite")
+    assert minirt("stop", "polite").stdout == "polite\n"
+    assert minirt("inspect", "-f", STATE, "polite").stdout == "exited 6\n"
+    before = time.monotonic()
+    minirt("stop", "-t", "1", "deaf")
+    assert time.monotonic() - before >= 1
+    assert minirt("inspect", "-f", STATE, "deaf").stdout == "exited 137\n"
+    assert minirt("stop", "deaf").stdout == "deaf\n"  # It is no error to have ended already.
+
+
+def test_the_image_or_a_flag_chooses_signal_and_patience(minirt: Minirt, image: str) -> None:
+    script = "trap 'exit 5' USR1; echo up; while :; do sleep 0.05; done"
+    words = ("--stop-signal", "USR1", "--stop-timeout", "20", image, "sh", "-c", script)
+    minirt("run", "-d", *NONE, "--name", "one", *words)
+    is_up(minirt, "one")
+    minirt("stop", "one")
+    assert minirt("inspect", "-f", STATE, "one").stdout == "exited 5\n"
+
+
+def test_kill_sends_any_signal(minirt: Minirt, image: str) -> None:
+    script = "trap 'echo hup' HUP; trap 'exit 5' USR2; echo up; while :; do sleep 0.05; done"
+    minirt("run", "-d", *NONE, "--name", "one", image, "sh", "-c", script)
+    is_up(minirt, "one")
+    minirt("kill", "-s", "HUP", "one")
+    wait_until(lambda: "hup" in minirt("logs", "one").stdout, "the trap")
+    minirt("kill", "--signal", "12", "one")
+    assert minirt("wait", "one").stdout == "5\n"
+    assert "not running" in minirt("kill", "one", code=1).stderr
+    minirt("start", "one")
+    minirt("kill", "one")
+    assert minirt("inspect", "-f", STATE, "one").stdout == "exited 137\n"
+    assert "Invalid signal: NOSIG" in minirt("kill", "-s", "NOSIG", "one", code=1).stderr
+
+
+def test_of_several_arguments_one_wrong_stops_no_other(minirt: Minirt, image: str) -> None:
+    for name in ("one", "two"):
+        minirt("create", *NONE, "--name", name, image, "sleep", "1000")
+    for verb in ("start", "stop -t 0", "restart -t 0", "kill", "wait", "rm"):
+        done = minirt(*verb.split(), "one", "nothing", "two", code=1)
+        said = ["137", "137"] if verb == "wait" else ["one", "two"]
+        assert done.stdout.split() == said, verb
+        assert done.stderr.startswith("minirt: No such container: nothing")
+    assert minirt("ps", "-aq").stdout == ""
+
+
+def test_shortened_ids_must_be_unique(minirt: Minirt, image: str, ground: Ground) -> None:
+    ids = [minirt("create", *NONE, image, "true").stdout.strip() for _ in range(3)]
+    assert minirt("rm", ids[0][:7]).stdout == f"{ids[0][:7]}\n"
+    assert minirt("rm", "-f", "", code=None).stdout in ("", "\n")
+    assert len(minirt("ps", "-aq").stdout.split()) == 2
+    assert minirt("rm", *(one[:12] for one in ids[1:])).stdout.split() == [
+        one[:12] for one in ids[1:]
+    ]
+
+
+def test_rm_wants_f_for_what_runs(minirt: Minirt, image: str) -> None:
+    minirt("run", "-d", *NONE, "--name", "one", image, "sleep", "1000")
+    said = minirt("rm", "one", code=1).stderr
+    assert "running" in said
+    assert "rm -f" in said
+    assert minirt("rm", "-f", "one").stdout == "one\n"
+    minirt("rm", "-f", "one")  # Docker: what isn't there is no error with -f.
+    assert "No such container" in minirt("rm", "one", code=1).stderr
+
+
+def test_wait_is_told_the_end(minirt: Minirt, image: str) -> None:
+    minirt("run", "-d", *NONE, "--name", "one", image, "sh", "-c", OBEYS)
+    is_up(minirt, "one")
+    with started(*minirt_words("wait", "one", "one")) as waiting:
+        minirt("stop", "one")
+        assert waiting.wait(10) == 0
+        assert waiting.stdout and waiting.stdout.read() == "6\n6\n"
+
+
+def test_restart_keeps_what_was_written_and_the_address(minirt: Minirt, image: str) -> None:
+    minirt("network", "create", "net1")
+    script = "echo x >> /count; cat /count; " + OBEYS
+    words = ("--net", "net1", "--name")
+    for name in ("one", "two"):
+        minirt("run", "-d", *words, name, image, "sh", "-c", script)
+        is_up(minirt, name)
+    where = ("inspect", "-f", "{{.NetworkSettings.Networks.net1.IPAddress}}")
+    first, second = minirt(*where, "one").stdout, minirt(*where, "two").stdout
+    minirt("restart", "two")
+    wait_until(lambda: minirt("logs", "two").stdout.count("x") == 3, "two more lines")
+    assert minirt(*where, "two").stdout == second
+    # The old address is free meanwhile, and the old holder gets it back if it still is.
+    minirt("stop", "one", "two")
+    minirt("start", "two", "one")
+    assert (minirt(*where, "one").stdout, minirt(*where, "two").stdout) == (first, second)
+    minirt("stop", "two")
+    minirt("run", "-d", *words, "three", image, "sleep", "1000")
+    assert minirt(*where, "three").stdout == second
+    minirt("start", "two")
+    assert minirt(*where, "two").stdout not in (first, second)
+
+
+def test_an_end_leaves_nothing_but_the_record(minirt: Minirt, image: str, ground: Ground) -> None:
+    made = minirt("create", "--name", "one", image, "true").stdout.strip()
+    minirt("start", "-a", "one")
+    assert list((ground.run / "containers").iterdir()) == []
+    kept = {one.name for one in (ground.root / "containers" / made).iterdir()}
+    assert {"record.json", "last.json", "log", "upper", "work"} <= kept
+
+
+@pytest.mark.parametrize("mode", ["rm", "prune", "run"])
+def test_what_a_killed_maker_left_is_swept(
+    minirt: Minirt, image: str, ground: Ground, mode: str
+) -> None:
+    """Folders whose record was never written, a name without a container."""
+    lost = "f" * 64
+    (ground.root / "containers" / lost).mkdir(parents=True)
+    (ground.root / "containers" / lost / ".record.json.77").write_text("{")
+    (ground.run / "containers" / lost).mkdir(parents=True)
+    (ground.root / "names").mkdir()
+    (ground.root / "names" / "one").symlink_to(lost)
+    assert minirt("ps", "-aq").stdout == ""
+    assert "No such" in minirt("inspect", "one", code=1).stderr
+    sweeping = {"rm": ("rm", "-f", "one"), "prune": ("prune", "-f")}
+    minirt(*sweeping.get(mode, ("run", "--rm", "--name", "one", image, "true")))
+    for folder in (ground.root / "containers", ground.run / "containers", ground.root / "names"):
+        assert not list(folder.iterdir()), folder
