@@ -13,7 +13,7 @@ from dataclasses import replace
 from minirt.container import ending, lifecycle, names, options, record, stop, volumes
 from minirt.container.log_writer import timestamp
 from minirt.container.options import Request
-from minirt.container.record import EndpointRequest, Record
+from minirt.container.record import EndpointRequest, HostConfig, Record
 from minirt.errors import Conflict, InvalidRequest
 from minirt.images import store as images
 from minirt.kernel import locks
@@ -53,7 +53,7 @@ def create_to_run(request: Request, *, by_run: bool = True) -> tuple[Record, int
         created=timestamp(),
         image=request.image,
         image_id=image.id,
-        config=replace(config, hostname=config.hostname or container_id[: lifecycle.SHORT]),
+        config=replace(config, hostname=config.hostname or _hostname(container_id, host)),
         host=host,
         endpoints=[_resolved(endpoint) for endpoint in request.endpoints],
         by_run=by_run,
@@ -141,6 +141,8 @@ def _sweep_unrecorded(container_id: str) -> None:
         lock = locks.acquire(made(place) / "alive")
     except BlockingIOError:
         return  # Its maker lives.
+    except FileNotFoundError:
+        return  # Another sweep has just removed it.
     if not (record.directory(container_id) / "record.json").exists():
         shutil.rmtree(record.directory(container_id), ignore_errors=True)
         shutil.rmtree(place, ignore_errors=True)
@@ -162,13 +164,22 @@ def _sweep_one(one: Record) -> None:
 @contextmanager
 def _half_made(one: Record) -> Iterator[int]:
     """Lock the container before it has its name, so that no sweep takes it for left over."""
-    alive = locks.acquire(made(record.run_directory(one.id)) / "alive")
+    alive = _locked_against_sweeps(one.id)
     try:
         yield alive
     except BaseException:
         shutil.rmtree(record.directory(one.id), ignore_errors=True)
         _let_go(one, alive)
         raise
+
+
+def _locked_against_sweeps(container_id: str) -> int:
+    """Lock a container that nobody knows yet; a sweep may hold, and remove, its folder first."""
+    while True:
+        try:
+            return locks.acquire(made(record.run_directory(container_id)) / "alive", wait=True)
+        except FileNotFoundError:
+            continue
 
 
 def _let_go(one: Record, alive: int) -> None:
@@ -206,6 +217,16 @@ def _resolved(request: EndpointRequest) -> EndpointRequest:
             "Make the network with --subnet.",
         )
     return replace(request, network_id=network.id, network=network.name)
+
+
+def _hostname(container_id: str, host: HostConfig) -> str:
+    """Return the name of whose network it is: the machine, another container, or itself."""
+    if host.network_mode == "host":
+        return os.uname().nodename
+    kind, colon, target = host.network_mode.partition(":")
+    if colon and kind == "container":
+        return record.load(target).config.hostname
+    return container_id[: lifecycle.SHORT]
 
 
 def _mode(mode: str) -> str:

@@ -1,0 +1,98 @@
+"""What ``minirt run`` lets a container see of the host: -v, --mount, --tmpfs, --read-only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from integration.conftest import Minirt
+
+QUIET = ("run", "--rm", "--net", "none")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of the host with a file."""
+    made = tmp_path / "shared"
+    made.mkdir()
+    (made / "file").write_text("of the host\n")
+    return made
+
+
+def test_a_folder_is_shared_both_ways(minirt: Minirt, image: str, folder: Path) -> None:
+    script = "cat /x/file; echo of the container > /x/new"
+    assert minirt(*QUIET, "-v", f"{folder}:/x", image, "sh", "-c", script).stdout == "of the host\n"
+    assert (folder / "new").read_text() == "of the container\n"
+
+
+@pytest.mark.parametrize("option", ["-v {0}:/x:ro", "--mount type=bind,src={0},dst=/x,readonly"])
+def test_read_only_it_can_only_be_read(
+    minirt: Minirt, image: str, folder: Path, option: str
+) -> None:
+    words = option.format(folder).split()
+    done = minirt(*QUIET, *words, image, "sh", "-c", "cat /x/file; echo no > /x/new", code=1)
+    assert done.stdout == "of the host\n"
+    assert "Read-only" in done.stderr
+    assert not (folder / "new").exists()
+
+
+def test_a_single_file_and_a_relative_folder(minirt: Minirt, image: str, folder: Path) -> None:
+    words = ("-v", f"{folder / 'file'}:/etc/motd")
+    assert minirt(*QUIET, *words, image, "cat", "/etc/motd").stdout == "of the host\n"
+
+
+def test_a_new_volume_is_filled_from_the_image_and_kept(minirt: Minirt, image: str) -> None:
+    words = (*QUIET, "-v", "pages:/www", image)
+    assert (
+        "It works" in minirt(*words, "sh", "-c", "cat /www/index.html; echo mine > /www/a").stdout
+    )
+    assert minirt(*words, "cat", "/www/a").stdout == "mine\n"
+    words = (*QUIET, "--mount", "type=volume,source=pages,target=/other", image)
+    assert minirt(*words, "cat", "/other/a").stdout == "mine\n"
+    minirt(*QUIET, "-v", "pages:/www:ro", image, "touch", "/www/b", code=1)
+    assert minirt("volume", "ls", "-q").stdout == "pages\n"
+
+
+def test_an_unnamed_volume_lasts_as_long_as_its_container(minirt: Minirt, image: str) -> None:
+    minirt("run", "--name", "one", "--net", "none", "-v", "/data", image, "touch", "/data/x")
+    (volume,) = minirt("volume", "ls", "-q").stdout.split()
+    assert len(volume) == 64
+    minirt("rm", "one")
+    assert minirt("volume", "ls", "-q").stdout.split() == [volume]
+    minirt("run", "--name", "one", "--net", "none", "-v", "/data", image, "true")
+    minirt("rm", "-v", "one")
+    assert minirt("volume", "ls", "-q").stdout.split() == [volume]
+
+
+def test_folders_in_memory(minirt: Minirt, image: str) -> None:
+    words = ("--tmpfs", "/a:size=1m,mode=700", "--mount", "type=tmpfs,target=/b,tmpfs-size=2m")
+    script = "df -k /a /b | awk '{ print $2 }'; stat -c %a /a; grep ' /a ' /proc/mounts"
+    lines = minirt(*QUIET, *words, image, "sh", "-c", script).stdout.splitlines()
+    assert lines[1:4] == ["1024", "2048", "700"]
+    assert {"nosuid", "nodev", "noexec"} <= set(lines[4].split()[3].split(","))
+
+
+def test_a_root_that_is_read_only(minirt: Minirt, image: str, folder: Path) -> None:
+    words = ("--read-only", "--tmpfs", "/run", "-v", f"{folder}:/x", image)
+    script = "touch /run/a /x/b /dev/shm/c && echo these; touch /d"
+    done = minirt(*QUIET, *words, "sh", "-c", script, code=1)
+    assert done.stdout == "these\n"
+    assert "Read-only" in done.stderr
+
+
+def test_mounts_inside_mounts_come_in_their_order(minirt: Minirt, image: str, folder: Path) -> None:
+    (folder / "deep").mkdir()
+    words = ("-v", "inner:/x/deep", "-v", f"{folder}:/x", "--tmpfs", "/x/deep/er")
+    script = "grep -o ' /x[^ ]*' /proc/mounts"
+    assert minirt(*QUIET, *words, image, "sh", "-c", script).stdout.split() == [
+        "/x",
+        "/x/deep",
+        "/x/deep/er",
+    ]
+
+
+def test_the_image_stays_as_it_is(minirt: Minirt, image: str) -> None:
+    script = "rm -r /www; echo changed > /etc/passwd; touch /new"
+    minirt(*QUIET, image, "sh", "-c", script)
+    assert minirt(*QUIET, image, "ls", "/www", "/new", code=1).stdout.split()[-1] == "index.html"
