@@ -29,6 +29,7 @@ VERBS = {
     "network": "Networks: create, ls, inspect, rm, connect, disconnect, prune",
     "image": "Images: import, load, save, ls, inspect, rm",
     "volume": "Volumes: create, ls, inspect, rm, prune",
+    "server": "The fork server that makes commands start fast: status, stop",
     "info": "Show this machine as minirt sees it",
     "version": "Show the version",
     "completion": "Print the completion script of a shell: bash, zsh or fish",
@@ -57,7 +58,16 @@ VOLUME_VERBS = {
     "rm": "Remove volumes",
     "prune": "Remove all volumes that no container uses",
 }
-GROUPS = {"network": NETWORK_VERBS, "image": IMAGE_VERBS, "volume": VOLUME_VERBS}
+SERVER_VERBS = {
+    "status": "Show the fork servers that run",
+    "stop": "End the fork servers; the next command starts one again",
+}
+GROUPS = {
+    "network": NETWORK_VERBS,
+    "image": IMAGE_VERBS,
+    "volume": VOLUME_VERBS,
+    "server": SERVER_VERBS,
+}
 FOR_ANYONE = {"version", "completion"}  # Every other verb works with what belongs to root.
 
 

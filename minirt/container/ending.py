@@ -14,7 +14,7 @@ from pathlib import Path
 from minirt.container import names, record, volumes
 from minirt.container.holdings import Holdings
 from minirt.container.record import Record
-from minirt.kernel import cgroups, processes
+from minirt.kernel import cgroups, processes, trees
 from minirt.kernel.cgroups import Cgroup
 from minirt.state import made, new_id, root_dir
 
@@ -64,7 +64,7 @@ def set_aside(one: Record) -> Path:
 def delete(folders: list[Path]) -> None:
     """Delete folders that nobody sees any more."""
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        trees.remove(folder)
 
 
 def _unpublish(holdings: Holdings) -> None:

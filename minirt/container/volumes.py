@@ -11,7 +11,6 @@ a volume is nowhere written down: the records of the containers tell.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from minirt.container import lifecycle
 from minirt.container.log_writer import timestamp
 from minirt.container.record import Mount, Record, known
 from minirt.errors import Conflict, NotFound
-from minirt.kernel import locks
+from minirt.kernel import locks, trees
 from minirt.state import check_name, made, new_id, read_json, root_dir, write_json
 
 
@@ -90,7 +89,7 @@ def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
             raise
         return find(volume.name), False
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        trees.remove(scratch)
     return volume, True
 
 
@@ -114,7 +113,7 @@ def remove(name: str) -> None:
         place(name).rename(grave)
     finally:
         os.close(lock)
-    shutil.rmtree(grave, ignore_errors=True)
+    trees.remove(grave)
 
 
 def remove_anonymous(one: Record) -> None:
@@ -127,7 +126,7 @@ def remove_anonymous(one: Record) -> None:
             if find(mount.name).anonymous and not others:
                 grave = made(root_dir() / "trash") / new_id()
                 place(mount.name).rename(grave)
-                shutil.rmtree(grave, ignore_errors=True)
+                trees.remove(grave)
         except (NotFound, FileNotFoundError):
             continue
 
@@ -161,7 +160,7 @@ def resolve(
             resolved.append(replace(mount, source=str(volume.data), name=volume.name, options=own))
     except BaseException:
         for name in made_now:
-            shutil.rmtree(place(name), ignore_errors=True)
+            trees.remove(place(name))
         raise
     return resolved
 
@@ -177,10 +176,10 @@ def _fill(volume: Volume, path: str, layers: tuple[Path, ...]) -> None:
     try:
         if any(volume.data.iterdir()) or any(lifecycle.is_alive(u.id) for u in users(volume.name)):
             return
-        shutil.rmtree(scratch, ignore_errors=True)
+        trees.remove(scratch)
         scratch.mkdir(mode=0o755)
         copy_up(layers, path, scratch)
         scratch.rename(volume.data)  # rename(2) replaces an empty folder at once
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        trees.remove(scratch)
         os.close(lock)

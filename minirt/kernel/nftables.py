@@ -139,6 +139,11 @@ def _here() -> tuple[int, int]:
     return os.getpid(), os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 - a magic link
 
 
+def preload() -> None:
+    """Load the library now rather than at the first change; no context is opened."""
+    _libnftables()
+
+
 @cache
 def _libnftables() -> ctypes.CDLL:
     try:

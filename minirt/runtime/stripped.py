@@ -6,7 +6,7 @@ handling, memory and ways to import code. Each of them has been the way out of s
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # its types are those of ``signal``
+import _signal  # its types are those of ``signal``
 import fcntl
 import gc
 import importlib.machinery

@@ -1,0 +1,161 @@
+"""The fork server: the same commands, with the same results, started faster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.sandbox import PATIENCE, REPOSITORY, started, wait_until
+from integration.traces import Ground
+from minirt.kernel import locks, processes
+
+CLIENT = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); sys.argv[0] = 'minirt'; "
+CLIENT += "from minirt.server.client import main; sys.exit(main())"
+
+
+def words(*arguments: object) -> list[str]:
+    return [sys.executable, "-c", CLIENT, *map(str, arguments)]
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    settings = {"capture_output": True, "text": True, "timeout": 30 * PATIENCE} | options
+    done: subprocess.CompletedProcess[str] = subprocess.run(  # type: ignore[call-overload]
+        words(*arguments), check=False, **settings
+    )
+    return done
+
+
+def servers(ground: Ground) -> list[int]:
+    found = []
+    for path in (ground.run / "server").glob("*.lock"):
+        if locks.is_held(path) and (text := path.read_text()):
+            found.append(int(text.split()[0]))
+    return found
+
+
+@pytest.fixture
+def server(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Let a command start the server; stop it after the test."""
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    assert run("ps").returncode == 0
+    wait_until(lambda: list((ground.run / "server").glob("*-*[!k]")), "a server")
+    wait_until(lambda: servers(ground), "a server")
+    yield servers(ground)[0]
+    run("server", "stop")
+    wait_until(lambda: not servers(ground), "the end of the server")
+
+
+def parent_of(text: str) -> int:
+    return int(next(line for line in text.splitlines() if line.startswith("PPid:")).split()[1])
+
+
+def test_commands_are_children_of_the_server(server: int, image: str, ground: Ground) -> None:
+    with started(*words("run", "--rm", "--name", "one", image, "sleep", "100")) as client:
+        wait_until(lambda: "one" in run("ps").stdout, "the container")
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        assert len(children) == 1
+        assert run("rm", "-f", "one").returncode == 0
+        assert client.wait(10 * PATIENCE) == 137
+
+
+@pytest.mark.parametrize("code", [0, 7, 255])
+def test_the_exit_code_comes_back(server: int, image: str, code: int) -> None:
+    done = run("run", "--rm", "--net", "none", image, "sh", "-c", f"echo out; exit {code}")
+    assert (done.stdout, done.returncode) == ("out\n", code)
+
+
+def test_errors_come_back(server: int) -> None:
+    done = run("run", "nosuch", "true")
+    assert done.returncode == 125
+    assert "nosuch" in done.stderr
+    assert run("frobnicate").returncode == 125
+
+
+def test_a_command_is_where_its_client_is(server: int, image: str, tmp_path: Path) -> None:
+    (tmp_path / "vars").write_text("FROM_FILE=yes\n")
+    done = run(
+        *("run", "--rm", "--net", "none", "--env-file", "vars", "-e", "MINE", image, "env"),
+        cwd=tmp_path,
+        env={**os.environ, "MINE": "from the client"},
+    )
+    assert "FROM_FILE=yes" in done.stdout
+    assert "MINE=from the client" in done.stdout
+
+
+def test_descriptors_that_are_named_come_along(server: int, image: str) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"PIPED=yes\n")
+    os.close(writer)
+    file = f"/dev/fd/{reader}"
+    done = run("run", "--rm", "--net", "none", "--env-file", file, image, "env", pass_fds=[reader])
+    os.close(reader)
+    assert "PIPED=yes" in done.stdout
+
+
+def test_input_goes_through(server: int, image: str) -> None:
+    text = "line\n" * 50_000
+    done = run("run", "--rm", "-i", "--net", "none", image, "cat", input=text)
+    assert done.stdout == text
+
+
+def test_signals_are_passed_on(server: int, image: str) -> None:
+    script = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.1; done"
+    with started(*words("run", "--rm", "--net", "none", image, "sh", "-c", script)) as client:
+        assert client.stdout and client.stdout.readline() == "ready\n"
+        client.send_signal(signal.SIGTERM)
+        assert client.stdout.read() == "caught\n"
+        assert client.wait(10 * PATIENCE) == 5
+
+
+def test_a_killed_client_takes_its_command_along_but_not_the_container(
+    server: int, image: str
+) -> None:
+    with started(*words("run", "--name", "one", image, "sleep", "100")) as client:
+        wait_until(lambda: "one" in run("ps").stdout, "the container")
+        children = Path(f"/proc/{server}/task/{server}/children")
+        client.kill()
+        wait_until(lambda: not children.read_text().split(), "the end of the command")
+        assert "one" in run("ps").stdout
+    run("rm", "-f", "one")
+
+
+def test_a_killed_server_is_not_missed(server: int, image: str, ground: Ground) -> None:
+    with started(
+        *words("run", "--rm", "--name", "one", image, "sh", "-c", "sleep 1; exit 9")
+    ) as it:
+        wait_until(lambda: "one" in run("ps").stdout, "the container")
+        pidfd = processes.open_pidfd(server)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert processes.wait_until_dead(pidfd, 10)
+        os.close(pidfd)
+        assert run("ps", "-a").returncode == 0
+        assert it.wait(20 * PATIENCE) == 9
+    wait_until(lambda: servers(ground), "the next server")
+
+
+def test_a_client_of_another_namespace_does_not_use_it(server: int, ground: Ground) -> None:
+    before = servers(ground)
+    done = subprocess.run(["unshare", "--uts", *words("ps")], capture_output=True, check=False)
+    assert done.returncode == 0
+    wait_until(lambda: len(servers(ground)) == 2, "a server of its own")
+    assert set(before) < set(servers(ground))
+
+
+def test_status_and_stop(server: int, ground: Ground) -> None:
+    assert run("server", "status").stdout == f"running, process {server}\n"
+    assert run("server", "stop").stdout == "stopped 1\n"
+    assert run("server", "status").returncode == 1
+
+
+def test_it_leaves_when_idle(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    monkeypatch.setenv("MINIRT_SERVER_IDLE", "0.5")
+    run("ps")
+    wait_until(lambda: servers(ground), "a server")
+    wait_until(lambda: not servers(ground), "its end")

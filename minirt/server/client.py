@@ -1,0 +1,219 @@
+"""The ``minirt`` that a person types: it hands its command line to the server, and waits.
+
+    client                                   server
+       |  -- arguments, environment, 0, 1, 2 --> |
+       |  <--- "A" and a pidfd ----------------- |---- fork ----> child, which waits
+       |  --- "G": go ------------------------------------------> |  runs the command
+       |  <----------------------------------- "X" and a status --|
+
+The child runs nothing before "go", so a command never runs twice: a client that hears no "A"
+runs it itself, and a child that hears no "G" leaves. The child tells its exit status itself,
+so a server that dies meanwhile is not missed.
+
+Only modules written in C are imported here: ``socket``, ``signal`` and ``json`` would cost
+more than all the rest of this file's work together.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import os
+import resource
+import sys
+
+ACCEPTED, GO, EXITED, REFUSED = b"A", b"G", b"X", b"R"
+VERSION = b"1"  # of what is said here
+PARTS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # namespaces(7)
+
+# What a command in the foreground gets from its terminal or from kill(1), and passes on.
+_RELAYED = (
+    _signal.SIGINT,
+    _signal.SIGTERM,
+    _signal.SIGHUP,
+    _signal.SIGQUIT,
+    _signal.SIGUSR1,
+    _signal.SIGUSR2,
+    _signal.SIGALRM,
+    _signal.SIGWINCH,
+)
+_PATIENCE = 1.0  # seconds for the server's first word; it needs a millisecond
+
+
+def main() -> None:
+    """Run the command line: by the server if there is one, else in this process."""
+    if os.environ.get("MINIRT_NO_SERVER") or os.geteuid() != 0 or _must_stay_here():
+        in_process()
+    line = dial()
+    if line is None:
+        start_server()
+        in_process()
+    else:
+        pidfd = hand_over(line)
+        if pidfd is None:
+            in_process()
+        else:
+            leave(wait(line, pidfd))
+
+
+def in_process() -> None:
+    """Run the command line here; does not return."""
+    from minirt.cli import main as run
+
+    run()
+
+
+def _must_stay_here() -> bool:
+    """Say whether the command is for this very process: about servers, or in the background.
+
+    What reads its terminal from the background is stopped (SIGTTIN); a server's child is not.
+    """
+    if "server" in sys.argv[1:4]:
+        return True
+    try:
+        return os.isatty(0) and os.tcgetpgrp(0) != os.getpgrp()
+    except OSError:
+        return False
+
+
+def folder() -> str:
+    """Return the folder of the servers' sockets: a server serves one state only."""
+    return f"{_option('--runroot') or os.environ.get('MINIRT_RUNROOT') or '/run/minirt'}/server"
+
+
+def _option(wanted: str) -> str:
+    """Return the value of an option before the verb."""
+    words = iter(sys.argv[1:])
+    for word in words:
+        if word == wanted:
+            return next(words, "")
+        if word.startswith(f"{wanted}="):
+            return word.partition("=")[2]
+        if not word.startswith("-"):
+            break
+    return ""
+
+
+def name() -> str:
+    """Return the socket's name: who lives in other namespaces has another server."""
+    return "-".join(f"{_number_of(part):x}" for part in PARTS)
+
+
+def _number_of(part: str) -> int:
+    """Return the number of a namespace of this process (namespaces(7): its inode)."""
+    return os.stat(f"/proc/self/ns/{part}").st_ino  # noqa: PTH116  # pathlib costs 8 ms
+
+
+def dial() -> _socket.socket | None:
+    """Connect to the server; None if there is none."""
+    line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    try:
+        where = os.open(folder(), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        line.connect(f"/proc/self/fd/{where}/{name()}")  # A name may have 107 bytes only.
+        os.close(where)
+    except OSError:
+        line.close()
+        return None
+    return line
+
+
+def start_server() -> None:
+    """Start a server for the next command; this one does not wait for it."""
+    words = [sys.executable, "-I", "-m", "minirt.server", folder(), name()]
+    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    try:
+        os.posix_spawn(sys.executable, words, os.environ, file_actions=null, setsid=True)
+    except OSError:
+        pass  # Without a server everything works as well.
+
+
+def hand_over(line: _socket.socket) -> int | None:
+    """Send all that a command depends on; return the child's pidfd, None if it was refused."""
+    named = {fd for word in sys.argv for fd in _descriptors_in(word)}
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    fds = [fd if _is_open(fd) else null for fd in (0, 1, 2)] + [here, *sorted(named)]
+    parts = [VERSION, _numbers(_state()), _numbers(sorted(named)), str(len(sys.argv)).encode()]
+    parts += [os.fsencode(word) for word in sys.argv]
+    parts += [key + b"=" + value for key, value in os.environb.items()]
+    body = b"\0".join(parts)
+    rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+    try:
+        line.settimeout(_PATIENCE)
+        line.sendmsg(
+            [len(body).to_bytes(8, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)]
+        )
+        line.sendall(body)
+        word, controls, _, _ = line.recvmsg(1, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+        line.settimeout(None)
+        if word != ACCEPTED or not controls:
+            return None
+        line.sendall(GO)
+    except OSError:
+        return None
+    return int.from_bytes(controls[0][2][:4], sys.byteorder)
+
+
+def _state() -> list[int]:
+    """Return umask, niceness, ignored signals, and the limits: pairs of soft and hard."""
+    umask = os.umask(0o22)
+    os.umask(umask)
+    ignored = sum(1 << one for one in range(1, 32) if _signal.getsignal(one) == _signal.SIG_IGN)
+    limits = [number for one in range(16) for number in resource.getrlimit(one)]
+    return [umask, os.getpriority(os.PRIO_PROCESS, 0), ignored, *limits]
+
+
+def _numbers(numbers: list[int]) -> bytes:
+    return b" ".join(b"%d" % number for number in numbers)
+
+
+def _descriptors_in(word: str) -> set[int]:
+    """Return the descriptors that an argument names, as ``--env-file <(…)`` does."""
+    found = set()
+    for prefix in ("/dev/fd/", "/proc/self/fd/"):
+        for piece in word.split(prefix)[1:]:
+            digits = piece[: len(piece) - len(piece.lstrip("0123456789"))]
+            if digits and int(digits) > 2 and _is_open(int(digits)):
+                found.add(int(digits))
+    return found
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def wait(line: _socket.socket, pidfd: int) -> int:
+    """Pass signals on until the child tells its exit status (as waitstatus: see leave())."""
+
+    def relay(number: int, _frame: object) -> None:
+        try:
+            _signal.pidfd_send_signal(pidfd, number)
+        except ProcessLookupError:
+            pass
+
+    def pause(_number: int, _frame: object) -> None:
+        relay(_signal.SIGSTOP, None)
+        os.kill(os.getpid(), _signal.SIGSTOP)
+        relay(_signal.SIGCONT, None)
+
+    for number in _RELAYED:
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, relay)
+    if _signal.getsignal(_signal.SIGTSTP) != _signal.SIG_IGN:
+        _signal.signal(_signal.SIGTSTP, pause)
+    answer = bytearray()
+    while len(answer) < 5:
+        more = line.recv(5 - len(answer))
+        if not more:
+            return 137  # 128 + SIGKILL: the child was killed before it could tell.
+        answer += more
+    return int.from_bytes(answer[1:], "big")
+
+
+def leave(code: int) -> None:
+    """End as the command did."""
+    os._exit(code)

@@ -1,0 +1,30 @@
+"""What the server imports so that no command has to: all of minirt that commands may need."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import minirt
+
+_TOP = Path(minirt.__file__).parent
+# What monitors and resolvers start afresh, or nobody needs in a hurry.
+_NOT = {"minirt.__main__", "minirt.server.__main__", "minirt.network.resolver"}
+
+
+def everything() -> None:
+    """Import every module, and the libraries that are loaded late."""
+    for path in sorted(_TOP.rglob("*.py")):
+        words = path.relative_to(_TOP.parent).with_suffix("").parts
+        name = ".".join(words).removesuffix(".__init__")
+        if name not in _NOT:
+            importlib.import_module(name)
+    from minirt.kernel import netlink, nftables
+
+    netlink.preload()
+    nftables.preload()
+
+
+def sources() -> dict[str, int]:
+    """Return when each source file was changed, in nanoseconds."""
+    return {str(path): path.stat().st_mtime_ns for path in _TOP.rglob("*.py")}
