@@ -56,8 +56,9 @@ def parent_of(text: str) -> int:
 
 
 def test_commands_are_children_of_the_server(server: int, image: str, ground: Ground) -> None:
-    with started(*words("run", "--rm", "--name", "one", image, "sleep", "100")) as client:
-        wait_until(lambda: "one" in run("ps").stdout, "the container")
+    command = ("sh", "-c", "echo ready; sleep 100")
+    with started(*words("run", "--rm", "--name", "one", image, *command)) as client:
+        assert client.stdout and client.stdout.readline() == "ready\n"
         children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
         assert len(children) == 1
         assert run("rm", "-f", "one").returncode == 0
@@ -116,8 +117,9 @@ def test_signals_are_passed_on(server: int, image: str) -> None:
 def test_a_killed_client_takes_its_command_along_but_not_the_container(
     server: int, image: str
 ) -> None:
-    with started(*words("run", "--name", "one", image, "sleep", "100")) as client:
-        wait_until(lambda: "one" in run("ps").stdout, "the container")
+    command = ("sh", "-c", "echo ready; sleep 100")
+    with started(*words("run", "--name", "one", image, *command)) as client:
+        assert client.stdout and client.stdout.readline() == "ready\n"
         children = Path(f"/proc/{server}/task/{server}/children")
         client.kill()
         wait_until(lambda: not children.read_text().split(), "the end of the command")
