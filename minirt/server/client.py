@@ -68,12 +68,22 @@ def _must_stay_here() -> bool:
 
     What reads its terminal from the background is stopped (SIGTTIN); a server's child is not.
     """
-    if "server" in sys.argv[1:4]:
+    if _verb() == "server":
         return True
     try:
         return os.isatty(0) and os.tcgetpgrp(0) != os.getpgrp()
     except OSError:
         return False
+
+
+def _verb() -> str:
+    """Return the first word that is no option, nor an option's value."""
+    before = ""
+    for word in sys.argv[1:]:
+        if not word.startswith("-") and before not in ("--root", "--runroot"):
+            return word
+        before = word
+    return ""
 
 
 def folder() -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import minirt
 
 _TOP = Path(minirt.__file__).parent
-# What monitors and resolvers start afresh, or nobody needs in a hurry.
-_NOT = {"minirt.__main__", "minirt.server.__main__", "minirt.network.resolver"}
+# What starts as a process of its own: module names, and beginnings of them.
+_NOT = ("minirt.__main__", "minirt.server.__main__", "minirt.network.resolver", "minirt.oci")
 
 
 def everything() -> None:
@@ -17,7 +17,7 @@ def everything() -> None:
     for path in sorted(_TOP.rglob("*.py")):
         words = path.relative_to(_TOP.parent).with_suffix("").parts
         name = ".".join(words).removesuffix(".__init__")
-        if name not in _NOT:
+        if name not in _NOT and not name.startswith("minirt.oci."):
             importlib.import_module(name)
     from minirt.kernel import netlink, nftables
 
