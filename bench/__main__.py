@@ -80,17 +80,18 @@ def main() -> int:
 
 def in_a_world_of_its_own(name: str, quick: bool) -> dict[str, Any]:
     """Run this program again for one engine, in new namespaces; return what hyperfine found."""
+    before = groups()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         options = ["--quick"] if quick else []
         words = [sys.executable, "-m", "bench", *options, "--inside", folder, name]
         subprocess.run(["unshare", *KINDS, *words], check=True, cwd=REPOSITORY)
+        remove_groups(groups() - before)
         results = sorted(Path(folder).glob("*.json"))
         return {one.stem: json.loads(one.read_text())["results"][0] for one in results}
 
 
 def measure(name: str, folder: Path, runs: int) -> None:
     """Bring an engine to run, give it an image, a network and a container, and time its words."""
-    before = groups()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     engine = ENGINES[name]
     program = engine.start(folder)
@@ -112,7 +113,6 @@ def measure(name: str, folder: Path, runs: int) -> None:
         time_row(shlex.join(program), spoken, runs, folder / f"{number:02}.json")
     call("rm -f box")
     call("network rm mynet")
-    remove_groups(groups() - before)
 
 
 def time_row(program: str, row: Row, runs: int, export: Path) -> None:

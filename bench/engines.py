@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CGROUP = f"minirt-bench-{secrets.token_hex(4)}"
+# Known to the process that measures, and to the one that cleans up after it.
+CGROUP = os.environ.setdefault("MINIRT_CGROUP", f"minirt-bench-{secrets.token_hex(4)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,16 @@ class Engine:
 
 
 def start_minirt(folder: Path) -> list[str]:
-    """Point minirt at its folders; nothing has to be started."""
+    """Point minirt at its folders; its fork server comes with the first command."""
     os.environ["MINIRT_ROOT"] = str(folder / "root")
     os.environ["MINIRT_RUNROOT"] = str(folder / "run")
-    os.environ["MINIRT_CGROUP"] = CGROUP
     return [str(Path(sys.executable).with_name("minirt"))]
+
+
+def start_minirt_alone(folder: Path) -> list[str]:
+    """Let minirt do all in the process that was called, without its fork server."""
+    os.environ["MINIRT_NO_SERVER"] = "1"
+    return start_minirt(folder)
 
 
 def start_podman(folder: Path) -> list[str]:
@@ -77,6 +83,7 @@ def start_docker(folder: Path) -> list[str]:
 
 ENGINES = {
     "minirt": Engine(start_minirt, translated=("import ", "image import ")),
+    "in-process": Engine(start_minirt_alone, translated=("import ", "image import ")),
     "docker": Engine(
         start_docker, ("dockerd", "docker", "iptables"), "apt install docker.io docker-cli iptables"
     ),

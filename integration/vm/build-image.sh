@@ -57,6 +57,7 @@ file /etc/hostname <<< guest
 file /etc/hosts <<< $'127.0.0.1 localhost guest\n::1 localhost'
 file /etc/resolv.conf <<< 'nameserver 127.0.0.1'
 file /etc/machine-id <<< 00000000000000000000000000000001 # a known one: no "first boot" work
+file /etc/modules-load.d/tests.conf <<< br_netfilter # where it is, Docker is or was: the harder case
 file /etc/systemd/system/job.target << 'UNIT'
 [Unit]
 Description=The guest does its job and leaves
