@@ -13,6 +13,7 @@ import pytest
 
 from integration import deadly, traces
 from integration.conftest import Minirt
+from integration.sandbox import wait_until
 from integration.traces import Ground
 
 RUN = ("run", "--rm", "--name", "one", "--net", "net1", "-p", "8080:80", "-v", "/data")
@@ -25,6 +26,11 @@ def out(tmp_path: Path, minirt: Minirt, image: str) -> Path:
     minirt("network", "create", "net1")
     minirt(*RUN, image, "true")
     return tmp_path / "out"
+
+
+def unused(ground: Ground) -> list[Path]:
+    """Return the volumes, all of which are anonymous, and what is about to be deleted."""
+    return [*(ground.root / "volumes").iterdir(), *(ground.root / "trash").iterdir()]
 
 
 def end_at_each_step(
@@ -46,8 +52,7 @@ def end_at_each_step(
         assert again.code == 0, f"{where}: {again.said}"
         left = traces.left_by(ground, before)
         assert not left, f"{where}: left {left}"
-        for folder in ("volumes", "trash"):
-            assert not list((ground.root / folder).iterdir()), where
+        wait_until(lambda: not unused(ground), f"{where}: the end of volumes and trash")
     raise AssertionError("more steps than anybody thought")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.commands.agree import agreed
-from minirt.container import creation, lifecycle, listing
+from minirt.container import creation, lifecycle, listing, sweeping
 from minirt.errors import Conflict, NotFound, say
 
 
@@ -16,7 +16,7 @@ def command(force: bool, filters: tuple[str, ...]) -> int:
     """Remove all containers that don't run."""
     if not agreed("This will remove all stopped containers.", force=force):
         return 0
-    creation.sweep()
+    sweeping.sweep(all_records=True)
     removed, freed, code = [], 0, 0
     for one in listing.kept(lifecycle.all_records(), filters):
         if lifecycle.is_alive(one.id):

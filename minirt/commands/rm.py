@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.commands.each import for_each
-from minirt.container import creation, lifecycle
+from minirt.container import creation, lifecycle, sweeping
 from minirt.errors import NotFound
 
 
@@ -15,7 +15,7 @@ from minirt.errors import NotFound
 @click.argument("containers", nargs=-1, required=True)
 def command(force: bool, volumes: bool, containers: tuple[str, ...]) -> int:
     """Remove containers."""
-    creation.sweep()
+    sweeping.sweep(all_records=True)
 
     def action(reference: str) -> None:
         try:

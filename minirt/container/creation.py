@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from minirt.container import ending, lifecycle, names, options, record, stop, volumes
+from minirt.container import ending, lifecycle, names, options, record, stop, sweeping, volumes
 from minirt.container.log_writer import timestamp
 from minirt.container.options import Request
 from minirt.container.record import EndpointRequest, HostConfig, Record
 from minirt.errors import Conflict, InvalidRequest
 from minirt.images import store as images
 from minirt.kernel import locks
-from minirt.network import leases
 from minirt.network import store as networks
-from minirt.state import check_name, made, new_id, root_dir, run_dir
+from minirt.state import check_name, made, new_id
 
 _TRIES = 50
 _DYING = 2.0  # seconds that a monitor may need to undo a start
@@ -40,7 +39,7 @@ def create_to_run(request: Request, *, by_run: bool = True) -> tuple[Record, int
     Whoever finds it unlocked and never started knows that its ``run`` was killed. Returns the
     lock too. Raises NotFound, Conflict or InvalidRequest: then nothing was made.
     """
-    sweep()
+    sweeping.sweep()
     if request.name:
         _check_is_free(check_name(request.name, "container"))
     image = images.find(request.image)
@@ -71,8 +70,8 @@ def _check_is_free(name: str) -> None:
     while holder := names.owner(name):
         if not lifecycle.is_starting(holder) or time.monotonic() > deadline:
             raise names.in_use(name, holder)
+        sweeping.sweep_one(holder)
         time.sleep(0.01)
-        sweep()
 
 
 def remove(one: Record, *, force: bool = False, volumes_too: bool = False) -> None:
@@ -87,76 +86,7 @@ def remove(one: Record, *, force: bool = False, volumes_too: bool = False) -> No
     except BlockingIOError:
         raise Conflict(f"Cannot remove container {one.name}", "it is being started") from None
     try:
-        discard(one, volumes_too=volumes_too)
-    finally:
-        os.close(lock)
-
-
-def discard(one: Record, *, volumes_too: bool) -> None:
-    """Take away all that is left of a dead container, whose lock the caller holds."""
-    ending.sweep_dead(one)
-    if volumes_too or one.host.auto_remove:
-        volumes.remove_anonymous(one)
-    try:
-        remains = [ending.set_aside(one)]
-    except FileNotFoundError:
-        remains = []  # Its monitor did that: it was a --rm container.
-    shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
-    ending.delete(remains)
-
-
-def sweep() -> None:
-    """Finish what killed processes left half done: removals, and creations.
-
-    Cheap where there is nothing to do: a look at each name, and at each ``--rm`` container.
-    """
-    trash = root_dir() / "trash"
-    if trash.exists():
-        ending.delete(list(trash.iterdir()))
-    folder = root_dir() / "containers"
-    places = {place.name for place in folder.iterdir()} if folder.exists() else set()
-    for container_id in places | _with_run_directory():
-        try:
-            one = record.load(container_id)
-        except (FileNotFoundError, NotADirectoryError):
-            _sweep_unrecorded(container_id)
-            continue
-        except ValueError:
-            continue
-        if lifecycle.is_leftover(one):
-            _sweep_one(one)
-    names.sweep()
-    leases.sweep()
-
-
-def _with_run_directory() -> set[str]:
-    folder = run_dir() / "containers"
-    return {place.name for place in folder.iterdir()} if folder.exists() else set()
-
-
-def _sweep_unrecorded(container_id: str) -> None:
-    """Remove the folders of a container whose maker was killed before it wrote the record."""
-    place = record.run_directory(container_id)
-    try:
-        lock = locks.acquire(made(place) / "alive")
-    except BlockingIOError:
-        return  # Its maker lives.
-    except FileNotFoundError:
-        return  # Another sweep has just removed it.
-    if not (record.directory(container_id) / "record.json").exists():
-        shutil.rmtree(record.directory(container_id), ignore_errors=True)
-        shutil.rmtree(place, ignore_errors=True)
-    os.close(lock)
-
-
-def _sweep_one(one: Record) -> None:
-    try:
-        lock = locks.acquire(made(record.run_directory(one.id)) / "alive")
-    except BlockingIOError:
-        return  # It is being made, or being removed, by somebody living.
-    try:  # The lock is ours, so it is dead.
-        if names.owner(one.name) != one.id or lifecycle.dies_with_its_monitor(one):
-            discard(one, volumes_too=False)
+        ending.discard(one, volumes_too=volumes_too)
     finally:
         os.close(lock)
 

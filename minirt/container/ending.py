@@ -50,6 +50,19 @@ def sweep_dead(one: Record) -> None:
     group.remove()
 
 
+def discard(one: Record, *, volumes_too: bool) -> None:
+    """Take away all that is left of a dead container, whose lock the caller holds."""
+    sweep_dead(one)
+    if volumes_too or one.host.auto_remove:
+        volumes.remove_anonymous(one)
+    try:
+        remains = [set_aside(one)]
+    except FileNotFoundError:
+        remains = []  # Its monitor did that: it was a --rm container.
+    shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
+    delete(remains)
+
+
 def set_aside(one: Record) -> Path:
     """Take a container out of sight: its name first, then its folder, renamed to the trash.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from minirt.container import (
     etc_files,
+    lifecycle,
     monitor,
     name_service,
     networking,
@@ -29,6 +31,8 @@ from minirt.kernel import cgroups, descriptors, locks, namespaces, processes, st
 from minirt.runtime import spec as oci
 from minirt.runtime.rootfs import Overlay
 from minirt.state import made, write_json
+
+_SWEEP = 1.0  # seconds that a sweep may hold the lock of a container that does not live
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,24 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
 
 def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:
     """Take the lock that says "alive". Raises Conflict."""
-    place = made(record.run_directory(one.id))
-    try:
-        fd = locks.acquire(place / "alive") if lock is None else lock
-    except BlockingIOError:
-        raise Conflict(f"Container {one.name} runs already") from None
+    path = record.run_directory(one.id) / "alive"
+    fd = _locked(one, path) if lock is None else lock
     cgroups.find(one.id).remove()  # That of a monitor that was killed.
-    return place / "alive", fd
+    return path, fd
+
+
+def _locked(one: Record, path: Path) -> int:
+    """Take the lock; a sweep may hold it for a moment, and remove its folder."""
+    deadline = time.monotonic() + _SWEEP
+    while True:
+        try:
+            return locks.acquire(made(path.parent) / path.name)
+        except FileNotFoundError:
+            continue
+        except BlockingIOError:
+            if lifecycle.init_of(one) or time.monotonic() > deadline:
+                raise Conflict(f"Container {one.name} runs already") from None
+        time.sleep(0.005)
 
 
 def _let_go(one: Record, alive: tuple[Path, int]) -> None:

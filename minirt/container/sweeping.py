@@ -1,0 +1,68 @@
+"""Finishing what killed processes have left half done: starts, ends, removals, creations.
+
+Who dies while a container lives, starts or ends leaves its folder RUN/containers/ID with a
+lock that nobody holds. So one look at each of these tells whether there is anything to do; all
+records are read only after a boot, when these folders are gone, and by who asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from minirt.container import ending, lifecycle, names, record
+from minirt.kernel import locks
+from minirt.network import leases
+from minirt.state import made, root_dir, run_dir
+
+BOOTED = "swept"  # RUN/swept: all records were looked at since the machine has booted
+
+
+def sweep(*, all_records: bool = False) -> None:
+    """Sweep what dead monitors and commands left; ``all_records``: look at every container."""
+    mark = made(run_dir()) / BOOTED
+    alive = run_dir() / "containers"
+    dead = [one for one in _entries(alive) if not lifecycle.is_alive(one)]
+    if all_records or not mark.exists():
+        dead += [one for one in _entries(root_dir() / "containers") if _is_leftover(one)]
+        ending.delete([root_dir() / "trash" / one for one in _entries(root_dir() / "trash")])
+        names.sweep()
+    for container_id in dead:
+        sweep_one(container_id)
+    leases.sweep()
+    mark.touch()
+
+
+def sweep_one(container_id: str) -> None:
+    """Sweep a container if it is dead and nobody is to see it any more."""
+    try:
+        lock = locks.acquire(made(record.run_directory(container_id)) / "alive")
+    except (BlockingIOError, FileNotFoundError):
+        return  # It lives, or it is being made or removed; or another sweep was faster.
+    try:  # The lock is ours, so it is dead.
+        one = record.load(container_id)
+        if names.owner(one.name) != one.id or lifecycle.dies_with_its_monitor(one):
+            ending.discard(one, volumes_too=False)
+        else:
+            ending.sweep_dead(one)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        # Its maker was killed before there was a record, or its monitor has removed that.
+        shutil.rmtree(record.directory(container_id), ignore_errors=True)
+    finally:
+        shutil.rmtree(record.run_directory(container_id), ignore_errors=True)
+        os.close(lock)
+
+
+def _is_leftover(container_id: str) -> bool:
+    try:
+        return lifecycle.is_leftover(record.load(container_id))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return [one.name for one in folder.iterdir()]
+    except FileNotFoundError:
+        return []
