@@ -1,0 +1,95 @@
+"""A machine that is not as it should be: said in a sentence, and nothing is changed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.conftest import Minirt
+from integration.sandbox import minirt_words, shell
+from integration.traces import Ground
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    shell("mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", place)
+    yield place
+    shell("umount", place)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "ro"
+    place.mkdir()
+    shell("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", place)
+    yield place
+    shell("umount", place)
+
+
+def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    assert done.stderr.count("\n") == 1, "one sentence, or two in a line"
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+def test_a_full_disk_is_said_and_a_container_that_could_not_be_made_is_not_there(
+    minirt: Minirt, image: str, ground: Ground, small_disk: Path
+) -> None:
+    (small_disk / "images").mkdir()
+    shell("mount", "--bind", ground.root / "images", small_disk / "images")
+    try:
+        shell("dd", "if=/dev/zero", f"of={small_disk}/filler", "bs=1k", code=None)
+        done = minirt("--root", small_disk, "run", "--name", "xx", image, "true", code=125)
+        refused(done, "No space left on device", "Free some space")
+        assert minirt("--root", small_disk, "ps", "-aq").stdout == ""
+        shell("rm", small_disk / "filler")
+        minirt("--root", small_disk, "run", "--rm", "--net", "none", "--name", "xx", image, "true")
+    finally:
+        shell("umount", small_disk / "images")
+
+
+def test_a_read_only_root_can_be_looked_at(minirt: Minirt, read_only: Path) -> None:
+    assert "CONTAINER ID" in minirt("--root", read_only, "--runroot", read_only, "ps").stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("network", "create", "net1"), ("volume", "create", "vol1"), ("rm", "-f", "xx")]
+)
+def test_a_read_only_root_changes_nothing(
+    minirt: Minirt, read_only: Path, words: tuple[str, ...]
+) -> None:
+    done = minirt("--root", read_only, "--runroot", read_only, *words, code=None)
+    if done.returncode:
+        refused(done, "Read-only file system", "MINIRT_ROOT")
+
+
+def test_a_read_only_run_folder_is_said(minirt: Minirt, image: str, read_only: Path) -> None:
+    done = minirt("--runroot", read_only, "run", "--rm", image, "true", code=125)
+    refused(done, "Read-only file system")
+    assert minirt("ps", "-aq").stdout == ""
+
+
+def test_who_is_not_root_is_told_what_is_needed() -> None:
+    done = shell("setpriv", "--reuid=65534", "--clear-groups", *minirt_words("ps"), code=1)
+    refused(done, "minirt needs root", "Try sudo")
+
+
+@pytest.mark.parametrize("verb", ["version", "--help", "completion"])
+def test_who_is_not_root_may_still_ask(verb: str) -> None:
+    words = minirt_words(verb, *(["bash"] if verb == "completion" else []))
+    assert shell("setpriv", "--reuid=65534", "--clear-groups", *words).stdout
+
+
+def test_a_root_without_its_capabilities_is_told_which(image: str) -> None:
+    done = shell(
+        *("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"),
+        *minirt_words("run", "--rm", image, "true"),
+        code=125,
+    )
+    refused(done, "Operation not permitted", "CAP_SYS_ADMIN")

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from minirt.errors import (
+    CommandNotFound,
+    CommandNotRunnable,
+    Conflict,
+    MinirtError,
+    kernel_refused,
+    pack,
+    say,
+    unpack,
+)
+
+
+@pytest.mark.parametrize("kind", [MinirtError, Conflict, CommandNotFound, CommandNotRunnable])
+def test_an_error_survives_the_journey_through_a_pipe(kind: type[MinirtError]) -> None:
+    there = kind("It broke", "it was old", "Buy a new one.")
+    back = unpack(pack(there))
+    assert type(back) is kind
+    assert str(back) == "It broke: it was old. Buy a new one."
+
+
+def test_the_exit_codes_are_those_of_chroot() -> None:
+    assert (CommandNotRunnable.exit_code, CommandNotFound.exit_code) == (126, 127)
+
+
+def test_a_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = OSError(errno.EPERM, "ignored", "/proc")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "try sudo" in str(kernel_refused("Cannot mount", error))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert "CAP_SYS_ADMIN" in str(kernel_refused("Cannot mount", error))
+
+
+def test_what_is_said_can_not_command_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert say("bad \x1b[31mname\r", 5) == 5
+    assert capsys.readouterr().err == "minirt: bad \\x1b[31mname\\r\n"
