@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROWS = (
     {"__main__"},
     {"server"},
-    {"cli"},
+    {"cli", "oci"},
     {"commands"},
     {"container", "explain"},
     {"runtime", "network", "images"},

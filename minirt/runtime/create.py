@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from minirt.kernel import clone, libc, namespaces, processes, steps
+from minirt.kernel import clone, libc, namespaces, processes
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
-from minirt.runtime import command, filters, handshake, hooks, init
-from minirt.runtime.handshake import HOOKED, MOUNTED, PREPARED, Line
+from minirt.runtime import command, filters, gate, handshake, hooks, init, stripped
+from minirt.runtime.handshake import GATE, HOOKED, MOUNTED, PREPARED, Line
 from minirt.runtime.init import Plan, Setting
 from minirt.runtime.spec import Spec
 
-__all__ = ["Created", "Setting", "create", "discard", "start"]
+__all__ = ["Created", "Setting", "create", "discard", "leave", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,19 @@ def create(spec: Spec, setting: Setting, on_isolated: Callable[[int], None]) -> 
     and runs while init mounts its root. Raises CommandNotFound, CommandNotRunnable,
     InvalidRequest, KernelRefused; then nothing is left but what ``on_isolated`` has done.
     """
-    own = steps.descriptors()
-    asked = range(3, 3 + setting.keep_fds)
-    handed_on = tuple(fd for fd in asked if fd not in own and _is_open(fd))
+    handed_on = stripped.to_hand_on(setting.keep_fds)
     rules = filters.prepare(spec.seccomp)
     ours, theirs = handshake.open_pair()
+    held = gate.hold(setting.gate) if setting.gate else None
     try:
-        child = _give_birth(Plan(spec, setting, theirs, handed_on, rules))
+        child = _give_birth(Plan(spec, setting, theirs, handed_on, rules, held))
     except BaseException:
         ours.close()
         raise
     finally:
         theirs.close()
+        if held is not None:
+            os.close(held)
     created = Created(child.pid, child.pidfd, None, ours, spec, setting)
     try:
         on_isolated(child.pidfd)
@@ -80,6 +81,15 @@ def start(created: Created) -> None:
         raise command.refused(created.spec.process.args[0], error) from error
     created.line.close()
     hooks.run("poststart", created.spec.hooks.poststart, _state(created, "running"))
+
+
+def leave(created: Created) -> None:
+    """Let init wait at the gate that it was given (``gate.open_for``), and go one's way.
+
+    Until then it would die with the calling process. The caller still owns ``pidfd``.
+    """
+    created.line.say(GATE)
+    created.line.close()
 
 
 def discard(created: Created) -> None:
@@ -129,11 +139,3 @@ def _state(created: Created, status: str) -> hooks.State:
     pid = processes.pid_as_seen_from_proc(created.pidfd)
     identifier = setting.id or setting.bundle.name
     return hooks.State(identifier, status, pid, setting.bundle, created.spec.annotations)
-
-
-def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True

@@ -57,9 +57,10 @@ class Visit:
     cgroup: Cgroup | None
     filters: Filters
     line: Line
+    handed_on: tuple[int, ...] = ()
 
 
-def enter(
+def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     pidfd: int,
     pid: int,
     process: Process,
@@ -69,19 +70,22 @@ def enter(
     user: str | None = None,
     groups: tuple[str, ...] = (),
     cgroup: Cgroup | None = None,
+    keep_fds: int = 0,
 ) -> Entered:
     """Run ``process`` in the namespaces of the init that ``pidfd`` names; return when it runs.
 
     ``pid`` is for the told steps only. ``spec`` tells which namespaces the container has of
-    its own, and its seccomp rules. Raises CommandNotFound, CommandNotRunnable, InvalidRequest,
+    its own, and its seccomp rules. ``keep_fds`` further descriptors, from 3 on, are handed
+    through. Raises CommandNotFound, CommandNotRunnable, InvalidRequest,
     Conflict if the container has ended.
     """
     kinds = Namespace(0)
     for kind in spec.namespaces:
         kinds |= kind
     rules = filters.prepare(spec.seccomp)
+    handed_on = stripped.to_hand_on(keep_fds, {pidfd})
     ours, theirs = handshake.open_pair()
-    visit = Visit(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs)
+    visit = Visit(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs, handed_on)
     try:
         try:
             guide = _send_guide(visit)
@@ -134,7 +138,7 @@ def _guide(visit: Visit) -> int:
 
 def _show_in(visit: Visit) -> None:
     process = visit.process
-    stripped.strip(visit.stdio, {visit.line.fileno(), visit.pidfd})
+    stripped.strip(visit.stdio, {visit.line.fileno(), visit.pidfd, *visit.handed_on})
     launch.set_oom_score(process)
     keyrings.leave_session_keyring()
     if visit.cgroup:
@@ -173,8 +177,10 @@ def _become(visit: Visit, process: Process, path: str) -> int:
         os.setsid()
         if process.terminal:
             terminals.take_control(0)
-        processes.close_all_but(stripped.with_standard({visit.line.fileno()}))
+        processes.close_all_but(stripped.with_standard({visit.line.fileno(), *visit.handed_on}))
         visit.line.await_word(GO)
+        for fd in visit.handed_on:
+            os.set_inheritable(fd, True)
         launch.set_limits(process)
         launch.become(process, path, visit.filters, visit.line.fileno())
     except CreatorDied:

@@ -11,7 +11,8 @@
        |  <------ or a packed error --------|
 
 A socket of packets: a word is a packet, and so is an error. When the creator dies, init
-hears the end of file and leaves.
+hears the end of file and leaves. A creator that wants to leave earlier says "gate" instead of
+"go": from then on init waits at the FIFO that it was given (``gate``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ MOUNTED = b"mounted"
 HOOKED = b"hooked"
 PREPARED = b"prepared"
 GO = b"go"
+GATE = b"gate"
 _LONGEST = 1 << 16  # bytes of a packed error
 _DESCRIPTOR = struct.Struct("i")
 
@@ -59,10 +61,12 @@ class Line:
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, packed)]
         self._socket.sendmsg([word], ancillary, socket.MSG_NOSIGNAL)
 
-    def await_word(self, word: bytes) -> None:
-        """Return when the creator has said ``word``. Raises CreatorDied."""
-        if self._socket.recv(_LONGEST) != word:
+    def await_word(self, *words: bytes) -> bytes:
+        """Return when the creator has said one of ``words``, and which. Raises CreatorDied."""
+        word = self._socket.recv(_LONGEST)
+        if word not in words:
             raise CreatorDied
+        return word
 
     def hear(self, word: bytes) -> list[int]:
         """Return when the other has said ``word``, with the descriptors that came along.
@@ -102,8 +106,10 @@ class Line:
             message, ancillary, _, _ = self._socket.recvmsg(
                 _LONGEST, space, socket.MSG_CMSG_CLOEXEC
             )
-        except ConnectionResetError:
-            return b"", []
+        except ConnectionResetError:  # It left with our word unread; what it said is still here.
+            message, ancillary, _, _ = self._socket.recvmsg(
+                _LONGEST, space, socket.MSG_CMSG_CLOEXEC
+            )
         found = [one for _, _, data in ancillary for (one,) in _DESCRIPTOR.iter_unpack(data)]
         return message, found
 

@@ -16,9 +16,19 @@ from minirt.kernel import keyrings, libc, mounts, namespaces, terminals
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import speak_as, step
-from minirt.runtime import command, dev, hooks, launch, mount_table, rootfs, stripped, sysctls
+from minirt.runtime import (
+    command,
+    dev,
+    gate,
+    hooks,
+    launch,
+    mount_table,
+    rootfs,
+    stripped,
+    sysctls,
+)
 from minirt.runtime.filters import Filters
-from minirt.runtime.handshake import GO, HOOKED, MOUNTED, PREPARED, CreatorDied, Line
+from minirt.runtime.handshake import GATE, GO, HOOKED, MOUNTED, PREPARED, CreatorDied, Line
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Process, Spec
 
@@ -29,7 +39,8 @@ class Setting:
 
     ``user`` is Docker's "user[:group]", to be looked up in the image; None: the config's ids
     stand. ``groups`` are further ones of that user, by name or number. ``keep_fds`` further
-    descriptors, from 3 on, are handed through.
+    descriptors, from 3 on, are handed through. ``gate`` is the FIFO where init waits if its
+    creator leaves before the start.
     """
 
     bundle: Path
@@ -40,6 +51,7 @@ class Setting:
     groups: tuple[str, ...] = ()
     keep_fds: int = 0
     id: str = ""  # for hooks; "": the name of the bundle's folder
+    gate: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +63,59 @@ class Plan:
     line: Line
     handed_on: tuple[int, ...]
     filters: Filters
+    gate: int | None = None  # a descriptor of the FIFO
 
 
 def main(plan: Plan) -> int:
     """Become the command. Returns only if that failed, after a report."""
     speak_as("init")
+    line: Line | gate.Answer = plan.line
     try:
-        _live(plan)
+        process, path, own_descriptors = _prepare(plan)
+        line = _await_start(plan, own_descriptors)
+        hooks.run_inside(plan.spec.hooks.start_container, _state(plan, "created"), process.env)
+        launch.set_limits(process)
+        launch.become(process, path, plan.filters, line.fileno())
     except CreatorDied:
         pass
     except BaseException as error:  # It can't go up: this process has no callers any more.
-        plan.line.report(launch.explained(error))
+        line.report(launch.explained(error))
     return 1
 
 
-def _live(plan: Plan) -> None:
+def _prepare(plan: Plan) -> tuple[Process, str, int]:
+    """Do all but become the command; return it, its path, and the folder of descriptors."""
     spec, setting = plan.spec, plan.setting
-    stripped.strip(setting.stdio, {plan.line.fileno(), *plan.handed_on})
+    held = {plan.line.fileno(), *plan.handed_on} | ({plan.gate} if plan.gate is not None else set())
+    stripped.strip(setting.stdio, held)
     for fd in plan.handed_on:
         os.set_inheritable(fd, True)
+    own_descriptors = terminals.open_descriptors()
     os.setsid()
     keyrings.leave_session_keyring()
     launch.set_oom_score(spec.process)
     _enter_namespaces(spec, setting.cgroup)
-    process, console = _build_root(plan)
+    process, console = _build_root(plan, own_descriptors)
     launch.enter_cwd(process.cwd)
     path = command.find(process.args[0], process.env)
     plan.line.say(PREPARED, *console)
     for fd in console:
         os.close(fd)
-    plan.line.await_word(GO)
-    hooks.run_inside(spec.hooks.start_container, _state(plan, "created"), process.env)
-    launch.set_limits(process)
-    launch.become(process, path, plan.filters, plan.line.fileno())
+    return process, path, own_descriptors
+
+
+def _await_start(plan: Plan, own_descriptors: int) -> Line | gate.Answer:
+    """Wait for the word, or at the gate; return where to say what goes wrong from here on."""
+    if plan.gate is None:
+        os.close(own_descriptors)
+        plan.line.await_word(GO)
+        return plan.line
+    if plan.line.await_word(GO, GATE) == GO:
+        os.close(own_descriptors)
+        os.close(plan.gate)
+        return plan.line
+    plan.line.close()
+    return gate.wait(plan.gate, own_descriptors)
 
 
 def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:
@@ -120,7 +152,7 @@ def join(kind: Namespace, path: str) -> None:
         raise InvalidRequest(f"Cannot join the namespace {path}", why) from error
 
 
-def _build_root(plan: Plan) -> tuple[Process, tuple[int, ...]]:
+def _build_root(plan: Plan, own_descriptors: int) -> tuple[Process, tuple[int, ...]]:
     """Put the root together and enter it; return the process with its user, and its console."""
     spec, setting = plan.spec, plan.setting
     mounts.hide_from_parent()
@@ -131,7 +163,9 @@ def _build_root(plan: Plan) -> tuple[Process, tuple[int, ...]]:
     has_own_dev = dev.is_own(spec.mounts)
     if has_own_dev:
         dev.fill(root, spec.devices)
-    console = _open_console(root, process, shown=has_own_dev) if process.terminal else ()
+    console: tuple[int, ...] = ()
+    if process.terminal:
+        console = (_open_console(root, process, own_descriptors, shown=has_own_dev),)
     _run_hooks(plan)
     rootfs.make_cwd(root, process.cwd)
     rootfs.set_readonly(root, spec.readonly_paths)
@@ -143,16 +177,14 @@ def _build_root(plan: Plan) -> tuple[Process, tuple[int, ...]]:
     return process, console
 
 
-def _open_console(root: int, process: Process, *, shown: bool) -> tuple[int]:
+def _open_console(root: int, process: Process, own_descriptors: int, *, shown: bool) -> int:
     """Open the terminal, as standard streams and as /dev/console; return its master."""
-    own_descriptors = terminals.open_descriptors()
     master, slave = dev.open_console(root, process, own_descriptors)
-    os.close(own_descriptors)
     if shown:
         dev.show_console(root, slave)
     dev.become_stdio(slave)
     terminals.take_control(0)
-    return (master,)
+    return master
 
 
 def _run_hooks(plan: Plan) -> None:

@@ -51,6 +51,13 @@ class Options:
     own: tuple[str, ...] = ()  # the file system's
 
 
+def known() -> list[str]:
+    """Return all options that are about the mount; those of file systems are theirs."""
+    plain = {*_SET, *_CLEAR}
+    travel = {f"{letter}{word}" for letter in ("", "r") for word in _PROPAGATIONS}
+    return sorted({*plain, *(f"r{word}" for word in plain), *travel, *_IGNORED, "bind", "rbind"})
+
+
 def parse(texts: tuple[str, ...]) -> Options:
     """Sort the options; a later one overrules an earlier one."""
     found = Options()

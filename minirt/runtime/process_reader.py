@@ -61,10 +61,11 @@ def _user(place: Place) -> User:
 
 
 def _capabilities(place: Place) -> Capabilities:
-    return Capabilities(*(_names(place.get(name)) for name in _SETS))
+    return Capabilities(*(names(place.get(name)) for name in _SETS))
 
 
-def _names(place: Place) -> tuple[str, ...]:
+def names(place: Place) -> tuple[str, ...]:
+    """Read names of capabilities."""
     for one in place.items():
         if one.text() not in capabilities.NAMES:
             one.refuse(f"is {one.value!r}, which is no capability")

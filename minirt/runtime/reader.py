@@ -17,6 +17,7 @@ from minirt.runtime.document import Place
 from minirt.runtime.process_reader import environment, process
 from minirt.runtime.spec import (
     NAMESPACES,
+    UNSUPPORTED_NAMESPACES,
     Device,
     Hook,
     Hooks,
@@ -77,7 +78,11 @@ def _check_together(spec: Spec) -> None:
     if kinds.get(Namespace.MOUNT) != "":
         why = "linux.namespaces has no new mount namespace"
         raise InvalidRequest("This config.json cannot be obeyed", why)
-    if Namespace.USER in kinds or spec.uid_mappings or spec.gid_mappings:
+    if (
+        any(kind in UNSUPPORTED_NAMESPACES for kind in kinds)
+        or spec.uid_mappings
+        or spec.gid_mappings
+    ):
         why = "linux.namespaces asks for a user namespace, which minirt does not make yet"
         raise InvalidRequest("This config.json cannot be obeyed", why)
     for name in ("hostname", "domainname"):

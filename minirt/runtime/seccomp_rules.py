@@ -14,14 +14,14 @@ from minirt.kernel import syscall_tables
 from minirt.kernel.seccomp_compiler import Condition, Filter, Operator, Rule
 from minirt.runtime.document import Place
 
-_ARCHITECTURES = {
+ARCHITECTURES = {
     "SCMP_ARCH_X86_64": "x86_64",
     "SCMP_ARCH_X32": "x32",
     "SCMP_ARCH_X86": "i386",
     "SCMP_ARCH_AARCH64": "aarch64",
     "SCMP_ARCH_ARM": "arm",
 }
-_ACTIONS = {
+ACTIONS = {
     "SCMP_ACT_KILL": bpf.KILL_THREAD,
     "SCMP_ACT_KILL_THREAD": bpf.KILL_THREAD,
     "SCMP_ACT_KILL_PROCESS": bpf.KILL_PROCESS,
@@ -31,7 +31,7 @@ _ACTIONS = {
     "SCMP_ACT_LOG": bpf.LOG,
     "SCMP_ACT_ALLOW": bpf.ALLOW,
 }
-_OPERATORS = {
+OPERATORS = {
     "SCMP_CMP_NE": Operator.NE,
     "SCMP_CMP_LT": Operator.LT,
     "SCMP_CMP_LE": Operator.LE,
@@ -42,7 +42,7 @@ _OPERATORS = {
 }
 _MOST_ERRNO = 4095  # MAX_ERRNO of the kernel's include/linux/err.h
 # Of SECCOMP_FILTER_FLAG_*: TSYNC is for threads, and there are none; the others change no answer.
-_FLAGS = {
+FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC",
     "SECCOMP_FILTER_FLAG_LOG",
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
@@ -54,7 +54,7 @@ def read(document: Mapping[str, Any]) -> Filter:
     """Read linux.seccomp. Raises InvalidRequest with the path of what is wrong."""
     place = Place(document, "linux.seccomp")
     for one in place.get("flags").items():
-        if one.text() not in _FLAGS:
+        if one.text() not in FLAGS:
             one.refuse(f"is {one.value!r}, which is no flag")
     if place.get("listenerPath").text(""):
         place.get("listenerPath").refuse("asks for a supervisor of system calls: not supported")
@@ -74,7 +74,7 @@ def _architectures(place: Place) -> tuple[str, ...]:
     for one in place.items():
         if not one.text().startswith("SCMP_ARCH_"):
             one.refuse(f"is {one.value!r}, which is no architecture")
-        asked.add(_ARCHITECTURES.get(one.text()))
+        asked.add(ARCHITECTURES.get(one.text()))
     return (possible[0], *(name for name in possible[1:] if name in asked))
 
 
@@ -91,7 +91,7 @@ def _answer_to_unknown(default: int) -> int | None:
 def _answer(action: Place, number: Place) -> int:
     if action.value == "SCMP_ACT_NOTIFY":
         action.refuse("asks for a supervisor of system calls: not supported")
-    answer = action.one_of(_ACTIONS)
+    answer = action.one_of(ACTIONS)
     if answer in (bpf.ERRNO, bpf.TRACE):
         return answer | number.number(errno.EPERM, 0, _MOST_ERRNO)
     return answer
@@ -111,7 +111,7 @@ def _rules(place: Place) -> list[Rule]:
 
 def _condition(place: Place) -> Condition:
     index = place.get("index").number(0, 0, 5)
-    operator = place.get("op").one_of(_OPERATORS)
+    operator = place.get("op").one_of(OPERATORS)
     value, second = place.get("value").number(0), place.get("valueTwo").number(0)
     if operator is Operator.MASKED_EQ:
         return Condition(index, operator, second, mask=value)

@@ -26,6 +26,7 @@ NAMESPACES = {
     "time": Namespace.TIME,
     "user": Namespace.USER,
 }
+UNSUPPORTED_NAMESPACES = Namespace.USER  # known, and refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,21 @@ def strip(stdio: tuple[int, int, int] | None, kept: Collection[int]) -> None:
     _reset_signals()
 
 
+def to_hand_on(count: int, own: Collection[int] = ()) -> tuple[int, ...]:
+    """Return those of the ``count`` descriptors from 3 on that are open, and not ``own``."""
+    others = {*own, *steps.descriptors()}
+    asked = range(_FIRST_FREE, _FIRST_FREE + count)
+    return tuple(fd for fd in asked if fd not in others and _is_open(fd))
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
 def with_standard(kept: Collection[int]) -> set[int]:
     """Return ``kept``, the standard streams, and what it takes to tell steps."""
     return {0, 1, 2, *kept, *steps.descriptors()}

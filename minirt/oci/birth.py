@@ -1,0 +1,187 @@
+"""The making of a container: what ``create`` and ``run`` have in common.
+
+    claim the ID  →  read the config  →  cgroup  →  init  →  console, PID file  →  it may start
+
+All is written to state.json before it is made, so that ``delete --force`` finds it, wherever
+this process is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from minirt.errors import InvalidRequest, MinirtError
+from minirt.kernel import processes
+from minirt.kernel.cgroups import Cgroup
+from minirt.oci import console, groups, lifecycle, records
+from minirt.oci.records import Record
+from minirt.oci.words import Asked
+from minirt.runtime import create, gate, spec
+from minirt.runtime.create import Created, Setting
+from minirt.runtime.spec import Spec
+from minirt.state import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be made, checked as far as that is possible beforehand."""
+
+    asked: Asked
+    bundle: Path
+    config: Mapping[str, Any]
+    spec: Spec
+    detached: bool  # this process leaves, and takes no part in the terminal
+
+
+@contextmanager
+def claimed(order: Order) -> Iterator[Record]:
+    """Have the ID for the body; whatever the body had made is undone if it fails."""
+    identifier = order.asked.id
+    name = groups.name_for(order.spec.cgroups_path, identifier)
+    lock = records.claim(identifier)
+    record = Record(
+        id=identifier,
+        bundle=str(order.bundle),
+        rootfs=str(order.bundle / order.spec.root.path),
+        created=_now(),
+        oci_version=str(order.config.get("ociVersion", spec.OCI_VERSION)),
+        annotations=order.spec.annotations,
+    )
+    try:
+        record = _with_group(record, name)
+        records.keep_config(record, order.config)
+        yield record
+    except BaseException:
+        lifecycle.destroy(_latest(record))
+        raise
+    finally:
+        os.close(lock)
+
+
+def read_order(asked: Asked, *, detached: bool) -> Order:
+    """Read the bundle. Raises InvalidRequest."""
+    records.check_id(asked.id)
+    bundle = Path(asked.text("bundle") or ".").resolve()
+    file = absolute(asked.text("config")) if asked.has("config") else bundle / "config.json"
+    try:
+        config = read_json(file)
+    except OSError as error:
+        why = f"{file}: {os.strerror(error.errno or 0)}"
+        raise InvalidRequest("JSON specification file config.json not found", why) from error
+    except ValueError as error:
+        raise InvalidRequest(f"{file} is no JSON", str(error)) from error
+    wanted = spec.read(config)
+    rootfs = bundle / wanted.root.path
+    if not rootfs.is_dir():
+        raise InvalidRequest(f"root.path: {rootfs}", "no such directory")
+    check_console(asked, terminal=wanted.process.terminal, detached=detached)
+    return Order(asked, bundle, config, wanted, detached)
+
+
+def bear(order: Order, record: Record) -> tuple[Record, Created]:
+    """Make the cgroup and the container in it, up to the point where only its command is missing.
+
+    Its terminal is sent away, and its PID written, if that was asked for.
+    """
+    asked = order.asked
+    group = _make_group(order, record)
+    if asked.verb == "create":
+        gate.make(record.gate)
+    setting = Setting(
+        bundle=order.bundle,
+        cgroup=group,
+        keep_fds=asked.number("preserve-fds"),
+        id=record.id,
+        gate=record.gate if record.gate.exists() else None,
+    )
+    born = record
+
+    def on_isolated(pidfd: int) -> None:
+        nonlocal born
+        pid = processes.pid_as_seen_from_proc(pidfd)
+        born = replace(record, pid=pid, born=processes.start_time(pid))
+        records.save(born)
+
+    created = create.create(order.spec, setting, on_isolated)
+    try:
+        _hand_out(order, born, created)
+    except BaseException:
+        create.discard(created)
+        raise
+    return born, created
+
+
+def _hand_out(order: Order, record: Record, created: Created) -> None:
+    asked = order.asked
+    if created.console is not None and asked.has("console-socket"):
+        console.send(asked.text("console-socket"), created.console, record.id)
+    if asked.has("pidfd-socket"):
+        console.send(asked.text("pidfd-socket"), created.pidfd, record.id)
+    if asked.has("pid-file"):
+        write_pid_file(asked.text("pid-file"), record.pid)
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Write bare digits, at once: callers wait for the file and parse it strictly."""
+    file = absolute(path)
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        scratch.write_text(str(pid))
+        scratch.replace(file)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise InvalidRequest(f"cannot write the PID file {path}", why) from error
+
+
+def absolute(path: str) -> Path:
+    """Return where a file of the caller's is: relative to its working directory."""
+    return Path(path).absolute()
+
+
+def check_console(asked: Asked, *, terminal: bool, detached: bool) -> None:
+    """Refuse a terminal that nobody would hold, and a socket that would get none."""
+    if terminal and detached and not asked.has("console-socket"):
+        what = "cannot allocate tty if minirt-oci will detach without setting console socket"
+        raise InvalidRequest(what)
+    if asked.has("console-socket") and not (terminal and detached):
+        what = "cannot use console socket if minirt-oci will not detach or allocate tty"
+        raise InvalidRequest(what)
+
+
+def _with_group(record: Record, name: str) -> Record:
+    """Note the group before it is made: then it can be removed. Raises Conflict."""
+    if name:
+        group = groups.of(name)
+        assert group is not None
+        try:
+            groups.check_free(group)
+        except MinirtError:
+            records.save(record)
+            raise
+        record = replace(record, cgroup=name, made=groups.missing_of(group))
+    records.save(record)
+    return record
+
+
+def _make_group(order: Order, record: Record) -> Cgroup | None:
+    return groups.make(record.cgroup, order.spec.resources) if record.cgroup else None
+
+
+def _latest(record: Record) -> Record:
+    """Return what state.json says by now: it may know more."""
+    try:
+        return records.load(record.id)
+    except MinirtError:
+        return record
+
+
+def _now() -> str:
+    seconds = time.time()
+    fraction = f"{seconds % 1:.9f}"[1:].rstrip("0").rstrip(".")
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f"{fraction}Z"

@@ -1,0 +1,118 @@
+"""The terminal of a container: handed to a caller by a socket, or carried to one's own."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from minirt.errors import InvalidRequest
+from minirt.kernel import processes, terminal_modes, terminals
+
+# All that a person or a service manager may send; SIGCHLD is about our own children.
+_PASSED_ON = (
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1),
+    *(signal.SIGUSR2, signal.SIGCONT, signal.SIGALRM),
+)
+
+
+def send(path: str, descriptor: int, name: str) -> None:
+    """Send a descriptor to a Unix socket, SCM_RIGHTS of unix(7). Raises InvalidRequest."""
+    place = Path(path).absolute()
+    try:
+        folder = os.open(place.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                # By its folder: the path of a socket may be 107 bytes long, no more.
+                connection.connect(f"/proc/self/fd/{folder}/{place.name}")
+                socket.send_fds(connection, [name.encode()], [descriptor])
+        finally:
+            os.close(folder)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise InvalidRequest(f"cannot send to the socket {path}", why) from error
+
+
+def accompany(pidfd: int, master: int | None) -> int:
+    """Pass signals, keys and output on until the process ends; return its exit code."""
+    with _signals_passed_on(pidfd, master):
+        if master is None:
+            return processes.collect(pidfd)
+        own = 0 if os.isatty(0) else None
+        if own is None:
+            _carry(pidfd, master)
+        else:
+            follow_size(master)
+            with terminal_modes.raw(own):
+                _carry(pidfd, master)
+        return processes.collect(pidfd)
+
+
+def _carry(pidfd: int, master: int) -> None:
+    """Copy between the standard streams and the terminal."""
+    poll = select.poll()
+    for fd in (0, master, pidfd):
+        poll.register(fd, select.POLLIN)
+    while True:
+        ready = dict(poll.poll())
+        if 0 in ready:
+            typed = _read(0)
+            if typed:
+                _write(master, typed)
+            else:
+                poll.unregister(0)
+        if master in ready:
+            shown = _read(master)
+            if not shown:
+                return  # EIO: nobody has the terminal open any more.
+            _write(1, shown)
+        elif pidfd in ready:
+            return
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 1 << 16)
+    except OSError:
+        return b""
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except OSError:
+            return  # Who reads has gone.
+
+
+def follow_size(master: int) -> None:
+    """Give the terminal the size of the caller's, if that has one."""
+    size = terminal_modes.size_of_first((0, 1, 2))
+    if size:
+        terminals.set_size(master, *size)
+
+
+@contextmanager
+def _signals_passed_on(pidfd: int, master: int | None) -> Iterator[None]:
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        try:
+            signal.pidfd_send_signal(pidfd, number)
+        except ProcessLookupError:
+            pass
+
+    def resize(_number: int, _frame: FrameType | None) -> None:
+        if master is not None:
+            follow_size(master)
+
+    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
+    before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, resize)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

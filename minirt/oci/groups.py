@@ -1,0 +1,133 @@
+"""Which cgroup a container gets (config-linux.md, "Cgroups Path")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from minirt.errors import Conflict, InvalidRequest, kernel_refused
+from minirt.kernel import cgroup_signals, cgroups
+from minirt.kernel.cgroups import Cgroup
+from minirt.runtime import resources
+
+# What every container may use, whatever its config allows: the devices that every /dev has
+# (config-linux.md, "Default Devices"), pseudoterminals, and the making of any node.
+_ALWAYS = (
+    ("c", -1, -1, "m"),
+    ("b", -1, -1, "m"),
+    *(("c", 1, minor, "rwm") for minor in (3, 5, 7, 8, 9)),
+    *(("c", 5, minor, "rwm") for minor in (0, 1, 2)),
+    ("c", 136, -1, "rwm"),
+)
+_manager = "cgroupfs"
+
+
+def use_manager(name: str) -> None:
+    """Choose who makes cgroups. Raises InvalidRequest for what doesn't exist."""
+    global _manager
+    if name not in ("cgroupfs", "systemd", "disabled"):
+        raise InvalidRequest(f"unknown cgroup manager {name!r}", "it is cgroupfs or disabled")
+    _manager = name
+
+
+def name_for(path: str, identifier: str) -> str:
+    """Return the name of the group for a cgroupsPath; "" for none at all.
+
+    An absolute path is below the top of each hierarchy, a relative one below minirt's own
+    group; without a path the group is called like the container.
+    """
+    if _manager == "systemd":
+        remedy = "Use cgroupfs: leave --systemd-cgroup out."
+        raise InvalidRequest("cgroups by systemd are not supported yet", "", remedy)
+    if _manager == "disabled":
+        return ""
+    try:
+        cgroups.find(path or identifier)
+    except ValueError as error:
+        raise InvalidRequest(f"linux.cgroupsPath is {path!r}", str(error)) from error
+    return path or identifier
+
+
+def check_free(group: Cgroup) -> None:
+    """Refuse a group that others are in, or that is frozen. Raises Conflict."""
+    there = [one.path for one in group.folders if one.path.exists()]
+    found = set().union(*(cgroup_signals.pids(one) for one in there))
+    if found:
+        why = f"container's cgroup is not empty: {len(found)} process(es) found"
+        raise Conflict(f"cannot use the cgroup {group.name}", why)
+    if any(cgroup_signals.is_frozen(one) for one in there):
+        raise Conflict(f"cannot use the cgroup {group.name}", "container's cgroup is frozen")
+
+
+def missing_of(group: Cgroup) -> tuple[str, ...]:
+    """Return the folders of a group that must be made, and so be removed."""
+    return tuple(str(one.path) for one in group.folders if not one.path.exists())
+
+
+def make(name: str, limits: Mapping[str, Any]) -> Cgroup:
+    """Make the group, with its limits. Raises InvalidRequest, KernelRefused."""
+    try:
+        group = cgroups.make(name)
+    except OSError as error:
+        raise kernel_refused(f"cannot make the cgroup {name}", error) from error
+    resources.apply(group, with_devices(limits))
+    return group
+
+
+def with_devices(limits: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return linux.resources with what every container may use, if it limits devices."""
+    rules = limits.get("devices")
+    if not isinstance(rules, list) or not rules:
+        return limits
+    always = [
+        {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
+        for kind, major, minor, access in _ALWAYS
+    ]
+    return {**limits, "devices": [*rules, *always]}
+
+
+def of(name: str) -> Cgroup | None:
+    """Return a container's group; None if it has none."""
+    return cgroups.find(name) if name else None
+
+
+def of_process(name: str, below: list[str]) -> Cgroup | None:
+    """Return the group for one more process of a container; ``below`` is what exec --cgroup says.
+
+    Raises InvalidRequest for a group that isn't there, or not below the container's.
+    """
+    group = of(name)
+    if group is None or not below:
+        return group
+    chosen = dict(_choice(one) for one in below)
+    folders = []
+    for one in group.folders:
+        sub = next((chosen[key] for key in one.hierarchy.controllers if key in chosen), None)
+        sub = chosen.get("", "") if sub is None else sub
+        folders.append(replace(one, path=one.path / sub.strip("/")))
+    for one in folders:
+        if not one.path.is_dir():
+            raise InvalidRequest("--cgroup names no group of the container", f"{one.path}")
+    return replace(group, folders=tuple(folders))
+
+
+def _choice(text: str) -> tuple[str, str]:
+    """Read "[CONTROLLER:]PATH"."""
+    controller, colon, path = text.rpartition(":")
+    if ".." in path.split("/") or (colon and not controller):
+        raise InvalidRequest(f"--cgroup is {text!r}", "it leaves the container's group")
+    return controller, path
+
+
+def is_frozen(group: Cgroup) -> bool:
+    """Say whether all of its processes stand."""
+    folders = [one.path for one in group.folders]
+    return any(cgroup_signals.is_frozen(one) for one in folders if one.exists())
+
+
+def remove(group: Cgroup, made: Iterable[str]) -> None:
+    """Remove what was made for a container, and what lies below; leave the rest."""
+    own = set(made)
+    folders = tuple(one for one in group.folders if str(one.path) in own)
+    replace(group, folders=folders).remove()

@@ -1,0 +1,99 @@
+"""Messages as runc writes them: its callers read them to find out what went wrong.
+
+    text    time="2026-11-24T09:43:00Z" level=error msg="…"
+    json    {"level":"error","msg":"…","time":"2026-11-24T09:43:00Z"}
+
+They go to the file of --log, else to standard error. An error is on standard error in any case.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from minirt.errors import CommandNotFound, CommandNotRunnable, InvalidRequest, MinirtError
+
+_FORMATS = ("text", "json")
+_format = "text"
+_file: int | None = None
+
+
+def open_log(path: str, form: str, debug: bool) -> None:
+    """Let messages go to ``path`` ("": standard error). Raises InvalidRequest."""
+    global _format, _file
+    if form not in _FORMATS:
+        raise InvalidRequest(f"unknown log-format {form!r}", "it is text or json")
+    _format, _file = form, None
+    path = path.removeprefix("file:")  # crun's way to say it
+    if path:
+        _file = _open(path)
+    if debug:
+        _tell_steps()
+
+
+def _open(path: str) -> int:
+    """Open the log at a high number: low ones may be asked to be handed through."""
+    import fcntl
+
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise InvalidRequest(f"Cannot write the log {path}", why) from error
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)
+    os.close(fd)
+    return high
+
+
+def error(problem: MinirtError) -> None:
+    """Say what went wrong."""
+    text = explained(problem)
+    _write("error", text)
+    if _file is not None:
+        sys.stderr.write(f"{_printable(text)}\n")
+
+
+def warning(text: str) -> None:
+    """Say what the caller should know, although it went well."""
+    _write("warning", text)
+
+
+def explained(problem: MinirtError) -> str:
+    """Return the sentence. By the words of these two, callers choose 127 or 126."""
+    name = problem.what.removeprefix("Cannot run ")
+    if isinstance(problem, CommandNotFound):
+        why = "stat: no such file or directory" if "/" in name else "not found in $PATH"
+        return f'exec: "{name}": executable file not found: {why}: {problem.why}'.replace(
+            "executable file not found: not found in $PATH", "executable file not found in $PATH"
+        )
+    if isinstance(problem, CommandNotRunnable):
+        return f'exec: "{name}": permission denied: {problem.why}'
+    return str(problem).removesuffix(".")
+
+
+def _tell_steps() -> None:
+    """Log each step, in all processes that come from this one."""
+    from minirt.kernel import steps
+
+    def sink(step: steps.Step) -> None:
+        _write("debug", f"{step.actor}: {step.title}: {step.command}")
+
+    steps.send_to(sink, 2 if _file is None else _file)
+
+
+def _write(level: str, text: str) -> None:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    if _format == "json":
+        line = json.dumps({"level": level, "msg": text, "time": now}, separators=(",", ":"))
+    else:
+        line = f'time="{now}" level={level} msg={json.dumps(_printable(text), ensure_ascii=False)}'
+    try:
+        os.write(2 if _file is None else _file, f"{line}\n".encode(errors="replace"))
+    except OSError:
+        pass  # A log that can't be written must not hide what it was about.
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

@@ -1,0 +1,89 @@
+"""From the words of a call to a verb, and from an error to what callers parse.
+
+Imports next to nothing: ``minirt-oci --version`` is the start of the interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from minirt.errors import InvalidRequest, MinirtError
+from minirt.oci.command_line import DEFAULT_ROOT, GLOBAL, VERBS, help_of, help_text, options_of
+from minirt.oci.words import Asked, take_options
+
+FAILED = 1
+EXEC_FAILED = 255  # as runc: every other code could be the process's own
+OCI_VERSION = "1.2.0"
+
+
+def main() -> None:
+    """Run one call, and leave with its exit code."""
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # Nothing is left to be done, and to tear an interpreter down takes 3 ms.
+
+
+def run(words: list[str]) -> int:
+    """Run one call; return its exit code."""
+    verb = ""
+    try:
+        chosen, left = take_options(words, GLOBAL)
+        common = Asked("", chosen, left)
+        if common.flag("version"):
+            return _say_version()
+        if common.flag("help") or not left or left[0] in ("help", "h"):
+            sys.stdout.write(help_text())
+            return 0
+        verb = left[0]
+        _configure(common)
+        return _call(verb, left[1:])
+    except MinirtError as error:
+        from minirt.oci import log
+
+        log.error(error)
+    except BrokenPipeError:
+        return FAILED
+    except OSError as error:
+        from minirt.errors import kernel_refused
+        from minirt.oci import log
+
+        log.error(kernel_refused(f"Cannot {verb}", error))
+    return EXEC_FAILED if verb == "exec" else FAILED
+
+
+def _say_version() -> int:
+    from minirt import __version__
+
+    sys.stdout.write(f"minirt-oci version {__version__}\nspec: {OCI_VERSION}\n")
+    return 0
+
+
+def _configure(common: Asked) -> None:
+    """Obey the global options. Raises InvalidRequest."""
+    from minirt.oci import groups, log, records
+
+    log.open_log(common.text("log"), common.text("log-format", "text"), common.flag("debug"))
+    records.use_root(common.text("root", DEFAULT_ROOT))
+    manager = common.text("cgroup-manager", "systemd" if common.flag("systemd-cgroup") else "")
+    groups.use_manager(manager or "cgroupfs")
+
+
+def _call(verb: str, words: list[str]) -> int:
+    """Import the verb, and run it."""
+    if verb not in VERBS:
+        raise InvalidRequest(f"No help topic for {verb!r}", "there is no such verb")
+    known = VERBS[verb]
+    values, left = take_options(words, options_of(verb))
+    asked = Asked(verb, values, left)
+    if asked.flag("help"):
+        sys.stdout.write(help_of(verb))
+        return 0
+    if len(left) < known.least or (known.most is not None and len(left) > known.most):
+        usage = f"usage: minirt-oci {verb} [OPTION…] {known.usage}".rstrip()
+        raise InvalidRequest(f"{verb!r} was given {len(left)} arguments", usage)
+    from importlib import import_module
+
+    module = import_module(f"minirt.oci.verbs.{known.module or verb}")
+    code: int = module.run(asked)
+    return code

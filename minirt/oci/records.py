@@ -1,0 +1,146 @@
+"""The state of containers on disk, as small files.
+
+    ROOT/ID/                 one container; its name is claimed by mkdir(2)
+            state.json       what the kernel doesn't know; see :class:`Record`
+            config.json      a copy: later changes of the bundle's have no effect
+            exec.fifo        the gate; gone when the container has been started
+            lock             held by who creates it
+
+Whether it runs isn't written anywhere: the process table says so (``lifecycle``).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minirt.errors import Conflict, InvalidRequest, NotFound
+from minirt.kernel import locks
+from minirt.state import read_json, write_json
+
+_ID = re.compile(r"[\w+-][\w+.-]*", re.ASCII)
+_LONGEST = 1024
+_HIGH = 100  # Lower descriptors may be asked to be handed through (--preserve-fds).
+_root = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A container. ``pid`` is 0 until its init is born; ``born`` tells it from a successor."""
+
+    id: str
+    bundle: str
+    rootfs: str
+    created: str
+    oci_version: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    pid: int = 0
+    born: int = 0  # ``processes.start_time`` of init
+    cgroup: str = ""  # as ``kernel.cgroups.find`` wants it
+    made: tuple[str, ...] = ()  # which of its folders were made for it
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return folder_of(self.id)
+
+    @property
+    def gate(self) -> Path:
+        """Where init waits for the start."""
+        return self.folder / "exec.fifo"
+
+    def config(self) -> Any:
+        """Read the copy of config.json."""
+        return read_json(self.folder / "config.json")
+
+
+def use_root(path: str) -> None:
+    """Keep the state below ``path``."""
+    global _root
+    _root = Path(path).absolute()
+
+
+def check_id(text: str) -> str:
+    """Return the ID if a container may have it. Raises InvalidRequest."""
+    if _ID.fullmatch(text) and len(text) <= _LONGEST:
+        return text
+    wrong = next((one for one in text if not re.match(r"[\w+.-]", one, re.ASCII)), "")
+    why = f"invalid character {wrong!r}" if wrong else "invalid form"
+    raise InvalidRequest(f"invalid container ID {text!r}", f"{why} for a container ID")
+
+
+def folder_of(identifier: str) -> Path:
+    """Return the folder of a container."""
+    return _root / check_id(identifier)
+
+
+def claim(identifier: str) -> int:
+    """Make the folder; return the held lock of its creator. Raises Conflict."""
+    folder = folder_of(identifier)
+    _root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o711)
+    except FileExistsError:
+        raise Conflict(f"container with given ID already exists: {identifier}") from None
+    low = locks.acquire(folder / "lock")
+    high = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    os.close(low)
+    return high
+
+
+def is_being_created(identifier: str) -> bool:
+    """Say whether its creator lives, and is not done."""
+    return locks.is_held(folder_of(identifier) / "lock")
+
+
+def save(record: Record) -> None:
+    """Write state.json."""
+    write_json(record.folder / "state.json", asdict(record), durable=False)
+
+
+def keep_config(record: Record, document: Any) -> None:
+    """Write the copy of config.json."""
+    write_json(record.folder / "config.json", document, durable=False)
+
+
+def load(identifier: str) -> Record:
+    """Read a container's record. Raises NotFound."""
+    try:
+        document = read_json(folder_of(identifier) / "state.json")
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        raise NotFound(f"container {identifier!r} does not exist") from None
+    return Record(**{**document, "made": tuple(document["made"])})
+
+
+def every() -> Iterator[Record]:
+    """Return all containers, by their IDs; of what is half-made or half-gone, nothing."""
+    try:
+        names = sorted(one.name for one in _root.iterdir())
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:
+            yield load(name)
+        except (NotFound, InvalidRequest):
+            continue
+
+
+def remove(identifier: str) -> None:
+    """Remove the folder of a container; no error if it has gone. state.json goes last."""
+    folder = folder_of(identifier)
+    try:
+        files = list(folder.iterdir())
+    except FileNotFoundError:
+        return
+    for file in sorted(files, key=lambda file: file.name in ("state.json", "lock")):
+        file.unlink(missing_ok=True)
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return

@@ -1,0 +1,1 @@
+"""One verb of ``minirt-oci`` per file, imported when it is called."""

@@ -1,0 +1,135 @@
+"""``minirt-oci exec``: one more process in a container."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from minirt.errors import Conflict, InvalidRequest
+from minirt.oci import birth, console, groups, lifecycle, records
+from minirt.oci.records import Record
+from minirt.oci.words import Asked
+from minirt.runtime import enter, process_reader, spec
+from minirt.runtime.document import Place
+from minirt.runtime.enter import Entered
+from minirt.runtime.spec import Process
+from minirt.state import read_json
+
+
+def run(asked: Asked) -> int:
+    """Run it; return its exit code, or 0 at once if detached."""
+    record = records.load(asked.id)
+    _check_status(asked, record)
+    wanted = spec.read(record.config())
+    process, user = wanted_process(asked, wanted.process)
+    detached = asked.flag("detach")
+    birth.check_console(asked, terminal=process.terminal, detached=detached)
+    init = lifecycle.living(record)
+    try:
+        entered = enter.enter(
+            init,
+            record.pid,
+            process,
+            spec=wanted,
+            user=user,
+            cgroup=groups.of_process(record.cgroup, asked.texts("cgroup")),
+            keep_fds=asked.number("preserve-fds"),
+        )
+    finally:
+        os.close(init)
+    _hand_out(asked, record, entered)
+    return 0 if detached else console.accompany(entered.pidfd, entered.console)
+
+
+def wanted_process(asked: Asked, default: Process) -> tuple[Process, str | None]:
+    """Return the process, and its user if that must be looked up. Raises InvalidRequest."""
+    for name in ("process-label", "apparmor"):
+        if asked.text(name):
+            raise InvalidRequest(f"--{name} is not supported", "no such module is in force")
+    if asked.has("process"):
+        return process_reader.process(Place(_read(asked.text("process")), "process")), None
+    if not asked.words[1:]:
+        raise InvalidRequest("process args cannot be empty")
+    process = replace(
+        default,
+        args=tuple(asked.words[1:]),
+        cwd=asked.text("cwd") or default.cwd,
+        env=_environment(asked, default),
+        terminal=asked.flag("tty"),
+        console_size=None,
+        no_new_privileges=default.no_new_privileges or asked.flag("no-new-privs"),
+        capabilities=_capabilities(asked, default),
+    )
+    return _with_user(asked, process)
+
+
+def _read(path: str) -> Any:
+    try:
+        return read_json(birth.absolute(path))
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {path}", os.strerror(error.errno or 0)) from error
+    except ValueError as error:
+        raise InvalidRequest(f"{path} is no JSON", str(error)) from error
+
+
+def _environment(asked: Asked, default: Process) -> tuple[str, ...]:
+    words = [*default.env, *asked.texts("env")]
+    return process_reader.environment(Place(words, "process.env"))
+
+
+def _capabilities(asked: Asked, default: Process) -> spec.Capabilities:
+    """Add what was asked for to those sets that a command gets it from."""
+    names = [name.upper() for name in asked.texts("cap")]
+    names = [name if name.startswith("CAP_") else f"CAP_{name}" for name in names]
+    more = process_reader.names(Place(names, "--cap"))
+    sets = default.capabilities
+    return replace(
+        sets,
+        bounding=sets.bounding + more,
+        effective=sets.effective + more,
+        permitted=sets.permitted + more,
+    )
+
+
+def _with_user(asked: Asked, process: Process) -> tuple[Process, str | None]:
+    """Obey --user and --additional-gids; numbers are taken as they are."""
+    user, text = process.user, asked.text("user")
+    more = tuple(_number(one, "additional-gids") for one in asked.texts("additional-gids"))
+    if more:
+        user = replace(user, additional_gids=user.additional_gids + more)
+    uid, _, gid = text.partition(":")
+    if text and not (uid.isdigit() and (gid.isdigit() or not gid)):
+        return replace(process, user=user), text
+    if text:
+        user = replace(user, uid=_number(uid, "user"), gid=_number(gid or "0", "user"))
+        process = replace(process, env=_without_home(process.env))
+    return replace(process, user=user), None
+
+
+def _without_home(environment: tuple[str, ...]) -> tuple[str, ...]:
+    """Let HOME be that of the other user."""
+    return tuple(word for word in environment if not word.startswith("HOME="))
+
+
+def _number(text: str, option: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < 1 << 31:
+        return int(text)
+    raise InvalidRequest(f"--{option} is {text!r}", "it is no number of a user or group")
+
+
+def _check_status(asked: Asked, record: Record) -> None:
+    now = lifecycle.status(record)
+    if now in ("stopped", "creating"):
+        raise Conflict(f"cannot exec in a {now} container")
+    if now == "paused" and not asked.flag("ignore-paused"):
+        raise Conflict("cannot exec in a paused container", "", "--ignore-paused waits there.")
+
+
+def _hand_out(asked: Asked, record: Record, entered: Entered) -> None:
+    if entered.console is not None and asked.has("console-socket"):
+        console.send(asked.text("console-socket"), entered.console, record.id)
+    if asked.has("pidfd-socket"):
+        console.send(asked.text("pidfd-socket"), entered.pidfd, record.id)
+    if asked.has("pid-file"):
+        birth.write_pid_file(asked.text("pid-file"), entered.pid)

@@ -1,0 +1,26 @@
+"""``minirt-oci run``: create, start, wait, delete."""
+
+from __future__ import annotations
+
+import os
+
+from minirt.oci import birth, console, lifecycle
+from minirt.oci.words import Asked
+from minirt.runtime import create
+
+
+def run(asked: Asked) -> int:
+    """Run the container; return its exit code, or 0 at once if detached."""
+    detached = asked.flag("detach")
+    order = birth.read_order(asked, detached=detached)
+    with birth.claimed(order) as claim:
+        record, created = birth.bear(order, claim)
+        create.start(created)
+    if detached:
+        return 0
+    try:
+        return console.accompany(created.pidfd, created.console)
+    finally:
+        os.close(created.pidfd)
+        if not asked.flag("keep"):
+            lifecycle.destroy(record)

@@ -1,0 +1,83 @@
+"""``minirt-oci update``: other limits for a container that lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from minirt.errors import Conflict, InvalidRequest
+from minirt.oci import birth, groups, lifecycle, records
+from minirt.oci.words import Asked
+from minirt.runtime import resources
+from minirt.state import read_json
+
+# Options, and where linux.resources has their value.
+_NUMBERS = {
+    "blkio-weight": ("blockIO", "weight"),
+    "cpu-period": ("cpu", "period"),
+    "cpu-quota": ("cpu", "quota"),
+    "cpu-share": ("cpu", "shares"),
+    "cpu-rt-period": ("cpu", "realtimePeriod"),
+    "cpu-rt-runtime": ("cpu", "realtimeRuntime"),
+    "pids-limit": ("pids", "limit"),
+}
+_SIZES = {
+    "memory": ("memory", "limit"),
+    "memory-reservation": ("memory", "reservation"),
+    "memory-swap": ("memory", "swap"),
+}
+_LISTS = {"cpuset-cpus": ("cpu", "cpus"), "cpuset-mems": ("cpu", "mems")}
+_UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+
+
+def run(asked: Asked) -> int:
+    """Set them; what isn't named stays as it is."""
+    record = records.load(asked.id)
+    if lifecycle.status(record) == "stopped":
+        raise Conflict("container not running")
+    group = groups.of(record.cgroup)
+    if group is None:
+        raise Conflict(f"cannot update {asked.id}", "it has no cgroup")
+    wanted = _from_file(asked.text("resources")) if asked.has("resources") else from_options(asked)
+    wanted.pop("devices", None)  # As with runc: devices are decided at create.
+    resources.apply(group, wanted)
+    return 0
+
+
+def from_options(asked: Asked) -> dict[str, Any]:
+    """Return linux.resources for the options. Raises InvalidRequest."""
+    wanted: dict[str, Any] = {}
+    for option, (part, key) in {**_NUMBERS, **_SIZES, **_LISTS}.items():
+        if not asked.has(option):
+            continue
+        value: Any = asked.text(option)
+        if option in _NUMBERS:
+            value = asked.number(option)
+        elif option in _SIZES:
+            value = _bytes(option, value)
+        wanted.setdefault(part, {})[key] = value
+    return wanted
+
+
+def _bytes(option: str, text: str) -> int:
+    if text == "-1":
+        return -1
+    number = text.lower().rstrip("bkmgt")
+    unit = text.lower()[len(number) :].removesuffix("b")
+    if not (number.isascii() and number.isdigit()) or unit not in _UNITS:
+        raise InvalidRequest(f"invalid value {text!r} for --{option}", "it is no size, like 512M")
+    return int(number) << _UNITS[unit]
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    try:
+        found = json.load(sys.stdin) if path == "-" else read_json(birth.absolute(path))
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {path}", os.strerror(error.errno or 0)) from error
+    except ValueError as error:
+        raise InvalidRequest(f"{path} is no JSON", str(error)) from error
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"{path} is no object of JSON")
+    return found
