@@ -74,7 +74,8 @@ def last_run(one: Record) -> LastRun:
     """Return its last run, with the exit code 137 if its monitor was killed."""
     last = record.load_last(one.id)
     if last.started and not last.finished and not is_alive(one.id):
-        return LastRun(last.started, last.started, KILLED, error="its monitor was killed")
+        why = last.error or "its monitor was killed"
+        return LastRun(last.started, last.started, KILLED, error=why)
     return last
 
 

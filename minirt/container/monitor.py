@@ -81,10 +81,15 @@ def main(plan: Plan, line: socket.socket) -> int:
         create.start(created)
     except Exception as error:
         return _give_up(plan, cgroup, created, line, error)
-    record.save_last(plan.record.id, LastRun(started=timestamp()))
+    last = LastRun(started=timestamp())
+    record.save_last(plan.record.id, last)
     steps.fall_silent()
     protocol.tell(line, {"started": True})
-    return _live(plan, cgroup, created, streams, line if wired.get("attach") else None)
+    try:
+        return _live(plan, cgroup, created, streams, line if wired.get("attach") else None)
+    except Exception as error:  # Nobody sees its standard error; "inspect" shows this.
+        record.save_last(plan.record.id, LastRun(last.started, error=str(_in_words(error))))
+        raise
 
 
 def _leave_the_command(holdings: Holdings, line: socket.socket) -> None:
