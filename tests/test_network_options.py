@@ -30,13 +30,15 @@ def test_modes_without_a_plug(mode: str) -> None:
 def test_the_long_form_belongs_to_its_network_and_plain_flags_to_the_first() -> None:
     mode, (first, second) = networking(
         "net1",
-        "name=net2,ip=10.0.0.9,alias=a,alias=b,mac-address=02-42-0A-00-00-09",
+        "name=net2,ip=10.0.0.9,ip6=FD00:0::9,alias=a,alias=b,mac-address=02-42-0A-00-00-09",
         ip="10.0.0.3",
+        ip6="fd00::3",
         network_alias=("web",),
         mac_address="02:42:0a:00:00:03",
     )
     assert mode == "net1"
     assert (first.address, first.aliases, first.mac) == ("10.0.0.3", ["web"], "02:42:0a:00:00:03")
+    assert (first.address6, second.address6) == ("fd00::3", "fd00::9")
     assert (second.network, second.address) == ("net2", "10.0.0.9")
     assert (second.aliases, second.mac) == (["a", "b"], "02:42:0a:00:00:09")
 
@@ -53,7 +55,11 @@ def test_the_long_form_belongs_to_its_network_and_plain_flags_to_the_first() -> 
         (("name=n,foo=1",), {}, "invalid field key foo"),
         (("alias=x",), {}, "name/id is not specified"),
         (("name=n,ip=x",), {}, "invalid IPv4 address"),
-        (("name=n,ip6=::1",), {}, "doesn't have ip6"),
+        (("name=n,link-local-ip=169.254.0.2",), {}, "doesn't have link-local-ip"),
+        (("name=n,ip6=10.0.0.2",), {}, "invalid IPv6 address: 10.0.0.2"),
+        (("name=n,ip6=fd00::2",), {"ip6": "fd00::3"}, "both --ip6 and"),
+        (("net1",), {"ip6": "fd00::2%eth0"}, "invalid IPv6 address"),
+        (("host",), {"ip6": "fd00::2"}, "user defined networks only"),
         (("name=n,ip=10.0.0.2",), {"ip": "10.0.0.3"}, "both --ip and"),
         (("host",), {"ip": "10.0.0.3"}, "user defined networks only"),
         (("bridge",), {"network_alias": ("x",)}, "network-scoped aliases"),

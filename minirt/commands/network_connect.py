@@ -6,7 +6,7 @@ import click
 
 from minirt.container import lifecycle, plugging
 from minirt.container.changing import changing
-from minirt.container.network_options import ipv4
+from minirt.container.network_options import ipv4, ipv6
 from minirt.container.network_options import mac_address as read_mac
 from minirt.container.record import EndpointRequest
 from minirt.network import store
@@ -14,12 +14,13 @@ from minirt.network import store
 
 @click.command("connect")
 @click.option("--ip", default="", metavar="ADDRESS", help="Its IPv4 address there.")
+@click.option("--ip6", default="", metavar="ADDRESS", help="Its IPv6 address there.")
 @click.option("--mac-address", default="", metavar="MAC", help="Its MAC address there.")
 @click.option("--alias", multiple=True, metavar="NAME", help="One more name there.")
 @click.argument("network")
 @click.argument("container")
 def command(
-    ip: str, mac_address: str, alias: tuple[str, ...], network: str, container: str
+    ip: str, ip6: str, mac_address: str, alias: tuple[str, ...], network: str, container: str
 ) -> None:
     """Plug CONTAINER into NETWORK, now and at its next starts."""
     there = store.find(network)
@@ -28,6 +29,7 @@ def command(
         network_id=there.id,
         network=there.name,
         address=ipv4(ip, "--ip"),
+        address6=ipv6(ip6, "--ip6"),
         mac=read_mac(mac_address, "--mac-address"),
         aliases=list(alias),
     )

@@ -37,6 +37,7 @@ _OPTIONS = (
     _flag("--rm", help="Remove it when it has ended."),
     _many("--network", "--net", metavar="NET", help="NETWORK, host, none or container:NAME."),
     _one("--ip", metavar="ADDRESS", help="Its IPv4 address in the first network."),
+    _one("--ip6", metavar="ADDRESS", help="Its IPv6 address in the first network."),
     _one("--mac-address", metavar="MAC", help="Its MAC address in the first network."),
     _many("--network-alias", metavar="NAME", help="One more name in the first network."),
     _many("-p", "--publish", metavar="PORTS", help="[[ADDRESS:]HOST_PORT:]PORT[/PROTOCOL]"),

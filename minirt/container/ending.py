@@ -29,7 +29,7 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
     if cgroup is not None:
         cgroup.kill()
         cgroup.remove()
-    for path, _ in holdings.leases.values():
+    for path, _ in holdings.locked():
         path.unlink(missing_ok=True)  # before its lock falls: nobody ever locks a dead file
     if holdings.link is not None:
         holdings.link.close()
@@ -86,8 +86,7 @@ def _unpublish(holdings: Holdings) -> None:
     def main() -> int:
         from minirt.network import nat
 
-        assert holdings.published_to is not None
-        nat.unpublish(holdings.bindings, holdings.published_to)
+        nat.unpublish(holdings.bindings, *holdings.published_to)
         return 0
 
     processes.wait(processes.fork(main))

@@ -20,6 +20,7 @@ class Flags:
     rm: bool = False
     network: tuple[str, ...] = ()
     ip: str = ""
+    ip6: str = ""
     mac_address: str = ""
     network_alias: tuple[str, ...] = ()
     publish: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,26 @@ class Holdings:
     """Locks, leases, ports and DNS sockets: descriptors whose last copy the monitor has."""
 
     alive: tuple[Path, int]
-    leases: dict[str, tuple[Path, int]] = field(default_factory=dict)  # network -> file, lock
+    # network -> file and lock of each address there
+    leases: dict[str, list[tuple[Path, int]]] = field(default_factory=dict)
     bindings: list[Binding] = field(default_factory=list)
     names: tuple[int, ...] = ()  # the sockets at 127.0.0.11: UDP, TCP
     introduction: dict[str, Any] = field(default_factory=dict)  # what the resolver is told
     link: socket.socket | None = None  # the connection to the resolver that reads the sockets
-    published_to: IPv4Interface | None = None  # where the bindings lead
+    # where the bindings lead: an address of each family that there is
+    published_to: tuple[IPv4Interface | IPv6Interface, ...] = ()
     loop: Loop | None = None  # of the monitor, when it serves
     shared: list[int] = field(default_factory=list)  # of the container whose network we joined
 
     def descriptors(self) -> set[int]:
         """Return all descriptors."""
         held = {fd for one in self.bindings for fd in one.sockets}
-        held |= {fd for _, fd in self.leases.values()}
+        held |= {fd for _, fd in self.locked()}
         return {self.alive[1], *held, *self.names, *self.shared}
+
+    def locked(self) -> list[tuple[Path, int]]:
+        """Return the files of all leases, with their locks."""
+        return [lease for network in self.leases.values() for lease in network]
 
     def take_names(self, message: dict[str, Any], fds: list[int]) -> None:
         """Take the DNS sockets and the connection to their resolver from a message."""
@@ -93,7 +99,7 @@ class Holdings:
                 held = [ports.to_json(one) for one in self.bindings]
                 return {"bindings": held, "introduction": self.introduction}, ()
             case "share":
-                leases = [fd for _, fd in self.leases.values()]
+                leases = [fd for _, fd in self.locked()]
                 return {"ok": True}, (*leases, *self.names, *self.shared)
             case "change":
                 self._change(request, fds)
@@ -102,20 +108,20 @@ class Holdings:
         return {"error": "unknown request"}, ()
 
     def _change(self, request: dict[str, Any], fds: list[int]) -> None:
-        """Take descriptors in the order of Change.descriptors(), and drop a lease."""
-        if request["dropped"] in self.leases:
-            path, fd = self.leases.pop(request["dropped"])
+        """Take descriptors in the order of Change.send(), and drop leases."""
+        for path, fd in self.leases.pop(request["dropped"], []):
             path.unlink(missing_ok=True)
             os.close(fd)
         if request["network"]:
-            self.leases[request["network"]] = (Path(request["lease"]), fds.pop(0))
+            paths = map(Path, request["leases"])
+            self.leases[request["network"]] = [(path, fds.pop(0)) for path in paths]
         if request["has_sockets"]:
             self.names = (fds.pop(0), fds.pop(0))
         link = socket.socket(fileno=fds.pop(0)) if request["has_link"] else None
         for document in request["bindings"]:
             self.bindings.append(replace(ports.from_json(document), sockets=(fds.pop(0),)))
         if request["published_to"]:
-            self.published_to = IPv4Interface(request["published_to"])
+            self.published_to = tuple(map(ip_interface, request["published_to"]))
         if request["introduction"] and self.loop is not None:
             self.introduction = request["introduction"]
             if link is not None and self.link is not None:

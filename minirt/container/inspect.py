@@ -194,9 +194,9 @@ def _endpoint(
     """Return one plug: what was asked for, what it is, and after the end what is remembered."""
     shown = dict(UNSET_ENDPOINT)
     if request is not None:
-        ipam = {"IPv4Address": request.address}
+        asked = {"IPv4Address": request.address, "IPv6Address": request.address6}
         shown |= {
-            "IPAMConfig": ipam if request.address else None,
+            "IPAMConfig": {key: value for key, value in asked.items() if value} or None,
             "Aliases": request.aliases or None,
         }
         shown |= {"MacAddress": request.mac}

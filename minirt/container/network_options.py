@@ -14,7 +14,7 @@ LONG_FORM = r"(?s)[\w-]+=.*"
 MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 DOMAIN = r"\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_])?\.?"
 ALONE = ("host", "none", "bridge")  # They don't go together with other networks.
-NOT_YET = ("ip6", "link-local-ip", "driver-opt", "gw-priority")
+NOT_YET = ("link-local-ip", "driver-opt", "gw-priority")
 
 
 def networking(flags: Flags) -> tuple[str, list[EndpointRequest]]:
@@ -42,7 +42,7 @@ def networking(flags: Flags) -> tuple[str, list[EndpointRequest]]:
 
 
 def one_network(text: str) -> EndpointRequest:
-    """Read one ``--net``: a name, or ``name=…,ip=…,alias=…,mac-address=…``.
+    """Read one ``--net``: a name, or ``name=…,ip=…,ip6=…,alias=…,mac-address=…``.
 
     Raises InvalidRequest.
     """
@@ -56,7 +56,7 @@ def one_network(text: str) -> EndpointRequest:
         key = key.strip().lower()
         if key in NOT_YET:
             raise refused("--net", text, f"minirt doesn't have {key}")
-        if not equals or key not in ("name", "ip", "alias", "mac-address"):
+        if not equals or key not in ("name", "ip", "ip6", "alias", "mac-address"):
             raise refused("--net", text, f"invalid field key {key}")
         values.setdefault(key, []).append(value)
     if not any(values.get("name", [])):
@@ -65,6 +65,7 @@ def one_network(text: str) -> EndpointRequest:
         network_id="",
         network=values["name"][-1],
         address=ipv4(values.get("ip", [""])[-1], "--net"),
+        address6=ipv6(values.get("ip6", [""])[-1], "--net"),
         mac=mac_address(values.get("mac-address", [""])[-1], "--net"),
         aliases=values.get("alias", []),
     )
@@ -78,14 +79,16 @@ def _with_plain_flags(request: EndpointRequest, flags: Flags) -> EndpointRequest
     """Add what ``--ip``, ``--mac-address`` and ``--network-alias`` say: it is for the first."""
     mode = request.network
     plugless = mode in ("host", "none") or mode.startswith("container:")
-    if flags.ip and plugless:
-        why = "user specified IP address is supported on user defined networks only"
-        raise refused("--ip", flags.ip, why)
+    for flag, text in (("--ip", flags.ip), ("--ip6", flags.ip6)):
+        if text and plugless:
+            why = "user specified IP address is supported on user defined networks only"
+            raise refused(flag, text, why)
     if flags.network_alias and (plugless or mode == "bridge"):
         why = "network-scoped aliases are only supported for user-defined networks"
         raise refused("--network-alias", flags.network_alias[0], why, "Add --net NETWORK.")
     for given, flag, own, what in (
         (flags.ip, "--ip", request.address, "IPv4 address"),
+        (flags.ip6, "--ip6", request.address6, "IPv6 address"),
         (flags.mac_address, "--mac-address", request.mac, "MAC address"),
         (flags.network_alias, "--network-alias", request.aliases, "alias"),
     ):
@@ -94,6 +97,7 @@ def _with_plain_flags(request: EndpointRequest, flags: Flags) -> EndpointRequest
     return replace(
         request,
         address=ipv4(flags.ip, "--ip") or request.address,
+        address6=ipv6(flags.ip6, "--ip6") or request.address6,
         mac=mac_address(flags.mac_address, "--mac-address") or request.mac,
         aliases=[*request.aliases, *flags.network_alias],
     )
@@ -123,6 +127,17 @@ def ipv4(text: str, flag: str) -> str:
         return str(ipaddress.IPv4Address(text)) if text else ""
     except ValueError:
         raise refused(flag, text, f"invalid IPv4 address: {text}") from None
+
+
+def ipv6(text: str, flag: str) -> str:
+    """Return the address in its short form, or "" where none is given. Raises InvalidRequest."""
+    try:
+        address = ipaddress.IPv6Address(text) if text else None
+    except ValueError:
+        address = None
+    if text and (address is None or address.scope_id):
+        raise refused(flag, text, f"invalid IPv6 address: {text}")
+    return str(address or "")
 
 
 def mac_address(text: str, flag: str) -> str:

@@ -12,10 +12,14 @@ from minirt.container.record import Endpoint, EndpointRequest, Record
 from minirt.errors import Conflict
 from minirt.kernel.namespaces import Netns
 from minirt.network import bridge, endpoint, leases, nat, ports, store
+from minirt.network.block import Interface
 from minirt.network.leases import Facts, Lease
 from minirt.network.ports import Binding, PortRequest
 from minirt.network.spec import HOST_BINDING, INTERFACE_PREFIX, Network
 from minirt.state import new_id
+
+# What "--sysctl" says of a container that shall have no IPv6.
+_WITHOUT_IPV6 = ("net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.disable_ipv6")
 
 OWN = ("mount", "uts", "ipc", "pid", "cgroup", "network")  # kinds of namespace by default
 
@@ -26,10 +30,21 @@ class Plug:
 
     network: Network
     lease: Lease
+    lease6: Lease | None  # where the network has IPv6
     interface: str  # inside
     mac: str
     names: list[str]
     is_way_out: bool  # its gateway is the container's default route
+
+    @property
+    def leases(self) -> list[Lease]:
+        """Its leases: of IPv4, and of IPv6 if it has that."""
+        return [one for one in (self.lease, self.lease6) if one is not None]
+
+    @property
+    def addresses(self) -> tuple[Interface, ...]:
+        """Its addresses, IPv4 first."""
+        return tuple(one.address for one in self.leases)
 
 
 @dataclass(slots=True)
@@ -74,8 +89,7 @@ def prepare(one: Record, held: ExitStack) -> Wiring:
     for number, request in enumerate(one.endpoints):
         network = store.find(request.network_id)
         has_way_out = any(plug.is_way_out for plug in wiring.plugs)
-        plug = take(one, request, network, number, last, way_out=not has_way_out)
-        held.callback(leases.release, plug.lease)
+        plug = take(one, request, network, number, last, held, way_out=not has_way_out)
         wiring.plugs.append(plug)
     # Ports belong to the way out, as with Docker; a container without one has none.
     wiring.plugs.sort(key=lambda plug: not plug.is_way_out)
@@ -104,21 +118,39 @@ def take(
     network: Network,
     number: int,
     last: dict[str, Endpoint],
+    held: ExitStack,
     *,
     way_out: bool,
 ) -> Plug:
-    """Take the lease of one plug. Raises Conflict, Exhausted, InvalidRequest."""
-    before = last[network.name].address.partition("/")[0] if network.name in last else ""
-    lease = leases.take(network, wanted=request.address, last=before)
+    """Take the leases of one plug; ``held`` gives them back.
+
+    Raises Conflict, Exhausted, InvalidRequest.
+    """
+    before = last.get(network.name)
+    lease = leases.take(network, wanted=request.address, last=before.address if before else "")
+    held.callback(leases.release, lease)
+    lease6 = _take6(one, request, network, before.address6 if before else "", lease)
+    if lease6 is not None:
+        held.callback(leases.release, lease6)
     prefix = network.options.get(INTERFACE_PREFIX, "eth")
     return Plug(
         network,
         lease,
+        lease6,
         f"{prefix}{number}",
         request.mac or endpoint.mac_of(lease.address.ip),
         names_in(one, network, request.aliases),
         is_way_out=way_out and not network.internal,
     )
+
+
+def _take6(
+    one: Record, request: EndpointRequest, network: Network, last: str, lease: Lease
+) -> Lease | None:
+    """Take the IPv6 lease, if the network and the container have IPv6."""
+    if any(one.host.sysctls.get(switch) == "1" for switch in _WITHOUT_IPV6):
+        return None
+    return leases.take6(network, wanted=request.address6, last=last, beside=lease.address.ip)
 
 
 def names_in(one: Record, network: Network, aliases: list[str]) -> list[str]:
@@ -131,8 +163,11 @@ def names_in(one: Record, network: Network, aliases: list[str]) -> list[str]:
 
 def hold(wiring: Wiring, alive: tuple[Path, int]) -> Holdings:
     """Return what the monitor shall hold."""
-    held = {plug.network.name: (plug.lease.path, plug.lease.fd) for plug in wiring.plugs}
-    main = wiring.plugs[0].lease.address if wiring.bindings else None
+    held = {
+        plug.network.name: [(lease.path, lease.fd) for lease in plug.leases]
+        for plug in wiring.plugs
+    }
+    main = wiring.plugs[0].addresses if wiring.bindings else ()
     return Holdings(alive, leases=held, bindings=wiring.bindings, published_to=main)
 
 
@@ -145,22 +180,22 @@ def connect(one: Record, wiring: Wiring, netns: Netns, pid: int, born: int) -> N
         bindings = wiring.bindings if number == 0 else []
         made[plug.network.name] = wire(one, plug, netns, (pid, born), bindings)
     if wiring.bindings:
-        nat.publish(wiring.bindings, wiring.plugs[0].lease.address)
+        nat.publish(wiring.bindings, *wiring.plugs[0].addresses)
     record.save_endpoints(one.id, made)
 
 
 def let_go(wiring: Wiring) -> None:
     """Free what a container had that did not start; the caller has its leases for itself."""
     if wiring.bindings:
-        nat.unpublish(wiring.bindings, wiring.plugs[0].lease.address)
-    for plug in wiring.plugs:
-        plug.lease.path.unlink(missing_ok=True)
+        nat.unpublish(wiring.bindings, *wiring.plugs[0].addresses)
+    for lease in (lease for plug in wiring.plugs for lease in plug.leases):
+        lease.path.unlink(missing_ok=True)
 
 
 def wire(
     one: Record, plug: Plug, netns: Netns, init: tuple[int, int], bindings: list[Binding]
 ) -> Endpoint:
-    """Plug one endpoint in, and tell the world by its lease."""
+    """Plug one endpoint in, and tell the world by its leases."""
     network = plug.network
     bridge.ensure(network)
     endpoint.plug(
@@ -169,6 +204,7 @@ def wire(
         netns,
         interface=plug.interface,
         mac=plug.mac,
+        lease6=plug.lease6,
         default_route=plug.is_way_out,
     )
     made = Endpoint(
@@ -180,6 +216,8 @@ def wire(
         mac=plug.mac,
         names=plug.names,
         is_way_out=plug.is_way_out,
+        address6=str(plug.lease6.address) if plug.lease6 else "",
+        gateway6=str(network.gateway6) if plug.lease6 and not network.internal else "",
     )
     facts = Facts(
         container=one.id,
@@ -191,5 +229,6 @@ def wire(
         names=plug.names,
         ports=[ports.to_json(binding) for binding in bindings],
     )
-    leases.write(plug.lease, facts)
+    for lease in plug.leases:
+        leases.write(lease, facts)
     return made

@@ -28,19 +28,20 @@ class Change:
         except (OSError, EOFError):
             raise Conflict(f"Cannot change the networks of {one.name}", "it is ending") from None
         self.bindings: list[Binding] = [ports.from_json(known) for known in now["bindings"]]
-        self.published_to = ""
+        self.published_to: list[str] = []  # addresses
         self.dropped = ""
         self._known: dict[str, Any] = now["introduction"]
         self._introduction: dict[str, Any] = {}
-        self._lease: Lease | None = None
+        self._leases: list[Lease] = []
         self._new_bindings: list[Binding] = []
         self._sockets: tuple[int, ...] = ()
         self._link: tuple[int, ...] = ()
 
-    def take_lease(self, lease: Lease) -> None:
-        """Give the monitor a lease."""
-        self._lease = lease
-        self._held.callback(os.close, lease.fd)
+    def take_leases(self, leases: list[Lease]) -> None:
+        """Give the monitor the leases of a plug."""
+        self._leases = leases
+        for lease in leases:
+            self._held.callback(os.close, lease.fd)
 
     def take_ports(self, bindings: list[Binding]) -> None:
         """Give the monitor host ports."""
@@ -67,12 +68,12 @@ class Change:
 
     def send(self) -> None:
         """Tell the monitor all of it. Raises Conflict if it has ended meanwhile."""
-        lease = self._lease
+        leases = self._leases
         message = {
             "do": "change",
             "dropped": self.dropped,
-            "network": lease.network.name if lease else "",
-            "lease": str(lease.path) if lease else "",
+            "network": leases[0].network.name if leases else "",
+            "leases": [str(lease.path) for lease in leases],
             "has_sockets": bool(self._sockets),
             "has_link": bool(self._link),
             "bindings": [ports.to_json(binding) for binding in self._new_bindings],
@@ -80,7 +81,7 @@ class Change:
             "introduction": self._introduction,
         }
         held_ports = [fd for binding in self._new_bindings for fd in binding.sockets]
-        own = [lease.fd] if lease else []
+        own = [lease.fd for lease in leases]
         try:
             self._ask(message, (*own, *self._sockets, *self._link, *held_ports))
         except (OSError, EOFError):

@@ -24,7 +24,8 @@ def check_connect(one: Record, network: Network, request: EndpointRequest) -> No
     if any(existing.network_id == network.id for existing in one.endpoints):
         why = f"endpoint with name {one.name} already exists in network {network.name}"
         raise Conflict(what, why)
-    if request.address and not network.chosen:
+    no_choice = request.address and not network.chosen
+    if no_choice or (request.address6 and not network.chosen6):
         why = "user specified IP address is supported only on networks with user configured subnets"
         raise InvalidRequest(what, why, "Make the network with --subnet.")
     if request.aliases and network.is_default:

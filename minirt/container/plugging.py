@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from ipaddress import IPv4Interface
 
 from minirt.container import etc_files, lifecycle, networking, record
 from minirt.container.plug_change import Change
@@ -79,13 +78,15 @@ def _wire(
     """Lay the wire, as at a start; the interface gets the next number, as with Docker."""
     number = 1 + max((_number(existing) for existing in made.values()), default=-1)
     has_way_out = any(existing.is_way_out for existing in made.values())
-    plug = networking.take(one, request, network, number, {}, way_out=not has_way_out)
-    change.take_lease(plug.lease)
+    with ExitStack() as taken:
+        plug = networking.take(one, request, network, number, {}, taken, way_out=not has_way_out)
+        taken.pop_all()
+    change.take_leases(plug.leases)
     made[network.name] = networking.wire(one, plug, netns, init, [])
     if plug.is_way_out:
         _publish(one, network, made[network.name], change)
-    address = str(plug.lease.address.ip)
-    etc_files.change_addresses(record.directory(one.id), one.config, add=[address])
+    addresses = [str(address.ip) for address in plug.addresses]
+    etc_files.change_addresses(record.directory(one.id), one.config, add=addresses)
 
 
 def _unwire(
@@ -97,12 +98,13 @@ def _unwire(
     change: Change,
 ) -> None:
     """Remove the wire, then the lease: nobody takes the address while its wire is there."""
-    address = IPv4Interface(gone.address)
+    addresses = gone.addresses()
     if gone.is_way_out and change.bindings:
-        nat.unpublish(change.bindings, address)
-    endpoint.unplug(address)
+        nat.unpublish(change.bindings, *addresses)
+    endpoint.unplug(addresses[0])
     change.dropped = network.name
-    etc_files.change_addresses(record.directory(one.id), one.config, remove=[str(address.ip)])
+    lines = [str(address.ip) for address in addresses]
+    etc_files.change_addresses(record.directory(one.id), one.config, remove=lines)
     if gone.is_way_out:
         _find_way_out(one, made, netns, change)
 
@@ -113,7 +115,8 @@ def _find_way_out(one: Record, made: dict[str, Endpoint], netns: Netns, change: 
         if network.internal:
             continue
         with netlink.connect(netns) as inside:
-            inside.add_default_route(network.gateway4)
+            for address in made[network.name].addresses():
+                inside.add_default_route(network.block(address.version).gateway)
         made[network.name] = replace(made[network.name], is_way_out=True)
         _publish(one, network, made[network.name], change)
         return
@@ -125,14 +128,14 @@ def _publish(one: Record, network: Network, plug: Endpoint, change: Change) -> N
         change.take_ports(networking.reserve_ports(one, network))
     if not change.bindings:
         return
-    address = IPv4Interface(plug.address)
-    nat.publish(change.bindings, address)
-    change.published_to = plug.address
-    path = leases.directory(network) / str(address.ip)
-    facts = leases.read(path)
-    if facts is not None:
-        documents = [ports.to_json(binding) for binding in change.bindings]
-        leases.rewrite(path, replace(facts, ports=documents))
+    nat.publish(change.bindings, *plug.addresses())
+    change.published_to = [str(address) for address in plug.addresses()]
+    documents = [ports.to_json(binding) for binding in change.bindings]
+    for address in plug.addresses():
+        path = leases.directory(network) / str(address.ip)
+        facts = leases.read(path)
+        if facts is not None:
+            leases.rewrite(path, replace(facts, ports=documents))
 
 
 def _number(existing: Endpoint) -> int:

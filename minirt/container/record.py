@@ -14,6 +14,7 @@ may be replaced. "Running" is nowhere written down: it means that the lock is he
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ class EndpointRequest:
     network_id: str
     network: str  # its name, for messages
     address: str = ""  # --ip
+    address6: str = ""  # --ip6
     mac: str = ""
     aliases: list[str] = field(default_factory=list)
 
@@ -136,6 +138,10 @@ class Endpoint:
     is_way_out: bool = False  # the default route, and the published ports, lead through it
     address6: str = ""
     gateway6: str = ""
+
+    def addresses(self) -> list[IPv4Interface | IPv6Interface]:
+        """Return its addresses, IPv4 first."""
+        return [ip_interface(one) for one in (self.address, self.address6) if one]
 
 
 def directory(container_id: str) -> Path:

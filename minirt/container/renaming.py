@@ -7,7 +7,6 @@ then the old one goes. In between the container answers to both.
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Interface
 
 from minirt.container import lifecycle, names, networking, record
 from minirt.container.record import Record
@@ -42,10 +41,9 @@ def _tell_networks(one: Record) -> None:
         network = store.find(plug.network_id)
         names_now = networking.names_in(one, network, aliases.get(network.id, []))
         made[name] = replace(plug, names=names_now)
-        address = IPv4Interface(plug.address)
-        path = leases.directory(network) / str(address.ip)
-        facts = leases.read(path)
-        if facts is None or facts.container != one.id:
-            continue
-        leases.rewrite(path, replace(facts, name=one.name, names=names_now))
+        for address in plug.addresses():
+            path = leases.directory(network) / str(address.ip)
+            facts = leases.read(path)
+            if facts is not None and facts.container == one.id:
+                leases.rewrite(path, replace(facts, name=one.name, names=names_now))
     record.save_endpoints(one.id, made)

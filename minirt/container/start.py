@@ -112,7 +112,7 @@ def _plan(one: Record, wiring: Wiring, service: Service, alive: tuple[Path, int]
     kinds = networking.own_namespaces(one)
     files = networking.host_of(one) or folder
     if files == folder:
-        addresses = [str(plug.lease.address.ip) for plug in wiring.plugs]
+        addresses = [str(address.ip) for plug in wiring.plugs for address in plug.addresses]
         etc_files.write_all(one, folder, addresses, service.text)
     document = spec_builder.build(one, kinds, files)
     size = terminal_modes.size_of_first((0, 1, 2)) if one.config.tty else None

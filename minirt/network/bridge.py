@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 from minirt.errors import Conflict
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.netlink import Connection, Link
 from minirt.network import filters
+from minirt.network.block import Interface, interface
 from minirt.network.lacks import needs
 from minirt.network.mac import mac_of
 from minirt.network.spec import Network
+
+_FORWARDS6 = "net/ipv6/conf/all/forwarding"
 
 
 def ensure(network: Network) -> None:
@@ -24,10 +28,12 @@ def ensure(network: Network) -> None:
         bridge = _bridge(links, network)
         if not bridge.up:
             links.set_up(bridge)
-        if network.gateway not in links.addresses(bridge):
-            with suppress(FileExistsError):
-                links.add_address(bridge, network.gateway)
-    _switch(network)
+        _switch(network)
+        present = links.addresses(bridge)
+        for gateway in _gateways(network):
+            if gateway not in present:
+                with suppress(FileExistsError):
+                    links.add_address(bridge, gateway)
     with needs("nftables", "nf_tables"):
         _admit(network)
 
@@ -37,11 +43,17 @@ def remove(network: Network) -> None:
     with netlink.connect() as links:
         bridge = links.find(network.bridge)
         if bridge is not None and network.adopted:
-            with suppress(OSError):
-                links.remove_address(bridge, network.gateway)
+            for gateway in _gateways(network):
+                with suppress(OSError):
+                    links.remove_address(bridge, gateway)
         elif bridge is not None:
             links.delete(bridge)
     filters.forget(network)
+
+
+def _gateways(network: Network) -> list[Interface]:
+    """Return the bridge's own addresses."""
+    return [interface(block.gateway, block.subnet) for block in network.blocks]
 
 
 def _admit(network: Network) -> None:
@@ -84,6 +96,27 @@ def _switch(network: Network) -> None:
     sysctl.ensure("net/ipv4/ip_forward", "1")
     sysctl.ensure(f"net/ipv4/conf/{network.bridge}/route_localnet", "1")  # ports on 127.0.0.1
     sysctl.ensure(f"net/ipv6/conf/{network.bridge}/accept_ra", "0")  # CVE-2020-13401
-    if not network.adopted:
-        without = "0" if network.subnet6 else "1"
-        sysctl.ensure(f"net/ipv6/conf/{network.bridge}/disable_ipv6", without)
+    without = f"net/ipv6/conf/{network.bridge}/disable_ipv6"
+    if network.subnet6 is not None:
+        sysctl.ensure(without, "0")
+        sysctl.ensure(f"net/ipv6/conf/{network.bridge}/accept_dad", "0")  # usable at once
+        _forward_ipv6()
+    elif not network.adopted:
+        sysctl.ensure(without, "1")
+
+
+def _forward_ipv6() -> None:
+    """Let the host forward IPv6, and still learn its own way out from its router.
+
+    A host that forwards forgets what routers have told it, and does not listen to them any more
+    but where accept_ra is 2 (networking/ip-sysctl.rst). Those of its links that listen
+    now go on listening.
+    """
+    if sysctl.read(_FORWARDS6) == "1":
+        return
+    for switch in Path("/proc/sys/net/ipv6/conf").glob("*/accept_ra"):
+        if switch.parent.name not in ("all", "default", "lo"):
+            name = str(switch.relative_to("/proc/sys"))
+            if sysctl.read(name) == "1":
+                sysctl.ensure(name, "2")
+    sysctl.ensure(_FORWARDS6, "1")

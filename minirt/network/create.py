@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Any, TypeVar
 
 from minirt.errors import Conflict, InvalidRequest, KernelRefused, kernel_refused
-from minirt.kernel import netlink
-from minirt.network import bridge, plan, pools, remove, spec, store
-from minirt.network.plan import Addresses, Plan
+from minirt.kernel import netlink, sysctl
+from minirt.network import bridge, plan, pools, remove, spec, store, subnets, ula
+from minirt.network.block import Block, Subnet
+from minirt.network.plan import Plan
 from minirt.network.spec import Network
 from minirt.state import check_name, new_id
+
+_S = TypeVar("_S", IPv4Network, IPv6Network)
 
 
 def create(wanted: Plan) -> Network:
@@ -25,7 +30,9 @@ def create(wanted: Plan) -> Network:
         raise InvalidRequest(what, "", "Choose another name.")
     check_name(wanted.name, "network")
     plan.check(wanted)
-    fixed = plan.addresses(wanted)
+    fixed = subnets.fixed(wanted)
+    if wanted.ipv6 or 6 in fixed:
+        _check_ipv6()
     store.find(spec.DEFAULT)  # It has the first pool, also when it is not in use yet.
     with store.changing():
         remove.finish()
@@ -43,62 +50,95 @@ def default() -> Network:
         if store.spec_path(spec.DEFAULT).exists():
             return store.find(spec.DEFAULT)
         options = {spec.BRIDGE_NAME: spec.DEFAULT_BRIDGE}
-        network = _decide(Plan(spec.DEFAULT, options=options), None)
+        network = _decide(Plan(spec.DEFAULT, options=options), {})
         store.add(network)
     return network
 
 
-def _decide(wanted: Plan, fixed: Addresses | None) -> Network:
+def _decide(wanted: Plan, fixed: dict[int, Block]) -> Network:
     others = store.every()
-    subnets = [one.subnet4 for one in others]
     with netlink.connect() as links:
-        given = fixed or plan.automatic(_choose(subnets, links))
+        blocks = _blocks(wanted, fixed, others, links)
         network_id = new_id()
         link = wanted.options.get(spec.BRIDGE_NAME) or f"br-{network_id[:12]}"
         adopted = _is_there(link, links) and link != spec.DEFAULT_BRIDGE
-    overlap = next((one for one in others if one.subnet4.overlaps(given.subnet)), None)
-    if overlap is not None:
-        why = f"{given.subnet} and {overlap.subnet4} of {overlap.name} share addresses"
-        raise Conflict("Pool overlaps with other one on this address space", why)
+    _check_overlap(blocks, others)
     same = next((one for one in others if one.bridge == link), None)
     if same is not None:
         why = f"conflicts with network {same.name}: networks have same bridge name"
         raise Conflict(f"cannot create network {wanted.name} ({link})", why)
+    fields: dict[str, Any] = {}
+    for block in blocks:
+        fields |= spec.fields_of(block)
     return Network(
         id=network_id,
         name=wanted.name,
         created=_now(),
         bridge=link,
         adopted=adopted,
-        subnet4=given.subnet,
-        gateway4=given.gateway,
-        range4=given.range,
-        aux=given.aux,
-        chosen=fixed is not None,
         internal=wanted.internal,
         options=wanted.options,
         labels=wanted.labels,
+        **fields,
     )
 
 
-def _choose(subnets: list[IPv4Network], links: netlink.Connection) -> IPv4Network:
+def _blocks(
+    wanted: Plan, fixed: dict[int, Block], others: list[Network], links: netlink.Connection
+) -> list[Block]:
+    """Return the network's blocks: IPv4 always, IPv6 if it was asked for by flag or subnet."""
+    blocks = [fixed.get(4) or subnets.automatic(_choose(others, links))]
+    if 6 in fixed:
+        blocks.append(fixed[6])
+    elif wanted.ipv6:
+        blocks.append(subnets.automatic(_choose6(others, links)))
+    return blocks
+
+
+def _check_overlap(blocks: list[Block], others: list[Network]) -> None:
+    for block in blocks:
+        for one in others:
+            for other in one.blocks:
+                if block.version == other.version and block.subnet.overlaps(other.subnet):
+                    why = f"{block.subnet} and {other.subnet} of {one.name} share addresses"
+                    raise Conflict("Pool overlaps with other one on this address space", why)
+
+
+def _check_ipv6() -> None:
+    if sysctl.read("net/ipv6/conf/all/forwarding") is None:
+        why = "there is no /proc/sys/net/ipv6: it was built, or started, without"
+        remedy = "Leave IPv6 out, or start Linux without ipv6.disable=1."
+        raise KernelRefused("This kernel has no IPv6", why, remedy)
+
+
+def _taken(others: list[Network], links: netlink.Connection) -> list[Subnet]:
+    """Return the subnets of networks, routes and interfaces."""
+    found: list[Subnet] = [block.subnet for one in others for block in one.blocks]
+    found += [route.to for route in links.routes() if route.to.prefixlen]
+    return found + [address.network for address in links.addresses()]
+
+
+def _choose(others: list[Network], links: netlink.Connection) -> IPv4Network:
     """Choose a pool that no network, no route and no interface has; remember it."""
-    taken = list(subnets)
-    for route in links.routes():
-        if isinstance(route.to, IPv4Network) and route.to.prefixlen:
-            taken.append(route.to)
-    for address in links.addresses():
-        if isinstance(address.network, IPv4Network):
-            taken.append(address.network)
+    taken = [one for one in _taken(others, links) if isinstance(one, IPv4Network)]
     memory = store.run_directory(".last-pool")
-    pool = pools.choose(taken, _remembered(memory))
+    pool = pools.choose(taken, _remembered(memory, IPv4Network))
     memory.write_text(f"{pool}\n", encoding="ascii")
     return pool
 
 
-def _remembered(memory: Path) -> IPv4Network | None:
+def _choose6(others: list[Network], links: netlink.Connection) -> IPv6Network:
+    """Choose one of the host's own subnets, likewise."""
+    taken = [one for one in _taken(others, links) if isinstance(one, IPv6Network)]
+    memory = store.run_directory(".last-pool6")
+    subnet = ula.choose(ula.own(), taken, _remembered(memory, IPv6Network))
+    memory.write_text(f"{subnet}\n", encoding="ascii")
+    return subnet
+
+
+def _remembered(memory: Path, kind: Callable[[str], _S]) -> _S | None:
     with suppress(FileNotFoundError, ValueError):
-        return IPv4Network(memory.read_text(encoding="ascii").strip())
+        return kind(memory.read_text(encoding="ascii").strip())
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minirt.network import leases, spec
+from minirt.network.block import Block, interface
 from minirt.network.spec import Network
 
 
@@ -33,31 +34,36 @@ def document(network: Network) -> dict[str, Any]:
 def _pools(network: Network) -> list[dict[str, Any]] | None:
     if not network.has_bridge:
         return None
-    pool: dict[str, Any] = {"Subnet": str(network.subnet4)}
-    if network.range4 is not None:
-        pool["IPRange"] = str(network.range4)
-    pool["Gateway"] = str(network.gateway4)
-    if network.aux:
-        pool["AuxiliaryAddresses"] = {name: str(one) for name, one in network.aux.items()}
-    pools = [pool]
-    if network.subnet6 is not None:
-        pools.append({"Subnet": str(network.subnet6), "Gateway": str(network.gateway6)})
-    return pools
+    return [_pool(block) for block in network.blocks]
+
+
+def _pool(block: Block) -> dict[str, Any]:
+    pool: dict[str, Any] = {"Subnet": str(block.subnet)}
+    if block.range is not None:
+        pool["IPRange"] = str(block.range)
+    pool["Gateway"] = str(block.gateway)
+    if block.aux:
+        pool["AuxiliaryAddresses"] = {name: str(one) for name, one in block.aux.items()}
+    return pool
 
 
 def _containers(network: Network) -> dict[str, Any]:
-    if not network.has_bridge:
-        return {}
-    return {
-        facts.container: {
-            "Name": facts.name,
-            "EndpointID": facts.endpoint,
-            "MacAddress": facts.mac,
-            "IPv4Address": str(network.interface(address)),
-            "IPv6Address": "",
-        }
-        for address, facts in leases.living(network).items()
-    }
+    """Return the containers by their ids: one has a lease in each family."""
+    shown: dict[str, Any] = {}
+    for address, facts in leases.living(network).items() if network.has_bridge else ():
+        one = shown.setdefault(
+            facts.container,
+            {
+                "Name": facts.name,
+                "EndpointID": facts.endpoint,
+                "MacAddress": facts.mac,
+                "IPv4Address": "",
+                "IPv6Address": "",
+            },
+        )
+        block = network.block(address.version)
+        one[f"IPv{address.version}Address"] = str(interface(address, block.subnet))
+    return shown
 
 
 def _options(network: Network) -> dict[str, str]:

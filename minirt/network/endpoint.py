@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface
 
 from minirt.errors import Exhausted
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection, Link, Peer
+from minirt.network.block import Address, Interface
 from minirt.network.lacks import needs
 from minirt.network.leases import Lease
 from minirt.network.mac import mac_of
@@ -24,8 +25,10 @@ __all__ = ["host_end", "mac_of", "plug", "unplug"]
 _FILTERS_BRIDGES = "net/bridge/bridge-nf-call-iptables"
 
 
-def host_end(address: IPv4Address) -> str:
-    """Return the name of the pair's end on the host: the address, in hexadecimal."""
+def host_end(address: Address) -> str:
+    """Return the name of the pair's end on the host: the address (of IPv6 its end), in hex."""
+    if address.version == 6:
+        return f"veth{int(address) & 0xFFF_FFFF_FFFF:011x}"
     return f"veth{int(address):08x}"
 
 
@@ -36,39 +39,40 @@ def plug(
     *,
     interface: str,
     mac: str = "",
+    lease6: Lease | None = None,
     default_route: bool = True,
 ) -> None:
-    """Wire a namespace to the network, under the leased address; lo is set up too.
+    """Wire a namespace to the network, under the leased addresses; lo is set up too.
 
     The bridge must be there (bridge.ensure). Raises OSError: EEXIST if the namespace has an
     ``interface`` or a default route already.
     """
-    address = lease.address
-    peer = Peer(interface, mac or mac_of(address.ip), netns)
-    _lay_wire(network, address, peer)
+    peer = Peer(interface, mac or mac_of(lease.address.ip), netns)
+    _lay_wire(network, lease.address.ip, peer)
     with netlink.connect(netns) as inside:
         wire = inside.find(interface)
         assert wire is not None, "it was born there"
         inside.set_up(netlink.LOOPBACK)
-        if network.subnet6 is None:  # Else any neighbour could become its router (RFC 4861).
-            _without_ipv6(interface, netns)
-        inside.add_address(wire, address)
+        _switch(interface, netns, has_ipv6=lease6 is not None)
+        for one in filter(None, (lease, lease6)):
+            inside.add_address(wire, one.address)
         inside.set_up(wire)
         if default_route:
-            inside.add_default_route(network.gateway4)
+            for one in filter(None, (lease, lease6)):
+                inside.add_default_route(network.block(one.address.version).gateway)
 
 
-def unplug(address: IPv4Address | IPv4Interface) -> None:
+def unplug(address: Address | Interface) -> None:
     """Take the wire of an address away: both ends, and the routes over it; none: nothing."""
-    ip = address.ip if isinstance(address, IPv4Interface) else address
+    ip = address.ip if isinstance(address, IPv4Interface | IPv6Interface) else address
     with netlink.connect() as links:
         wire = links.find(host_end(ip))
         if wire is not None:
             links.delete(wire)
 
 
-def _lay_wire(network: Network, address: IPv4Interface, peer: Peer) -> None:
-    name = host_end(address.ip)
+def _lay_wire(network: Network, address: Address, peer: Peer) -> None:
+    name = host_end(address)
     with netlink.connect() as links:
         bridge = links.find(network.bridge)
         assert bridge is not None, "bridge.ensure came first"
@@ -100,6 +104,16 @@ def _add_veth(links: Connection, name: str, network: Network, bridge: Link, peer
         raise Exhausted(f"The network {network.name} is full", why, remedy) from error
 
 
-def _without_ipv6(interface: str, netns: Netns) -> None:
+def _switch(interface: str, netns: Netns, *, has_ipv6: bool) -> None:
+    """Set the switches of an interface (networking/ip-sysctl.rst) before it is up.
+
+    Without an address of ours it has no IPv6 at all, else any neighbour could become its
+    router (RFC 4861); with one it listens to no router, and needs not ask whether somebody
+    has the address already (RFC 4862, section 5.4): that takes a second.
+    """
+    values = {"disable_ipv6": "1"}
+    if has_ipv6:
+        values = {"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"}
     with suppress(FileNotFoundError):  # a kernel without IPv6
-        sysctl.write(f"net/ipv6/conf/{interface}/disable_ipv6", "1", netns)
+        for name, value in values.items():
+            sysctl.write(f"net/ipv6/conf/{interface}/{name}", value, netns)

@@ -3,7 +3,8 @@
 A lease is the file RUN/networks/NETWORK/leases/ADDRESS, locked by the process that uses the
 address. There is no allocator to run and no lease to time out: an address is free when its
 file can be locked, and the kernel unlocks it when its holder dies. The file says who holds
-it, and under which names: the directory is the network's DNS zone as well.
+it, and under which names: the directory is the network's DNS zone as well. A container on a
+network with IPv6 has a lease in each family.
 
 A reader may find a file empty: its holder is about to write.
 """
@@ -12,14 +13,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import ip_address
 from pathlib import Path
 
-from minirt.errors import Conflict, Exhausted, InvalidRequest, NotFound
+from minirt.errors import Conflict, Exhausted, NotFound
 from minirt.kernel import locks, processes
-from minirt.network import store
+from minirt.network import choice, store
+from minirt.network.block import Address, Block, Interface, interface
 from minirt.network.facts import Facts, parse, read, rewrite, write_to
 from minirt.network.spec import Network
 from minirt.state import made
@@ -35,6 +36,7 @@ __all__ = [
     "rewrite",
     "sweep",
     "take",
+    "take6",
     "write",
 ]
 
@@ -48,7 +50,7 @@ class Lease:
     """An address, held for as long as ``fd`` stays open in some process."""
 
     network: Network
-    address: IPv4Interface
+    address: Interface
     path: Path
     fd: int
 
@@ -65,8 +67,31 @@ def take(network: Network, *, wanted: str = "", last: str = "") -> Lease:
     this returns, and nothing of it leads to the address any more. Raises InvalidRequest,
     Conflict (who has it), Exhausted, NotFound (the network was removed meanwhile).
     """
+    return _take(network, network.block4, wanted, [last])
+
+
+def take6(
+    network: Network, *, wanted: str = "", last: str = "", beside: Address | None = None
+) -> Lease | None:
+    """Lease an IPv6 address likewise; None: the network has no IPv6.
+
+    Rather than the lowest it is that of the same place in its subnet as the IPv4 address
+    ``beside`` it: 10.0.0.5 goes with fd00::5. People see what belongs together, no search is
+    needed, and as the MAC address follows from the same IPv4 address, no neighbour remembers
+    another one.
+    """
+    block = network.block6
+    if block is None:
+        return None
+    return _take(network, block, wanted, [last, choice.twin(network.block4, block, beside)])
+
+
+def _take(network: Network, block: Block, wanted: str, liked: list[str]) -> Lease:
     folder = made(directory(network))
-    lease = _take_wanted(network, folder, wanted) if wanted else _take_any(network, folder, last)
+    if wanted:
+        lease = _take_wanted(network, block, folder, wanted)
+    else:
+        lease = _take_any(network, block, folder, liked)
     if not store.is_there(network):  # "network rm" removes the spec, then looks for leases
         release(lease)
         raise NotFound(f"network {network.name} not found", "it was removed just now")
@@ -83,14 +108,14 @@ def write(lease: Lease, facts: Facts) -> None:
     write_to(lease.fd, facts)
 
 
-def living(network: Network) -> dict[IPv4Address, Facts]:
+def living(network: Network) -> dict[Address, Facts]:
     """Return the holders of the network's addresses: asked of the locks, so the truth."""
     found = {}
     for path in _files(directory(network)):
         facts = read(path)
         if facts is not None and locks.is_held(path):
-            found[IPv4Address(path.name)] = facts
-    return dict(sorted(found.items()))
+            found[ip_address(path.name)] = facts
+    return dict(sorted(found.items(), key=lambda one: (one[0].version, int(one[0]))))
 
 
 def in_use(network: Network) -> bool:
@@ -109,9 +134,9 @@ def sweep() -> None:
         files = _files(folder)
         living = _living_at_a_glance(folder) if files else set()
         for path in files:
-            address = IPv4Address(path.name)
+            address = ip_address(path.name)
             if address not in living and _is_left(path):
-                lease = _try(network, folder, address)
+                lease = _try(network, network.block(address.version), folder, address)
                 if lease is not None:
                     release(lease)
 
@@ -123,51 +148,45 @@ def _is_left(path: Path) -> bool:
         return False
 
 
-def _take_wanted(network: Network, folder: Path, wanted: str) -> Lease:
-    address = _checked(network, wanted)
+def _take_wanted(network: Network, block: Block, folder: Path, wanted: str) -> Lease:
+    address = choice.checked(network.name, block, wanted)
     for _ in range(_TRIES):
-        lease = _try(network, folder, address)
+        lease = _try(network, block, folder, address)
         if lease is not None:
             return lease
         time.sleep(_PAUSE)  # Perhaps somebody only sweeps.
     facts = read(folder / str(address))
     holder = f"container {facts.name or facts.container[:12]} has it" if facts else ""
-    raise Conflict(f"Address already in use: {wanted}", holder, "Choose another --ip.")
+    flag = "--ip6" if block.version == 6 else "--ip"
+    raise Conflict(f"Address already in use: {wanted}", holder, f"Choose another {flag}.")
 
 
-def _take_any(network: Network, folder: Path, last: str) -> Lease:
-    reserved = network.reserved().keys()
+def _take_any(network: Network, block: Block, folder: Path, liked: list[str]) -> Lease:
+    reserved = block.reserved().keys()
     for living in (_living_at_a_glance(folder), set()):
-        for address in _candidates(network, last):
+        for address in choice.candidates(block, liked):
             if address not in reserved and address not in living:
-                lease = _try(network, folder, address)
+                lease = _try(network, block, folder, address)
                 if lease is not None:
                     return lease
+    name, pools = network.name, f"no available IPv{block.version} addresses on this network's"
     raise Exhausted(
-        f"no available IPv4 addresses on this network's address pools: {network.name}",
-        f"all addresses of {network.range4 or network.subnet4} are in use",
+        f"{pools} address pools: {name}",
+        f"all addresses of {block.pool} are in use",
         "Stop a container, or make a network with a larger subnet.",
     )
 
 
-def _living_at_a_glance(folder: Path) -> set[IPv4Address]:
+def _living_at_a_glance(folder: Path) -> set[Address]:
     """Return addresses that need not be tried: with a thousand living, that takes 10 ms."""
     with os.scandir(folder) as entries:
         inodes = {entry.inode(): entry.name for entry in entries}
     if len(inodes) <= FEW:
         return set()
-    return {IPv4Address(inodes[one]) for one in locks.locked_inodes() & inodes.keys()}
+    return {ip_address(inodes[one]) for one in locks.locked_inodes() & inodes.keys()}
 
 
-def _candidates(network: Network, last: str) -> Iterator[IPv4Address]:
-    pool = network.range4 or network.subnet4
-    address = IPv4Address(last.partition("/")[0]) if last else None
-    if address is not None and address in network.subnet4:
-        yield address
-    yield from pool
-
-
-def _try(network: Network, folder: Path, address: IPv4Address) -> Lease | None:
+def _try(network: Network, block: Block, folder: Path, address: Address) -> Lease | None:
     """Lock the file of an address, and bury its former holder; None: somebody lives there."""
     path = folder / str(address)
     try:
@@ -182,10 +201,10 @@ def _try(network: Network, folder: Path, address: IPv4Address) -> Lease | None:
     except BaseException:
         os.close(fd)
         raise
-    return Lease(network, network.interface(address), path, fd)
+    return Lease(network, interface(address, block.subnet), path, fd)
 
 
-def _bury(text: bytes, address: IPv4Address) -> bool:
+def _bury(text: bytes, address: Address) -> bool:
     """Wait until who held the address is dead, and close its ports; False: it won't die."""
     facts = parse(text)
     if facts is None:
@@ -206,28 +225,6 @@ def _bury(text: bytes, address: IPv4Address) -> bool:
 
         nat.unpublish([ports.from_json(one) for one in facts.ports], address)
     return True
-
-
-def _checked(network: Network, wanted: str) -> IPv4Address:
-    """Return the address that was asked for. Raises InvalidRequest."""
-    settings = f"invalid endpoint settings for network {network.name}"
-    if not network.chosen:
-        why = (
-            "user specified IP address is supported only when connecting to networks with user"
-            " configured subnets"
-        )
-        raise InvalidRequest(settings, why, "Make the network with --subnet.")
-    try:
-        address = IPv4Address(wanted)
-    except ValueError:
-        raise InvalidRequest(settings, f"invalid IPv4 address: {wanted}") from None
-    if address not in network.subnet4:
-        why = f"no configured subnet or ip-range contain the IP address {wanted}"
-        raise InvalidRequest(settings, why, f"The subnet is {network.subnet4}.")
-    what = network.reserved().get(address)
-    if what:
-        raise InvalidRequest(f"Address already in use: {wanted}", f"it is {what}")
-    return address
 
 
 def _files(folder: Path) -> list[Path]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface
+from minirt.network.block import Address
 
 
-def mac_of(address: IPv4Address | IPv4Interface) -> str:
-    """Return the MAC address that goes with an IP address, as Docker makes it.
+def mac_of(address: Address) -> str:
+    """Return the MAC address that goes with an IPv4 address, as Docker makes it.
 
     02 marks a locally administered address (the U/L bit of IEEE 802). Since the two always
-    come together, no neighbour's ARP cache is wrong after a reuse.
+    come together, no neighbour's ARP cache is wrong after a reuse. Of an IPv6 address it takes
+    the last four bytes.
     """
-    return (b"\x02\x42" + address.packed).hex(":")
+    return (b"\x02\x42" + address.packed[-4:]).hex(":")

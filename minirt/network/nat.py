@@ -11,27 +11,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address
+from ipaddress import IPv4Interface, IPv6Interface
 from socket import AF_INET, AF_INET6
 
 from minirt.kernel import conntrack, locks, nftables
 from minirt.network import filters, leases, ports, store
+from minirt.network.block import Address as Target
+from minirt.network.block import Interface
 from minirt.network.filters import TABLE
 from minirt.network.ports import ANY, Binding
 from minirt.state import made, run_dir
 
-Target = IPv4Address | IPv6Address
 Place = tuple[str, str]  # a map, and a key in it
 
 
-def publish(
-    bindings: Iterable[Binding], address: IPv4Interface | Target, address6: Target | None = None
-) -> None:
+def publish(bindings: Iterable[Binding], *addresses: Target | Interface) -> None:
     """Lead ports of the host to a container, all in one transaction.
 
-    An IPv6 port needs an IPv6 address to lead to; without one it is passed over.
+    A port leads to the container's address of its own family; without one it is passed over.
     """
-    wanted = _elements(bindings, _ip(address), address6)
+    wanted = _elements(bindings, addresses)
     if not wanted:
         return
     title = "publish the ports"
@@ -44,11 +43,9 @@ def publish(
     _forget_flows(wanted)
 
 
-def unpublish(
-    bindings: Iterable[Binding], address: IPv4Interface | Target, address6: Target | None = None
-) -> None:
+def unpublish(bindings: Iterable[Binding], *addresses: Target | Interface) -> None:
     """Lead the ports nowhere, unless by now they lead to somebody else."""
-    wanted = _elements(bindings, _ip(address), address6)
+    wanted = _elements(bindings, addresses)
     with _changing():
         ours = {key for key, target in wanted.items() if _target(key) == target}
         if ours:
@@ -66,21 +63,21 @@ def restore() -> None:
 
 
 def _elements(
-    bindings: Iterable[Binding], address: Target, address6: Target | None
+    bindings: Iterable[Binding], addresses: Iterable[Target | Interface]
 ) -> dict[Place, str]:
     """Return for each map and key the target that belongs there."""
+    targets = {one.version: _ip(one) for one in addresses}
     found = {}
     for one in bindings:
-        target = address6 if one.is_v6 else address
-        if target is None:
+        version = 6 if one.is_v6 else 4
+        if version not in targets or one.host_ip == "::1":  # no rule leads ::1 elsewhere
             continue
-        family = "pub6" if one.is_v6 else "pub4"
         key = f"{one.protocol} . {one.host_port}"
         if one.host_ip in ANY:
-            place = f"{family}_any", key
+            place = f"pub{version}_any", key
         else:
-            place = f"{family}_addr", f"{one.host_ip} . {key}"
-        found[place] = f"{target} . {one.container_port}"
+            place = f"pub{version}_addr", f"{one.host_ip} . {key}"
+        found[place] = f"{targets[version]} . {one.container_port}"
     return found
 
 
@@ -123,5 +120,5 @@ def _changing() -> Iterator[None]:
         os.close(fd)
 
 
-def _ip(address: IPv4Interface | Target) -> Target:
-    return address.ip if isinstance(address, IPv4Interface) else address
+def _ip(address: Target | Interface) -> Target:
+    return address.ip if isinstance(address, IPv4Interface | IPv6Interface) else address

@@ -79,7 +79,7 @@ def _split(text: str) -> tuple[str, str, str]:
 
 def _version(address: str) -> int:
     try:
-        return ip_address(address).version
+        return 0 if "%" in address else ip_address(address).version
     except ValueError:
         return 0
 

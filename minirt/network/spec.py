@@ -6,8 +6,16 @@ ROOT/networks/NAME.json     written once, by "network create"; there until "netw
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+)
 from typing import Any
+
+from minirt.network.block import Address, Block
 
 # Docker's names for a bridge's options, so that its command lines work here.
 BRIDGE_NAME = "com.docker.network.bridge.name"
@@ -43,6 +51,9 @@ class Network:
     chosen: bool = False  # the subnet was asked for, so addresses of it may be
     subnet6: IPv6Network | None = None
     gateway6: IPv6Address | None = None
+    range6: IPv6Network | None = None
+    aux6: dict[str, IPv6Address] = field(default_factory=dict)
+    chosen6: bool = False
     internal: bool = False
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
@@ -91,18 +102,44 @@ class Network:
         """Return ``address`` with the prefix length of this network."""
         return IPv4Interface((address, self.subnet4.prefixlen))
 
-    def reserved(self) -> dict[IPv4Address, str]:
-        """Return the addresses that no container may have, and what each of them is.
+    def reserved(self) -> dict[Address, str]:
+        """Return the IPv4 addresses that no container may have, and what each of them is."""
+        return self.block4.reserved()
 
-        The first and last of a subnet name the network itself and all its hosts (RFC 919,
-        section 7), except in one of two addresses (RFC 3021) or of one.
-        """
-        found = {self.gateway4: "the gateway"}
-        found |= {address: f"kept for {name}" for name, address in self.aux.items()}
-        if self.subnet4.num_addresses > 2:
-            found[self.subnet4.network_address] = "the address of the network itself"
-            found[self.subnet4.broadcast_address] = "the broadcast address"
-        return found
+    @property
+    def block4(self) -> Block:
+        """What is decided about its IPv4 addresses."""
+        return Block(self.subnet4, self.gateway4, self.range4, self.aux, self.chosen)
+
+    @property
+    def block6(self) -> Block | None:
+        """What is decided about its IPv6 addresses; None: it has none."""
+        if self.subnet6 is None or self.gateway6 is None:
+            return None
+        return Block(self.subnet6, self.gateway6, self.range6, self.aux6, self.chosen6)
+
+    def block(self, version: int) -> Block:
+        """Return the block of a family, which it has."""
+        return next(block for block in self.blocks if block.version == version)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """Its blocks, IPv4 first: of "host" and "none" there is nothing."""
+        if not self.has_bridge:
+            return []
+        return [self.block4, *([self.block6] if self.block6 else [])]
+
+
+def fields_of(block: Block) -> dict[str, Any]:
+    """Return the fields of a network that a block fills."""
+    six = "6" if block.version == 6 else ""
+    return {
+        f"subnet{block.version}": block.subnet,
+        f"gateway{block.version}": block.gateway,
+        f"range{block.version}": block.range,
+        f"aux{six}": dict(block.aux),
+        f"chosen{six}": block.chosen,
+    }
 
 
 def to_json(network: Network) -> dict[str, Any]:
@@ -110,7 +147,7 @@ def to_json(network: Network) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for name in Network.__slots__:
         value = getattr(network, name)
-        if name == "aux":
+        if name in ("aux", "aux6"):
             value = {key: str(address) for key, address in value.items()}
         elif not isinstance(value, str | bool | dict | None):
             value = str(value)
@@ -128,10 +165,11 @@ def from_json(document: dict[str, Any]) -> Network:
         "range4": IPv4Network,
         "subnet6": IPv6Network,
         "gateway6": IPv6Address,
+        "range6": IPv6Network,
+        "aux": lambda kept: {name: IPv4Address(one) for name, one in kept.items()},
+        "aux6": lambda kept: {name: IPv6Address(one) for name, one in kept.items()},
     }
     for key, read in readers.items():
         if key in values:
             values[key] = read(values[key])
-    if "aux" in values:
-        values["aux"] = {name: IPv4Address(one) for name, one in values["aux"].items()}
     return Network(**values)

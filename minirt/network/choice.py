@@ -1,0 +1,52 @@
+"""Which address somebody gets who asks for one, as far as that can be told without locks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from minirt.errors import InvalidRequest
+from minirt.network.block import Address, Block
+
+
+def candidates(block: Block, liked: list[str]) -> Iterator[Address]:
+    """Yield what is to be tried: what is ``liked``, then the pool from its lowest address on."""
+    for text in filter(None, liked):
+        address = ip_address(text.partition("/")[0])
+        if address in block.subnet:
+            yield address
+    yield from block.pool
+
+
+def twin(block: Block, other: Block, address: Address | None) -> str:
+    """Return the address of ``other`` that has the place of ``address`` in ``block``."""
+    if address is None:
+        return ""
+    place = int(address) - int(block.subnet.network_address)
+    if place >= other.subnet.num_addresses or other.subnet[place] not in other.pool:
+        return ""
+    return str(other.subnet[place])
+
+
+def checked(network: str, block: Block, wanted: str) -> Address:
+    """Return the address that was asked for. Raises InvalidRequest."""
+    settings = f"invalid endpoint settings for network {network}"
+    if not block.chosen:
+        why = (
+            "user specified IP address is supported only when connecting to networks with user"
+            " configured subnets"
+        )
+        raise InvalidRequest(settings, why, "Make the network with --subnet.")
+    try:
+        address: Address | None = ip_address(wanted)
+    except ValueError:
+        address = None
+    if address is None or address.version != block.version or "%" in wanted:
+        raise InvalidRequest(settings, f"invalid IPv{block.version} address: {wanted}") from None
+    if address not in block.subnet:
+        why = f"no configured subnet or ip-range contain the IP address {wanted}"
+        raise InvalidRequest(settings, why, f"The subnet is {block.subnet}.")
+    what = block.reserved().get(address)
+    if what:
+        raise InvalidRequest(f"Address already in use: {wanted}", f"it is {what}")
+    return address
