@@ -9,11 +9,13 @@ this process is killed.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from minirt.errors import InvalidRequest, MinirtError
@@ -26,6 +28,8 @@ from minirt.runtime import create, gate, spec
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.spec import Spec
 from minirt.state import read_json
+
+_ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,12 @@ class Order:
 
 @contextmanager
 def claimed(order: Order) -> Iterator[Record]:
-    """Have the ID for the body; whatever the body had made is undone if it fails."""
+    """Have the ID for the body; whatever the body had made is undone if it fails.
+
+    Also if this process is told to end.
+    """
+    for number in _ENDINGS:
+        signal.signal(number, _end)
     identifier = order.asked.id
     name = groups.name_for(order.spec.cgroups_path, identifier)
     lock = records.claim(identifier)
@@ -152,6 +161,10 @@ def check_console(asked: Asked, *, terminal: bool, detached: bool) -> None:
     if asked.has("console-socket") and not (terminal and detached):
         what = "cannot use console socket if minirt-oci will not detach or allocate tty"
         raise InvalidRequest(what)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(processes.SIGNAL_BASE + number)
 
 
 def _with_group(record: Record, name: str) -> Record:

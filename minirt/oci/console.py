@@ -6,8 +6,6 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -38,19 +36,21 @@ def send(path: str, descriptor: int, name: str) -> None:
         raise InvalidRequest(f"cannot send to the socket {path}", why) from error
 
 
+def hold_signals() -> None:
+    """Keep what is to be passed on until there is somebody to pass it to: :func:`accompany`."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*_PASSED_ON, signal.SIGWINCH))
+
+
 def accompany(pidfd: int, master: int | None) -> int:
     """Pass signals, keys and output on until the process ends; return its exit code."""
-    with _signals_passed_on(pidfd, master):
-        if master is None:
-            return processes.collect(pidfd)
-        own = 0 if os.isatty(0) else None
-        if own is None:
+    _pass_signals_on(pidfd, master)
+    if master is not None and os.isatty(0):
+        follow_size(master)
+        with terminal_modes.raw(0):
             _carry(pidfd, master)
-        else:
-            follow_size(master)
-            with terminal_modes.raw(own):
-                _carry(pidfd, master)
-        return processes.collect(pidfd)
+    elif master is not None:
+        _carry(pidfd, master)
+    return processes.collect(pidfd)
 
 
 def _carry(pidfd: int, master: int) -> None:
@@ -97,8 +97,7 @@ def follow_size(master: int) -> None:
         terminals.set_size(master, *size)
 
 
-@contextmanager
-def _signals_passed_on(pidfd: int, master: int | None) -> Iterator[None]:
+def _pass_signals_on(pidfd: int, master: int | None) -> None:
     def pass_on(number: int, _frame: FrameType | None) -> None:
         try:
             signal.pidfd_send_signal(pidfd, number)
@@ -109,10 +108,7 @@ def _signals_passed_on(pidfd: int, master: int | None) -> Iterator[None]:
         if master is not None:
             follow_size(master)
 
-    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
-    before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, resize)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for number in _PASSED_ON:
+        signal.signal(number, pass_on)
+    signal.signal(signal.SIGWINCH, resize)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_PASSED_ON, signal.SIGWINCH))

@@ -98,6 +98,7 @@ def _become(stdin: int, execute: Callable[[], int]) -> int:
     os.dup2(stdin, 0)
     processes.close_all_but({0, 1, 2})
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     return execute()
 
 

@@ -26,6 +26,8 @@ def run(asked: Asked) -> int:
     detached = asked.flag("detach")
     birth.check_console(asked, terminal=process.terminal, detached=detached)
     init = lifecycle.living(record)
+    if not detached:
+        console.hold_signals()
     try:
         entered = enter.enter(
             init,

@@ -15,6 +15,8 @@ def run(asked: Asked) -> int:
     order = birth.read_order(asked, detached=detached)
     with birth.claimed(order) as claim:
         record, created = birth.bear(order, claim)
+        if not detached:
+            console.hold_signals()
         create.start(created)
     if detached:
         return 0
