@@ -26,7 +26,7 @@ VERBS = {
     "top": "List the processes of a container",
     "rename": "Rename a container",
     "prune": "Remove all containers that don't run",
-    "network": "Networks: create, ls, inspect, rm, connect, disconnect, prune",
+    "network": "Networks: create, ls, inspect, rm, connect, disconnect, prune, explain",
     "image": "Images: import, load, save, ls, inspect, rm",
     "volume": "Volumes: create, ls, inspect, rm, prune",
     "server": "The fork server that makes commands start fast: status, stop",
@@ -42,6 +42,7 @@ NETWORK_VERBS = {
     "connect": "Plug a container into a network",
     "disconnect": "Unplug a container from a network",
     "prune": "Remove all networks that no container uses",
+    "explain": "Draw a network as the kernel has it now",
 }
 IMAGE_VERBS = {
     "import": "Make an image from the tar of a root file system",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from minirt.kernel.steps import step
 
 _TRIES = 1000  # more than there can be others who change something at the same moment
 _LIBRARY = "libnftables.so.1"
+_HANDLES, _JSON = 1 << 3, 1 << 4  # NFT_CTX_OUTPUT_* of nftables/libnftables.h
 
 # libnftables(3) says only that it failed; the errno of the kernel is found in its words.
 _REASONS = {
@@ -62,12 +64,35 @@ def load(path: Path) -> None:
         _own_context().run(path.read_text(encoding="utf-8"))
 
 
+def replace(table: str, path: Path) -> None:
+    """Run the file of a table that is to keep its elements, unless they have other types now."""
+    try:
+        load(path)
+    except FileExistsError:
+        commands = f'delete table {table}; include "{path}"'
+        with step("replace a packet filter of another kind", "nft", commands):
+            _own_context().run(commands)
+
+
 def ask(command: str) -> str:
     """Return what an nft command prints that changes nothing ("get element …", "list …").
 
     Raises FileNotFoundError if there is no such table, set or element.
     """
     return _own_context().run(command)
+
+
+def look(netns: Netns | None = None) -> tuple[str, str]:
+    """Return all rules of this network namespace, or of another one: as JSON, and as text.
+
+    libnftables-json(5) tells what they mean; the text, with handles, is how they are typed.
+    """
+    with nullcontext() if netns is None else namespaces.inside(netns):
+        context = _Context()
+    try:
+        return context.print("list ruleset", _JSON), context.print("list ruleset", _HANDLES)
+    finally:
+        context.free()
 
 
 def close() -> None:
@@ -114,6 +139,11 @@ class _Context:
             raise _error(words.decode(errors="replace"))
         return output.decode(errors="replace")
 
+    def print(self, command: str, form: int) -> str:
+        """Return what a command prints in another form."""
+        self._library.nft_ctx_output_set_flags(self._pointer, form)
+        return self.run(command)
+
     def free(self) -> None:
         """Close the socket."""
         self._library.nft_ctx_free(self._pointer)
@@ -157,6 +187,7 @@ def _libnftables() -> ctypes.CDLL:
     for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
         getattr(library, name).restype = ctypes.c_char_p
         getattr(library, name).argtypes = (ctypes.c_void_p,)
+    library.nft_ctx_output_set_flags.argtypes = (ctypes.c_void_p, ctypes.c_uint)
     for name in ("nft_ctx_free", "nft_ctx_buffer_output", "nft_ctx_buffer_error"):
         getattr(library, name).argtypes = (ctypes.c_void_p,)
     return library

@@ -1,0 +1,142 @@
+"""Everything there is in a network namespace, and the ways that the kernel would choose there.
+
+What :class:`Connection` asks is for doing; this is for showing: all links with all that a
+person wants to see of them, and the kernel's own answer to "ip route get".
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from minirt.kernel import namespaces
+from minirt.kernel.namespaces import Netns
+from minirt.kernel.netlink import records
+from minirt.kernel.netlink.channel import Channel
+from minirt.kernel.netlink.records import Address, Interface, Route
+
+_GETLINK, _GETADDR, _GETROUTE = 18, 22, 26  # rtnetlink(7)
+_UP, _RUNNING = 0x1, 0x40  # IFF_UP, IFF_RUNNING of netdevice(7)
+
+# The types of routes: RTN_* of include/uapi/linux/rtnetlink.h
+KINDS = {1: "unicast", 2: "local", 3: "broadcast", 5: "multicast", 6: "blackhole"}
+KINDS |= {7: "unreachable", 8: "prohibit"}
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A link with all that is to be seen of it."""
+
+    name: str
+    index: int
+    kind: str = ""  # "bridge", "veth", …; empty: hardware
+    mac: str = ""
+    mtu: int = 0  # bytes
+    up: bool = False
+    carrier: bool = False  # something is at the other end of the wire
+    master: int = 0  # the index of the bridge whose port it is
+    peer: int = 0  # the index of a veth's other end, in whatever namespace that is
+    hairpin: bool = False  # a bridge's port: what came in here may go out here
+    isolated: bool = False  # a bridge's port: nothing goes to other such ports
+    addresses: tuple[Interface, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where the kernel sends a packet."""
+
+    kind: str  # "unicast" or "local" mostly; see KINDS
+    link: int = 0  # the index of the link it leaves by
+    gateway: str = ""
+    source: str = ""  # the address that a sender without one gets
+
+
+class Survey:
+    """A socket for the questions of one namespace."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def devices(self) -> list[Device]:
+        """List all links with their addresses, by index."""
+        addresses: dict[int, list[Interface]] = {}
+        for one in self._channel.dump(records.address_message(None), _GETADDR):
+            addresses.setdefault(one["index"], []).append(records.read_address(one))
+        found = self._channel.dump(records.link_query(), _GETLINK)
+        return sorted((_device(one, addresses) for one in found), key=lambda one: one.index)
+
+    def routes(self) -> list[Route]:
+        """List the IPv4 routes of the main table."""
+        message = records.route_message(socket.AF_INET)
+        try:
+            return [records.read_route(one) for one in self._channel.dump(message, _GETROUTE)]
+        except FileNotFoundError:
+            return []  # A table without routes is not there at all.
+
+    def way(self, to: Address, *, source: Address | None = None, link: int = 0) -> Way:
+        """Ask where a packet goes: one from here, or from ``source`` coming in by ``link``.
+
+        Raises OSError: ENETUNREACH where no route leads, EHOSTUNREACH where packets are not
+        forwarded, EINVAL for a source that must not come from there (rp_filter, martians).
+        """
+        message = records.route_message(socket.AF_INET6 if to.version == 6 else socket.AF_INET)
+        message["table"] = 0
+        message["dst_len"] = to.max_prefixlen
+        message["attrs"] = [("RTA_DST", str(to))]
+        if source is not None:
+            message["src_len"] = source.max_prefixlen
+            message["attrs"].append(("RTA_SRC", str(source)))
+        if link:
+            message["attrs"].append(("RTA_IIF", link))
+        answer = self._channel.get(message, _GETROUTE)
+        return Way(
+            KINDS.get(answer["type"], str(answer["type"])),
+            answer.get_attr("RTA_OIF") or 0,
+            answer.get_attr("RTA_GATEWAY") or "",
+            answer.get_attr("RTA_PREFSRC") or "",
+        )
+
+
+@contextmanager
+def look(netns: Netns | None = None) -> Iterator[Survey]:
+    """Look around in this network namespace, or in another one."""
+    with nullcontext() if netns is None else namespaces.inside(netns):
+        channel = Channel()
+    try:
+        yield Survey(channel)
+    finally:
+        channel.close()
+
+
+def of_version(addresses: tuple[Interface, ...], version: int) -> list[Interface]:
+    """Return the addresses of one family that are good beyond their own link."""
+    found = [one for one in addresses if one.version == version]
+    return [one for one in found if not ip_address(one.ip).is_link_local]
+
+
+def _device(message: Any, addresses: dict[int, list[Interface]]) -> Device:
+    info = message.get_attr("IFLA_LINKINFO")
+    port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
+    kind = (info.get_attr("IFLA_INFO_KIND") or "") if info else ""
+    return Device(
+        name=message.get_attr("IFLA_IFNAME"),
+        index=message["index"],
+        kind=kind,
+        mac=message.get_attr("IFLA_ADDRESS") or "",
+        mtu=message.get_attr("IFLA_MTU") or 0,
+        up=bool(message["flags"] & _UP),
+        carrier=bool(message["flags"] & _RUNNING),
+        master=message.get_attr("IFLA_MASTER") or 0,
+        peer=(message.get_attr("IFLA_LINK") or 0) if kind == "veth" else 0,
+        hairpin=_bit(port, "IFLA_BRPORT_MODE"),
+        isolated=_bit(port, "IFLA_BRPORT_ISOLATED"),
+        addresses=tuple(addresses.get(message["index"], ())),
+    )
+
+
+def _bit(port: Any, name: str) -> bool:
+    return bool(port.get_attr(name)) if hasattr(port, "get_attr") else False
