@@ -50,6 +50,7 @@ def test_a_command_that_cannot_run_is_named(
     assert said.count("\n") == 1
 
 
+# What the parser of flags refuses is tested in tests/test_options.py.
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -57,28 +58,18 @@ def test_a_command_that_cannot_run_is_named(
         (("--no-such-flag", "IMAGE", "true"), "--no-such-flag"),
         (("-v", "/no/such/folder:/x", "IMAGE", "true"), "/no/such/folder"),
         (("-v", "relative/folder:/x", "IMAGE", "true"), "relative/folder"),
-        (("-v", "/tmp:relative", "IMAGE", "true"), "relative"),
-        (("--mount", "type=bind,source=/no/such,target=/x", "IMAGE", "true"), "/no/such"),
         (("-u", "nobody-here", "IMAGE", "true"), "nobody-here"),
         (("-u", "root:no-such-group", "IMAGE", "true"), "no-such-group"),
         (("--net", "no-such-net", "IMAGE", "true"), "no-such-net"),
         (("--net", "container:no-such", "IMAGE", "true"), "no-such"),
         (("--name", "../x", "IMAGE", "true"), "../x"),
         (("--name", "n" * 300, "IMAGE", "true"), "nnnn"),
-        (("--name", "a b", "IMAGE", "true"), "a b"),
         (("-w", "/etc/passwd/x", "IMAGE", "true"), "/etc/passwd/x"),
-        (("-w", "relative", "IMAGE", "true"), "relative"),
         (("-m", "1k", "IMAGE", "true"), "1k"),
-        (("-m", "much", "IMAGE", "true"), "much"),
         (("--cap-add", "FLY", "IMAGE", "true"), "FLY"),
-        (("--ulimit", "nofile", "IMAGE", "true"), "nofile"),
         (("--sysctl", "kernel.panic=1", "IMAGE", "true"), "kernel.panic"),
         (("--env-file", "/no/such/file", "IMAGE", "true"), "/no/such/file"),
-        (("-p", "70000:80", "IMAGE", "true"), "70000"),
         (("--ip", "172.17.0.5", "IMAGE", "true"), "172.17.0.5"),
-        (("--dns", "not-an-address", "IMAGE", "true"), "not-an-address"),
-        (("--add-host", "no-address", "IMAGE", "true"), "no-address"),
-        (("--log-driver", "syslog", "IMAGE", "true"), "syslog"),
         (("--hostname", "h" * 65, "IMAGE", "true"), "hhhh"),
     ],
 )
