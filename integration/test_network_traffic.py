@@ -289,3 +289,26 @@ def test_a_udp_client_that_never_stops_sending_finds_the_new_way() -> None:
                 nat.publish([Binding("udp", 80, "0.0.0.0", 8080)], one.lease.address)
             assert answer() == b""
         assert answer() == b"refused"
+
+
+def test_a_filter_of_an_older_minirt_is_renewed_and_keeps_its_elements(outside: Outside) -> None:
+    net = network()
+    with machine(net) as one, published(one, "8080:80"):
+        for table in ("inet", "bridge"):
+            shell("nft", "flush", "chain", table, "minirt", "prerouting")
+        shell("nft", "flush", "set", "inet", "minirt", "version")
+        assert ask_from(outside, outside.host_address, 8080) != outside.address
+        bridge.ensure(net)
+        assert ask_from(outside, outside.host_address, 8080) == outside.address
+        assert "vmap @ports" in shell("nft", "list", "table", "bridge", "minirt").stdout
+
+
+def test_a_filter_of_a_minirt_with_other_sets_is_replaced_by_todays(outside: Outside) -> None:
+    net = network()
+    with machine(net) as one, published(one, "8080:80") as bindings:
+        facts = [ports.to_json(each) for each in bindings]
+        leases.write(one.lease, leases.Facts("c" * 64, "one", one.pid, ports=facts))
+        shell("nft", "delete table inet minirt; add table inet minirt")
+        shell("nft", "add map inet minirt pub4_any { type inet_service : ipv4_addr; }")
+        bridge.ensure(net)
+        assert ask_from(outside, outside.host_address, 8080) == outside.address

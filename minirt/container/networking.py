@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minirt.container import lifecycle, record
+from minirt.container import lifecycle, record, rights
 from minirt.container.holdings import Holdings
 from minirt.container.record import Endpoint, EndpointRequest, Record
 from minirt.errors import Conflict
@@ -192,6 +192,11 @@ def let_go(wiring: Wiring) -> None:
         lease.path.unlink(missing_ok=True)
 
 
+def may_change_addresses(one: Record) -> bool:
+    """Say whether the operator lets a container configure its network (capabilities(7))."""
+    return "CAP_NET_ADMIN" in rights.granted(one.host)
+
+
 def wire(
     one: Record, plug: Plug, netns: Netns, init: tuple[int, int], bindings: list[Binding]
 ) -> Endpoint:
@@ -206,6 +211,7 @@ def wire(
         mac=plug.mac,
         lease6=plug.lease6,
         default_route=plug.is_way_out,
+        trusted=may_change_addresses(one),
     )
     made = Endpoint(
         network_id=network.id,
@@ -226,6 +232,7 @@ def wire(
         born=init[1],
         mac=plug.mac,
         endpoint=made.endpoint_id,
+        trusted=may_change_addresses(one),
         names=plug.names,
         ports=[ports.to_json(binding) for binding in bindings],
     )

@@ -68,7 +68,9 @@ def replace(table: str, path: Path) -> None:
     """Run the file of a table that is to keep its elements, unless they have other types now."""
     try:
         load(path)
-    except FileExistsError:
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.EINVAL):
+            raise
         commands = f'delete table {table}; include "{path}"'
         with step("replace a packet filter of another kind", "nft", commands):
             _own_context().run(commands)

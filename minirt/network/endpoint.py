@@ -14,6 +14,7 @@ from minirt.errors import Exhausted
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection, Link, Peer
+from minirt.network import spoofing
 from minirt.network.block import Address, Interface
 from minirt.network.lacks import needs
 from minirt.network.leases import Lease
@@ -41,13 +42,17 @@ def plug(
     mac: str = "",
     lease6: Lease | None = None,
     default_route: bool = True,
+    trusted: bool = False,
 ) -> None:
     """Wire a namespace to the network, under the leased addresses; lo is set up too.
 
-    The bridge must be there (bridge.ensure). Raises OSError: EEXIST if the namespace has an
+    The bridge must be there (bridge.ensure). One that is ``trusted`` may have further addresses
+    (spoofing.py). Raises OSError: EEXIST if the namespace has an
     ``interface`` or a default route already.
     """
     peer = Peer(interface, mac or mac_of(lease.address.ip), netns)
+    addresses = [one.address for one in (lease, lease6) if one is not None]
+    spoofing.bind(host_end(lease.address.ip), peer.mac, addresses, trusted=trusted)
     _lay_wire(network, lease.address.ip, peer)
     with netlink.connect(netns) as inside:
         wire = inside.find(interface)
@@ -69,6 +74,7 @@ def unplug(address: Address | Interface) -> None:
         wire = links.find(host_end(ip))
         if wire is not None:
             links.delete(wire)
+    spoofing.release(host_end(ip))
 
 
 def _lay_wire(network: Network, address: Address, peer: Peer) -> None:

@@ -19,6 +19,7 @@ class Facts:
     born: int = 0  # processes.start_time of it
     mac: str = ""
     endpoint: str = ""  # the endpoint's id
+    trusted: bool = False  # it may have further addresses (spoofing.nft)
     names: list[str] = field(default_factory=list)  # what the resolver answers to
     ports: list[dict[str, Any]] = field(default_factory=list)  # ports.to_json of each binding
 

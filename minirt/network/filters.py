@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from minirt.kernel import nftables
+from minirt.network import spoofing
 from minirt.network.spec import Network
 
 RULES = Path(__file__).with_name("rules.nft")
@@ -12,37 +14,51 @@ TABLE = "inet minirt"
 
 
 def knows(network: Network) -> bool:
-    """Say whether the table is there, with this network's elements."""
-    try:
-        nftables.ask(f"get element {TABLE} bridges {{ {network.bridge} }}")
-    except FileNotFoundError:
-        return False
-    return True
+    """Say whether the table is there, as it is today, with this network's elements."""
+    return _is_there(f"get element {TABLE} version {{ {version()} }}; {_asking(network)}")
 
 
 def is_loaded() -> bool:
-    """Say whether the table is there."""
+    """Say whether the table is there, and not that of an older minirt."""
+    return _is_there(f"get element {TABLE} version {{ {version()} }}")
+
+
+def _asking(network: Network) -> str:
+    return f"get element {TABLE} bridges {{ {network.bridge} }}"
+
+
+def _is_there(question: str) -> bool:
     try:
-        nftables.ask(f"list chain {TABLE} noicc")
+        nftables.ask(question)
     except FileNotFoundError:
         return False
     return True
 
 
+def version() -> str:
+    """Return what tells these rules from those of another minirt: a checksum of them."""
+    return hex(zlib.crc32(RULES.read_bytes() + spoofing.RULES.read_bytes()))
+
+
 def load() -> None:
-    """Make the table, or replace its rules; elements stay."""
-    nftables.load(RULES)
+    """Make the tables, or replace their rules; elements stay."""
+    spoofing.restore()
+    nftables.replace(TABLE, RULES)
+    renew = f"flush set {TABLE} version; add element {TABLE} version {{ {version()} }}"
+    nftables.run(renew, "say which packet filter it is")
 
 
 def admit(network: Network) -> None:
     """Let the packets of a network pass. Nothing happens if they do already."""
+    spoofing.admit(network)
     commands = [f"add element {TABLE} {one}" for one in elements(network)]
     nftables.run("; ".join(commands), "admit the network to the packet filter")
 
 
 def forget(network: Network) -> None:
     """Remove the elements of a network, as far as they are there."""
-    if not knows(network):
+    spoofing.forget(network)
+    if not _is_there(_asking(network)):
         return
     keys = (one.partition(" : ")[0].removesuffix(" }") + " }" for one in elements(network))
     commands = [f"delete element {TABLE} {key}" for key in keys]

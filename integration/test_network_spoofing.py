@@ -1,0 +1,223 @@
+"""One bridge is one Ethernet: what a machine on it cannot pretend to be.
+
+Each attack is tried twice: as it is, and with the bridge's filter flushed, where it must work.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration import forger
+from integration.conftest import Minirt
+from integration.forger import ARP, BROADCAST, IPV4, IPV6, VLAN, ethernet
+from integration.sandbox import in_netns, shell, started
+from integration.wires import Machine, machine, network
+from minirt.kernel import namespaces, nftables
+from minirt.network import bridge, endpoint, leases, spoofing, store
+from minirt.network.mac import mac_of
+
+FORGER = (sys.executable, "-I", Path(forger.__file__))
+FOREIGN = "02:66:6f:72:67:65"
+
+either_filter = pytest.mark.parametrize("filtered", [True, False], ids=["filtered", "control"])
+
+
+@pytest.fixture(autouse=True)
+def let_go_of_the_filter() -> Iterator[None]:
+    yield
+    nftables.close()  # It keeps the network namespace of the test, and the links in it.
+
+
+def send(pid: int, *frames: bytes) -> None:
+    """Send frames from a machine."""
+    in_netns(pid, *FORGER, "eth0", *(frame.hex() for frame in frames))
+
+
+def switch(filtered: bool) -> None:
+    if not filtered:
+        shell("nft", "flush", "chain", "bridge", "minirt", "prerouting")
+
+
+def mac(of: Machine) -> str:
+    return mac_of(of.lease.address.ip)
+
+
+def neighbour(of: int, address: str) -> str:
+    """Return the MAC under which a machine knows an address."""
+    words = in_netns(of, "ip", "neigh", "show", address, "dev", "eth0").stdout.split()
+    return words[words.index("lladdr") + 1] if "lladdr" in words else ""
+
+
+def counted(of: int, port: int) -> list[str]:
+    """Count what arrives at a UDP port of a machine, whoever it says that it is from."""
+    table = "add table ip t; add chain ip t c { type filter hook prerouting priority -400; }"
+    in_netns(of, "nft", f"{table}; add rule ip t c udp dport {port} counter")
+    return ["nft", "list", "table", "ip", "t"]
+
+
+@either_filter
+@pytest.mark.parametrize("tagged", [False, True], ids=["plain", "tagged as no VLAN"])
+@pytest.mark.parametrize("whose", ["gateway", "neighbour"])
+def test_a_forged_arp_message_changes_nobodys_mind(
+    filtered: bool, tagged: bool, whose: str
+) -> None:
+    net = network()
+    with machine(net) as evil, machine(net) as victim, machine(net) as third:
+        switch(filtered)
+        address = str(net.gateway4) if whose == "gateway" else third.address
+        in_netns(victim.pid, "ping", "-c1", "-W2", address)
+        before = neighbour(victim.pid, address)
+        message = forger.arp(mac(evil), address)
+        if tagged:
+            frame = ethernet(mac(evil), BROADCAST, VLAN, forger.untagged_vlan(ARP, message))
+        else:
+            frame = ethernet(mac(evil), BROADCAST, ARP, message)
+        send(evil.pid, frame)
+        assert before in (mac_of(net.gateway4), mac(third))
+        assert neighbour(victim.pid, address) == (before if filtered else mac(evil))
+
+
+@either_filter
+def test_an_arp_message_about_another_mac_than_its_senders_is_dropped(filtered: bool) -> None:
+    net = network()
+    with machine(net) as evil, machine(net) as victim:
+        switch(filtered)
+        in_netns(victim.pid, "ping", "-c1", "-W2", evil.address)
+        send(evil.pid, ethernet(mac(evil), BROADCAST, ARP, forger.arp(FOREIGN, evil.address)))
+        assert neighbour(victim.pid, evil.address) == (mac(evil) if filtered else FOREIGN)
+
+
+@either_filter
+def test_a_frame_with_anothers_mac_does_not_divert_the_others_traffic(filtered: bool) -> None:
+    net = network()
+    with machine(net) as evil, machine(net) as victim:
+        switch(filtered)
+        assert victim.ask(str(evil.address), 80) == victim.address
+        port = endpoint.host_end(evil.lease.address.ip)
+        send(evil.pid, ethernet(mac(victim), BROADCAST, 0x88B5, bytes(46)))  # RFC 5342: for trials
+        learnt = shell("bridge", "fdb", "show", "br", net.bridge, "brport", port).stdout
+        assert (mac(victim) in learnt) == (not filtered)
+
+
+@either_filter
+@pytest.mark.parametrize("source", ["neighbour", "elsewhere", "nowhere"])
+def test_a_packet_with_a_foreign_source_does_not_arrive(filtered: bool, source: str) -> None:
+    net = network()
+    with machine(net) as evil, machine(net) as victim, machine(net) as third:
+        switch(filtered)
+        foreign = {"neighbour": third.address, "elsewhere": "198.51.100.7", "nowhere": "0.0.0.0"}
+        look = counted(victim.pid, 4000)
+        genuine = forger.udp(evil.address, victim.address, (4000, 4000))
+        send(evil.pid, ethernet(mac(evil), mac(victim), IPV4, genuine))
+        assert "packets 1 " in in_netns(victim.pid, *look).stdout
+        packet = forger.udp(foreign[source], victim.address, (4000, 4000))
+        send(evil.pid, ethernet(mac(evil), mac(victim), IPV4, packet))
+        packets = 1 if filtered else 2
+        assert f"packets {packets} " in in_netns(victim.pid, *look).stdout
+
+
+@either_filter
+def test_nobody_but_minirt_gives_addresses(filtered: bool) -> None:
+    net = network()
+    with machine(net) as evil, machine(net) as victim:
+        switch(filtered)
+        look = counted(victim.pid, 68)
+        packet = forger.udp(evil.address, victim.address, (67, 68))
+        send(evil.pid, ethernet(mac(evil), mac(victim), IPV4, packet))
+        packets = 0 if filtered else 1
+        assert f"packets {packets} " in in_netns(victim.pid, *look).stdout
+
+
+@either_filter
+def test_no_router_introduces_itself(filtered: bool) -> None:
+    net = network()
+    with machine(net) as evil, machine(net) as victim:
+        switch(filtered)
+        for name, value in {"disable_ipv6": 0, "accept_ra": 2, "accept_dad": 0}.items():
+            in_netns(victim.pid, "sysctl", "-qw", f"net.ipv6.conf.eth0.{name}={value}")
+        packet = forger.router_advertisement("fe80::666")
+        send(evil.pid, ethernet(mac(evil), "33:33:00:00:00:01", IPV6, packet))
+        routes = in_netns(victim.pid, "ip", "-6", "route", "show", "default").stdout
+        assert ("fe80::666" in routes) == (not filtered)
+
+
+def test_the_host_believes_no_router_among_its_containers() -> None:
+    net = network(ipv6=True)
+    with machine(net) as evil:
+        switch(filtered=False)  # a second wall: accept_ra of the bridge
+        packet = forger.router_advertisement("fe80::666")
+        send(evil.pid, ethernet(mac(evil), "33:33:00:00:00:01", IPV6, packet))
+        assert "fe80::666" not in shell("ip", "-6", "route", "show", "default").stdout
+
+
+def test_a_trusted_port_has_further_addresses_but_nobody_elses() -> None:
+    net = network()
+    lease = leases.take(net)
+    with (
+        machine(net) as victim,
+        started("unshare", "--net", "sh", "-c", "echo; exec sleep 60") as one,
+    ):
+        assert one.stdout and one.stdout.readline()
+        with namespaces.network_of(one.pid) as netns:
+            endpoint.plug(net, lease, netns, interface="eth0", trusted=True)
+        for further in ("172.18.9.9", "198.51.100.7"):
+            in_netns(one.pid, "ip", "addr", "add", f"{further}/16", "dev", "eth0")
+            in_netns(victim.pid, "ip", "route", "replace", further, "dev", "eth0")
+            in_netns(one.pid, "ping", "-c1", "-W2", "-I", further, victim.address)
+        look = counted(victim.pid, 4000)
+        for foreign in (str(net.gateway4), victim.address):
+            packet = forger.udp(foreign, victim.address, (4000, 4000))
+            send(one.pid, ethernet(mac_of(lease.address.ip), mac(victim), IPV4, packet))
+        assert "packets 0 " in in_netns(victim.pid, *look).stdout
+    leases.release(lease)
+
+
+def elements() -> str:
+    """Return all that the bridge's filter knows of ports."""
+    return "".join(
+        shell("nft", "list", "set" if name != "ports" else "map", "bridge", "minirt", name).stdout
+        for name in ("ports", "macs", "addresses", "taken")
+    )
+
+
+def test_the_next_port_at_an_address_replaces_what_was_known_of_the_last() -> None:
+    net = network()
+    with machine(net) as one:
+        address, port = one.lease.address, endpoint.host_end(one.lease.address.ip)
+        spoofing.bind(port, FOREIGN, [address])
+        assert FOREIGN in elements()
+        assert mac_of(address.ip) not in elements()
+        spoofing.bind(port, mac_of(address.ip), [address])
+        assert FOREIGN not in elements()
+        assert one.ask(str(net.gateway4), 1) == "Connection refused"
+
+
+def test_what_is_known_of_ports_goes_when_they_are_unplugged_or_with_their_network(
+    minirt: Minirt,
+) -> None:
+    net, other = network(), network("net2")
+    with machine(net) as gone, machine(net), machine(other) as stays:
+        endpoint.unplug(gone.lease.address)
+        assert endpoint.host_end(gone.lease.address.ip) not in elements()
+        assert elements().count("172.18.0.3") == 3  # comment, address, taken
+        stay = endpoint.host_end(stays.lease.address.ip)
+    minirt("network", "rm", "net1")
+    assert "172.18" not in elements()
+    assert stay in elements()
+    minirt("network", "rm", "net2")
+    assert stay not in elements()
+
+
+def test_after_a_flush_of_all_filters_who_lives_is_bound_again() -> None:
+    net = network()
+    with machine(net) as evil, machine(net) as victim:
+        in_netns(victim.pid, "ping", "-c1", "-W2", evil.address)
+        shell("nft", "flush", "ruleset")
+        bridge.ensure(store.find(net.name))
+        frame = ethernet(mac(evil), BROADCAST, ARP, forger.arp(FOREIGN, evil.address))
+        send(evil.pid, frame)
+        assert neighbour(victim.pid, evil.address) == mac(evil)
