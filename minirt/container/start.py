@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,7 +28,18 @@ from minirt.container.networking import Wiring
 from minirt.container.record import Record
 from minirt.errors import Conflict, MinirtError, unpack
 from minirt.images import store as images
-from minirt.kernel import cgroups, descriptors, locks, namespaces, processes, steps, terminal_modes
+from minirt.kernel import (
+    cgroups,
+    clone,
+    descriptors,
+    locks,
+    namespaces,
+    processes,
+    steps,
+    terminal_modes,
+)
+from minirt.kernel.namespaces import Namespace
+from minirt.kernel.steps import step
 from minirt.runtime import spec as oci
 from minirt.runtime.rootfs import Overlay
 from minirt.state import made, write_json
@@ -61,8 +73,7 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
         service = name_service.plan(one, [plug.network for plug in wiring.plugs])
         plan = _plan(one, wiring, service, alive)
         ours, theirs = protocol.pair()
-        with namespaces.children_in_new_pid_namespace():
-            processes.fork(lambda: monitor.main(plan, theirs))
+        _give_birth(plan, theirs)
         theirs.close()
         held.pop_all()  # From here on the monitor frees what it has inherited.
     try:
@@ -77,6 +88,29 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
         return Started(one, ours)
     ours.close()
     return Started(one, None)
+
+
+def _give_birth(plan: Plan, line: socket.socket) -> None:
+    """Fork the monitor: process 1 of a new PID namespace, in the group of all monitors.
+
+    So neither a terminal that is hung up nor a session or a unit that is stopped ends it.
+    Born there it costs nothing; to move there later would make all processors wait.
+    """
+    group = cgroups.make("monitors")
+    folder = group.clone_fd()
+
+    def main() -> int:
+        group.enter_version_1()
+        return monitor.main(plan, line)
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        with step("start its monitor in a PID namespace around it", "unshare", "--pid", "--fork"):
+            child = clone.clone(main, Namespace.PID, cgroup=folder)
+    finally:
+        descriptors.close([] if folder is None else [folder])
+    os.close(child.pidfd)
 
 
 def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:
