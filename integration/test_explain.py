@@ -110,3 +110,10 @@ def picture(pid: int) -> dict[str, Any]:
 def links(kind: str) -> list[dict[str, str]]:
     found: list[dict[str, str]] = json.loads(shell("ip", "-j", "link", "show", "type", kind).stdout)
     return found
+
+
+def test_time_draws_where_it_goes(minirt: Minirt, image: str) -> None:
+    drawn = minirt("--time", "run", "--rm", "--net", "none", image, "true").stderr
+    for part in ("lay the writable layer over the image", "make it the root", "ms in all"):
+        assert part in drawn
+    assert drawn.count("#") > 10

@@ -46,9 +46,12 @@ class Verbs(click.Group):
 @click.option("--root", type=click.Path(path_type=Path), help="What survives a reboot.")
 @click.option("--runroot", type=click.Path(path_type=Path), help="What does not.")
 @click.option("--explain", is_flag=True, help="Tell every step taken with the kernel.")
+@click.option("--time", is_flag=True, help="Tell where the time goes, as a waterfall.")
 @click.version_option(__version__, prog_name="minirt")
 @click.pass_context
-def root(ctx: click.Context, root: Path | None, runroot: Path | None, explain: bool) -> None:
+def root(
+    ctx: click.Context, root: Path | None, runroot: Path | None, explain: bool, time: bool
+) -> None:
     """Run containers, wired into networks on which they find each other by name."""
     for variable, path in (("MINIRT_ROOT", root), ("MINIRT_RUNROOT", runroot)):
         if path is not None:
@@ -58,10 +61,10 @@ def root(ctx: click.Context, root: Path | None, runroot: Path | None, explain: b
     if os.geteuid() != 0 and verb not in FOR_ANYONE and not asks_for_help:
         why = "namespaces, mounts and networks belong to root"
         raise InvalidRequest("minirt needs root", why, "Try sudo.")
-    if explain:
+    if explain or time:
         from minirt.explain import story
 
-        ctx.call_on_close(story.begin())
+        ctx.call_on_close(story.begin() if explain else story.measure())
 
 
 def main() -> None:

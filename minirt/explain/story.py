@@ -10,9 +10,11 @@ import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
+from minirt.explain import waterfall
 from minirt.explain.shorten import shorten
 from minirt.kernel import steps
 from minirt.kernel.steps import Step
@@ -22,6 +24,31 @@ _ROOM = 1 << 20  # bytes: some thousand steps, so that nobody ever waits for the
 
 def begin() -> Callable[[], None]:
     """Tell every step from here on, also those of children; return what ends the story."""
+    known: dict[str, str] = {}
+
+    def show(told: list[Step]) -> None:
+        sys.stderr.write(render(told, known))
+        sys.stderr.flush()
+
+    return _gather(show)
+
+
+def measure() -> Callable[[], None]:
+    """Draw a waterfall of all steps at the end; return what ends it."""
+    began = time.monotonic()
+    so_far: list[Step] = []
+    gather = _gather(so_far.extend)
+
+    def end() -> None:
+        gather()
+        told = sorted(so_far, key=lambda one: one.began)
+        sys.stderr.write(waterfall.render(told, began, time.monotonic()))
+
+    return end
+
+
+def _gather(receive: Callable[[list[Step]], object]) -> Callable[[], None]:
+    """Send steps into a pipe; return what hands over those that have come in."""
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _ROOM)
@@ -34,12 +61,8 @@ def begin() -> Callable[[], None]:
         except OSError:
             pass  # The pipe is full or its reader gone: a story must not stop what it tells.
 
-    known: dict[str, str] = {}
-
     def show() -> None:
-        told = sorted(_received(reader), key=lambda one: one.began)
-        sys.stderr.write(render(told, known))
-        sys.stderr.flush()
+        receive(sorted(_received(reader), key=lambda one: one.began))
 
     steps.send_to(send, writer, show)
     return show
