@@ -129,12 +129,6 @@ def test_a_port_on_one_address_is_open_there_only(outside: Outside) -> None:
         assert ask("127.0.0.1", 8080) == "Connection refused"
 
 
-def test_a_client_that_tries_ipv6_first_is_refused_at_once_and_goes_on() -> None:
-    with machine(network()) as one, published(one, "8080:80", "8080:80/udp"):
-        for protocol in ("tcp", "udp"):
-            assert ask("::1", 8080, protocol) == "Connection refused"
-
-
 def test_a_port_whose_holder_is_dead_leads_nowhere_though_its_element_is_left(
     outside: Outside,
 ) -> None:

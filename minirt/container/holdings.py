@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from minirt.container import name_service
+from minirt.container.datagrams import Relay
 from minirt.container.loop import Loop
+from minirt.container.splice import Listener
 from minirt.errors import MinirtError
 from minirt.kernel import descriptors
 from minirt.network import ports, resolver_link
@@ -33,6 +35,7 @@ class Holdings:
     # where the bindings lead: an address of each family that there is
     published_to: tuple[IPv4Interface | IPv6Interface, ...] = ()
     loop: Loop | None = None  # of the monitor, when it serves
+    relays: list[Listener | Relay] = field(default_factory=list)  # at the IPv6 ports
     shared: list[int] = field(default_factory=list)  # of the container whose network we joined
 
     def descriptors(self) -> set[int]:
@@ -51,6 +54,22 @@ class Holdings:
         if fds:
             self.names = (fds[0], fds[1])
             self.link = socket.socket(fileno=fds[2])
+
+    def serve_ports(self, loop: Loop, bindings: list[Binding]) -> None:
+        """Hand on what arrives at IPv6 ports although no rule leads it to the container."""
+        for one in bindings:
+            kind = Listener if one.protocol == "tcp" else Relay
+            for fd in one.sockets if one.is_v6 else ():
+                self.relays.append(kind(loop, fd, one.container_port, self._where))
+
+    def end_ports(self) -> None:
+        """Pass on what the container said last; the ports are still held."""
+        for one in self.relays:
+            one.end()
+
+    def _where(self) -> str:
+        """Return the address that the ports lead to: of IPv6 if there is one."""
+        return str(self.published_to[-1].ip) if self.published_to else ""
 
     def keep_names_served(self, loop: Loop) -> None:
         """Introduce this container to its resolver, and to the next one when that has died."""
@@ -118,9 +137,11 @@ class Holdings:
         if request["has_sockets"]:
             self.names = (fds.pop(0), fds.pop(0))
         link = socket.socket(fileno=fds.pop(0)) if request["has_link"] else None
-        for document in request["bindings"]:
-            self.bindings.append(replace(ports.from_json(document), sockets=(fds.pop(0),)))
-        if request["published_to"]:
+        held = [replace(ports.from_json(one), sockets=(fds.pop(0),)) for one in request["bindings"]]
+        self.bindings += held
+        if self.loop is not None:
+            self.serve_ports(self.loop, held)
+        if request["published_to"] is not None:
             self.published_to = tuple(map(ip_interface, request["published_to"]))
         if request["introduction"] and self.loop is not None:
             self.introduction = request["introduction"]

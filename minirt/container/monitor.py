@@ -193,12 +193,13 @@ def _live(
     listener = protocol.listen(record.run_directory(one.id))
     loop.on_readable(listener.fileno(), lambda: hub.add_client(listener.accept()[0]))
     plan.holdings.keep_names_served(loop)
-    cgroups.make("monitors").enter()
+    plan.holdings.serve_ports(loop, plan.holdings.bindings)
     ended: list[int] = []
     loop.on_readable(created.pidfd, lambda: ended.append(processes.collect(created.pidfd)))
     while not ended:
         loop.turn()
     hub.drain()
+    plan.holdings.end_ports()
     listener.close()
     last = record.load_last(one.id)
     oom_killed = cgroup.oom_kills() > 0

@@ -28,7 +28,7 @@ class Change:
         except (OSError, EOFError):
             raise Conflict(f"Cannot change the networks of {one.name}", "it is ending") from None
         self.bindings: list[Binding] = [ports.from_json(known) for known in now["bindings"]]
-        self.published_to: list[str] = []  # addresses
+        self.published_to: list[str] | None = None  # addresses; None: they stay as they are
         self.dropped = ""
         self._known: dict[str, Any] = now["introduction"]
         self._introduction: dict[str, Any] = {}

@@ -101,6 +101,7 @@ def _unwire(
     addresses = gone.addresses()
     if gone.is_way_out and change.bindings:
         nat.unpublish(change.bindings, *addresses)
+        change.published_to = []
     endpoint.unplug(addresses[0])
     change.dropped = network.name
     lines = [str(address.ip) for address in addresses]

@@ -9,15 +9,17 @@ from pathlib import Path
 from minirt.kernel.steps import announce
 
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-_BACKLOG = 1  # nobody accepts: the packet filter leads what comes elsewhere
+# Connections that wait for accept(2). Of IPv4 nobody accepts any: the packet filter leads
+# what comes elsewhere.
+_BACKLOG = {socket.AF_INET: 1, socket.AF_INET6: 128}
 
 
-def hold(protocol: str, address: str, port: int, *, mark: int, listening: bool) -> socket.socket:
+def hold(protocol: str, address: str, port: int, *, mark: int) -> socket.socket:
     """Take a port, so that nobody else can; 0: any one that is free.
 
-    A ``listening`` one can be taken although old connections linger on it (SO_REUSEADDR,
-    socket(7)), and is found by the packet filter's "socket mark". One that is not refuses
-    who connects, at once. Raises OSError: EADDRINUSE, EADDRNOTAVAIL, EACCES.
+    It can be taken although old connections linger on it (SO_REUSEADDR, socket(7)), and is
+    found by the packet filter's "socket mark".
+    Raises OSError: EADDRINUSE, EADDRNOTAVAIL, EACCES.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     held = socket.socket(family, _KINDS[protocol] | socket.SOCK_CLOEXEC)
@@ -25,11 +27,11 @@ def hold(protocol: str, address: str, port: int, *, mark: int, listening: bool) 
         held.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
         if family == socket.AF_INET6:
             held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if protocol == "tcp" and listening:
+        if protocol == "tcp":
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind((address, port))
-        if protocol == "tcp" and listening:
-            held.listen(_BACKLOG)
+        if protocol == "tcp":
+            held.listen(_BACKLOG[family])
     except OSError:
         held.close()
         raise

@@ -65,26 +65,20 @@ def from_json(document: dict[str, Any]) -> Binding:
     )
 
 
-def reserve(requests: Iterable[PortRequest], *, v6: bool = False) -> list[Binding]:
+def reserve(requests: Iterable[PortRequest]) -> list[Binding]:
     """Take the host's ports; each binding holds its port for as long as its sockets are.
 
-    Without an address a port is taken for both families. ``v6``: the container has an IPv6
-    address too. If it hasn't, the IPv6 socket of TCP only keeps the port, and refuses who
-    connects: so a client that tries ::1 first goes on to 127.0.0.1. Raises Conflict (who has it),
-    InvalidRequest (the host has no such address), Exhausted; then nothing is held.
+    Without an address a port is taken for both families; whether the container has IPv6 does
+    not matter, since its monitor serves the IPv6 port itself where no rule can (splice.py).
+    Raises Conflict (who has it), InvalidRequest (the host has no such address), Exhausted;
+    then nothing is held.
     """
     taken: list[Binding] = []
-    both = sockets.has_ipv6()
+    everywhere = ANY if sockets.has_ipv6() else ANY[:1]
     try:
         for request in requests:
-            if ":" in request.host_ip and not v6:
-                what = f"Cannot publish a port on [{request.host_ip}]"
-                why = "the container has no IPv6 address that it could lead to"
-                raise InvalidRequest(what, why, "Leave the address out, or take an IPv4 one.")
-            # UDP knows no refusal: a held socket would swallow what is sent to it over IPv6.
-            everywhere = ANY if both and (v6 or request.protocol == "tcp") else ANY[:1]
             addresses = (request.host_ip,) if request.host_ip else everywhere
-            taken += _take(request, addresses, v6)
+            taken += _take(request, addresses)
     except BaseException:
         close(taken)
         raise
@@ -98,14 +92,14 @@ def close(bindings: Iterable[Binding]) -> None:
             os.close(fd)
 
 
-def _take(request: PortRequest, addresses: tuple[str, ...], v6: bool) -> list[Binding]:
+def _take(request: PortRequest, addresses: tuple[str, ...]) -> list[Binding]:
     """Take the first port of the request's range that is free at all of the addresses."""
     last = request.host_last or request.host_first
     candidates = range(request.host_first, last + 1) if request.host_first else [0] * _TRIES
     refused: OSError | None = None
     for port in candidates:
         try:
-            return _take_one(request, addresses, port, v6)
+            return _take_one(request, addresses, port)
         except OSError as error:
             refused = error
             if error.errno != errno.EADDRINUSE:
@@ -114,14 +108,11 @@ def _take(request: PortRequest, addresses: tuple[str, ...], v6: bool) -> list[Bi
     raise _explained(request, addresses, refused)
 
 
-def _take_one(
-    request: PortRequest, addresses: tuple[str, ...], port: int, v6: bool
-) -> list[Binding]:
+def _take_one(request: PortRequest, addresses: tuple[str, ...], port: int) -> list[Binding]:
     taken: list[Binding] = []
     try:
         for address in addresses:
-            open_ = v6 or ":" not in address
-            held = sockets.hold(request.protocol, address, port, mark=MARK, listening=open_)
+            held = sockets.hold(request.protocol, address, port, mark=MARK)
             port = held.getsockname()[1]  # which the kernel chose, if it was 0
             fds = (held.detach(),)
             taken.append(Binding(request.protocol, request.container_port, address, port, fds))
@@ -134,7 +125,7 @@ def _take_one(
 def _explained(request: PortRequest, addresses: tuple[str, ...], error: OSError) -> MinirtError:
     asked = Binding(request.protocol, request.container_port, addresses[0], request.host_first)
     what = f"Bind for {asked} failed"
-    if error.errno == errno.EADDRNOTAVAIL:
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         remedy = "See ip address for those it has."
         return InvalidRequest(what, "the host has no such address", remedy)
     if error.errno != errno.EADDRINUSE:
