@@ -23,7 +23,6 @@ def test_run_tells_its_steps_in_order(minirt: Minirt, image: str) -> None:
     told = minirt("--explain", "run", "--rm", "--net", "mynet", image, "true").stderr
     plot = [
         "unshare --pid --fork",
-        "mkdir -p /sys/fs/cgroup",
         "unshare --mount",
         "mount --make-rslave /",
         "mount -t overlay -o lowerdir=$LAYER",
