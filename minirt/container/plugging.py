@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from minirt.container import etc_files, lifecycle, networking, record
+from minirt.container.plug import take, wire
 from minirt.container.plug_change import Change
 from minirt.container.plug_rules import check_connect, check_disconnect
 from minirt.container.record import Endpoint, EndpointRequest, Record
@@ -79,10 +80,10 @@ def _wire(
     number = 1 + max((_number(existing) for existing in made.values()), default=-1)
     has_way_out = any(existing.is_way_out for existing in made.values())
     with ExitStack() as taken:
-        plug = networking.take(one, request, network, number, {}, taken, way_out=not has_way_out)
+        plug = take(one, request, network, number, {}, taken, way_out=not has_way_out)
         taken.pop_all()
     change.take_leases(plug.leases)
-    made[network.name] = networking.wire(one, plug, netns, init, [])
+    made[network.name] = wire(one, plug, netns, init, [])
     if plug.is_way_out:
         _publish(one, network, made[network.name], change)
     addresses = [str(address.ip) for address in plug.addresses]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from minirt.container import lifecycle, names, networking, record
+from minirt.container import lifecycle, names, record
+from minirt.container.plug import names_in
 from minirt.container.record import Record
 from minirt.errors import InvalidRequest
 from minirt.network import leases, store
@@ -39,7 +40,7 @@ def _tell_networks(one: Record) -> None:
     aliases = {request.network_id: request.aliases for request in one.endpoints}
     for name, plug in made.items():
         network = store.find(plug.network_id)
-        names_now = networking.names_in(one, network, aliases.get(network.id, []))
+        names_now = names_in(one, network, aliases.get(network.id, []))
         made[name] = replace(plug, names=names_now)
         for address in plug.addresses():
             path = leases.directory(network) / str(address.ip)
