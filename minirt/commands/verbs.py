@@ -43,6 +43,7 @@ NETWORK_VERBS = {
     "disconnect": "Unplug a container from a network",
     "prune": "Remove all networks that no container uses",
     "explain": "Draw a network as the kernel has it now",
+    "path": "Tell the road of a packet, hop by hop, and what refuses it",
 }
 IMAGE_VERBS = {
     "import": "Make an image from the tar of a root file system",

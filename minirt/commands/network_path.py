@@ -1,0 +1,71 @@
+"""``minirt network path``."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address
+
+import click
+
+from minirt.explain.predict import Point
+
+
+@click.command("path")
+@click.option("-6", "six", is_flag=True, help="By IPv6.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.argument("source", metavar="A")
+@click.argument("target", metavar="B[:PORT[/PROTOCOL]]")
+def command(six: bool, as_json: bool, source: str, target: str) -> int:
+    """Tell the road of a packet from A to B: each hop, each rule, what refuses it.
+
+    A and B are containers, host, outside, or addresses. Without a port it is a ping.
+    """
+    from minirt.container.tables import clean
+    from minirt.explain import itinerary, predict, remedies, terrain
+
+    name, port, protocol = predict.read(target)
+    with terrain.look(_containers()) as ground:
+        asked = predict.Question(
+            _point(source), _point(name), protocol, port, 6 if six or ":" in name else 4
+        )
+        road = predict.predict(ground, asked)
+    remedy = remedies.remedy(road.refusal, asked, _bridges()) if road.refusal else ""
+    if as_json:
+        click.echo(json.dumps(itinerary.document(road, remedy), indent=4, ensure_ascii=False))
+    else:
+        click.echo(clean(itinerary.tell(road, asked, remedy)), nl=False)
+    return 1 if road.refusal else 0
+
+
+def _containers() -> dict[int, str]:
+    """Return the names of all living containers, by the pid of their init."""
+    from minirt.container import lifecycle
+
+    found = ((lifecycle.init_of(one), one.name) for one in lifecycle.all_records())
+    return {init[0]: name for init, name in found if init is not None}
+
+
+def _bridges() -> dict[str, str]:
+    from minirt.network import store
+
+    return {one.bridge: one.name for one in store.every()}
+
+
+def _point(name: str) -> Point:
+    """Return an end of the road. Raises NotFound, Conflict."""
+    from minirt.container import lifecycle
+    from minirt.errors import Conflict
+    from minirt.explain import neighbourhood, predict
+
+    if name in (predict.HOST, predict.OUTSIDE):
+        return predict.Point(name)
+    try:
+        return predict.Point(name, address=ip_address(name))
+    except ValueError:
+        pass
+    found = lifecycle.find_running(name)
+    init = lifecycle.init_of(found)
+    room = neighbourhood.room_of(init[0]) if init else None
+    if room is None:
+        raise Conflict(f"Cannot look into {found.name}", "it is just starting, or ending")
+    return predict.Point(found.name, room)
