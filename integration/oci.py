@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -122,6 +121,7 @@ def make(top: Path, rootfs: Path) -> Oci:
     made = Oci(top)
     made.bundle.mkdir(parents=True)
     shutil.copytree(rootfs, made.rootfs, symlinks=True)
+    made.rootfs.chmod(0o755)
     made.output.touch()
     caps = list(defaults.CAPABILITIES)
     made.config = {
@@ -156,6 +156,6 @@ def script(top: Path) -> Path:
     return file
 
 
-def environment(**more: str) -> dict[str, str]:
-    """Return the test's environment, with changes."""
-    return {**os.environ, **more}
+def with_descriptor(fd: int, number: int, words: list[str]) -> list[str]:
+    """Return words that have ``fd`` open as ``number``, and not as itself."""
+    return ["bash", "-c", f'exec "$@" {number}>&{fd} {fd}>&-', "bash", *words]

@@ -90,9 +90,14 @@ def _write(fd: int, data: bytes) -> None:
             return  # Who reads has gone.
 
 
+def size_of_caller() -> tuple[int, int] | None:
+    """Return rows and columns of the caller's terminal; None if there is none."""
+    return terminal_modes.size_of_first((0, 1, 2))
+
+
 def follow_size(master: int) -> None:
     """Give the terminal the size of the caller's, if that has one."""
-    size = terminal_modes.size_of_first((0, 1, 2))
+    size = size_of_caller()
     if size:
         terminals.set_size(master, *size)
 

@@ -59,7 +59,7 @@ def wanted_process(asked: Asked, default: Process) -> tuple[Process, str | None]
         cwd=asked.text("cwd") or default.cwd,
         env=_environment(asked, default),
         terminal=asked.flag("tty"),
-        console_size=None,
+        console_size=console.size_of_caller(),
         no_new_privileges=default.no_new_privileges or asked.flag("no-new-privs"),
         capabilities=_capabilities(asked, default),
     )

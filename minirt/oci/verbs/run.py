@@ -17,6 +17,8 @@ def run(asked: Asked) -> int:
         record, created = birth.bear(order, claim)
         if not detached:
             console.hold_signals()
+            if created.console is not None:
+                console.follow_size(created.console)
         create.start(created)
     if detached:
         return 0
