@@ -155,8 +155,12 @@ def run_directory(container_id: str) -> Path:
 
 
 def save(record: Record) -> None:
-    """Write the record, replacing the old one at once."""
-    write_json(made(directory(record.id)) / "record.json", asdict(record))
+    """Write the record, replacing the old one at once.
+
+    After a crash of the machine nobody asks for a ``--rm`` container any more.
+    """
+    durable = not record.host.auto_remove
+    write_json(made(directory(record.id)) / "record.json", asdict(record), durable=durable)
 
 
 def load(container_id: str) -> Record:

@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from minirt.kernel import cgroup_signals, cgroup_stats
@@ -162,8 +163,14 @@ def find(name: str) -> Cgroup:
     if not name.strip("/") or ".." in name.split("/") or "\0" in name:
         raise ValueError(f"{name!r} names no group")
     path = name.removeprefix("/") if name.startswith("/") else f"{base_name()}/{name}"
-    found = hierarchies()
+    found = _mounted()
     return Cgroup(name, tuple(Folder(one, one.top / path) for one in found))
+
+
+@cache
+def _mounted() -> tuple[Hierarchy, ...]:
+    """Return the hierarchies, looked up once: they are mounted when the machine starts."""
+    return tuple(hierarchies())
 
 
 def base() -> Cgroup:
