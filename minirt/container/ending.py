@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from minirt.container import names, record, volumes
+from minirt.container import joining, names, record, volumes
 from minirt.container.holdings import Holdings
 from minirt.container.record import Record
 from minirt.kernel import cgroups, processes, trees
@@ -29,8 +29,9 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
     if cgroup is not None:
         cgroup.kill()
         cgroup.remove()
-    for path, _ in holdings.locked():
-        path.unlink(missing_ok=True)  # before its lock falls: nobody ever locks a dead file
+    if not joining.hand_on(holdings.locked(), holdings.heirs):
+        for path, _ in holdings.locked():
+            path.unlink(missing_ok=True)  # before its lock falls: nobody ever locks a dead file
     if holdings.link is not None:
         holdings.link.close()
     remains = []
@@ -40,6 +41,8 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
     shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
     for fd in holdings.descriptors():
         os.close(fd)
+    if holdings.joined is not None:
+        joining.free(holdings.joined)
     return remains
 
 

@@ -9,8 +9,9 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 from typing import Any
 
-from minirt.container import name_service
+from minirt.container import joining, name_service
 from minirt.container.datagrams import Relay
+from minirt.container.joining import Joined
 from minirt.container.loop import Loop
 from minirt.container.splice import Listener
 from minirt.errors import MinirtError
@@ -36,13 +37,15 @@ class Holdings:
     published_to: tuple[IPv4Interface | IPv6Interface, ...] = ()
     loop: Loop | None = None  # of the monitor, when it serves
     relays: list[Listener | Relay] = field(default_factory=list)  # at the IPv6 ports
-    shared: list[int] = field(default_factory=list)  # of the container whose network we joined
+    joined: Joined | None = None  # what belongs to the container whose network we share
+    heirs: list[str] = field(default_factory=list)  # ids of those who share ours
 
     def descriptors(self) -> set[int]:
         """Return all descriptors."""
         held = {fd for one in self.bindings for fd in one.sockets}
         held |= {fd for _, fd in self.locked()}
-        return {self.alive[1], *held, *self.names, *self.shared}
+        joined = self.joined.descriptors() if self.joined else set()
+        return {self.alive[1], *held, *self.names, *joined}
 
     def locked(self) -> list[tuple[Path, int]]:
         """Return the files of all leases, with their locks."""
@@ -70,6 +73,22 @@ class Holdings:
     def _where(self) -> str:
         """Return the address that the ports lead to: of IPv6 if there is one."""
         return str(self.published_to[-1].ip) if self.published_to else ""
+
+    def watch_host(self, loop: Loop) -> None:
+        """Wait for the end of the container whose network this one shares, to take its place."""
+        joined, container = self.joined, self.alive[0].parent.name
+        if joined is None:
+            return
+
+        def inherit() -> None:
+            loop.forget(joined.line)
+            joining.take_over(joined, container)
+            self.names = joined.names
+            if joined.names:
+                self.introduction = joined.introduction | {"container": container}
+            self.keep_names_served(loop)
+
+        loop.on_readable(joined.line, inherit)
 
     def keep_names_served(self, loop: Loop) -> None:
         """Introduce this container to its resolver, and to the next one when that has died."""
@@ -118,13 +137,23 @@ class Holdings:
                 held = [ports.to_json(one) for one in self.bindings]
                 return {"bindings": held, "introduction": self.introduction}, ()
             case "share":
-                leases = [fd for _, fd in self.locked()]
-                return {"ok": True}, (*leases, *self.names, *self.shared)
+                return self._share(request["container"])
             case "change":
                 self._change(request, fds)
                 return {"ok": True}, ()
         descriptors.close(fds)
         return {"error": "unknown request"}, ()
+
+    def _share(self, heir: str) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """Share what is our own, or what we share ourselves."""
+        self.heirs.append(heir)
+        leases, names, introduction = self.locked(), self.names, self.introduction
+        if self.joined is not None:
+            leases, names = self.joined.leases, self.joined.names
+            introduction = self.joined.introduction
+        paths = [str(path) for path, _ in leases]
+        fds = [fd for _, fd in leases]
+        return {"leases": paths, "introduction": introduction}, (*fds, *names)
 
     def _change(self, request: dict[str, Any], fds: list[int]) -> None:
         """Take descriptors in the order of Change.send(), and drop leases."""

@@ -193,6 +193,7 @@ def _live(
     listener = protocol.listen(record.run_directory(one.id))
     loop.on_readable(listener.fileno(), lambda: hub.add_client(listener.accept()[0]))
     plan.holdings.keep_names_served(loop)
+    plan.holdings.watch_host(loop)
     plan.holdings.serve_ports(loop, plan.holdings.bindings)
     ended: list[int] = []
     loop.on_readable(created.pidfd, lambda: ended.append(processes.collect(created.pidfd)))

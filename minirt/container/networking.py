@@ -6,18 +6,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minirt.container import lifecycle, record
+from minirt.container import joining, record
 from minirt.container.holdings import Holdings
+from minirt.container.joining import Joined
 from minirt.container.plug import Plug, take, wire
 from minirt.container.record import Endpoint, Record
-from minirt.errors import Conflict
-from minirt.kernel import netlink
+from minirt.kernel import descriptors, netlink
 from minirt.kernel.namespaces import Netns
 from minirt.network import nat, ports, store
 from minirt.network.ports import Binding, PortRequest
 from minirt.network.spec import HOST_BINDING, Network
-
-OWN = ("mount", "uts", "ipc", "pid", "cgroup", "network")  # kinds of namespace by default
 
 
 @dataclass(slots=True)
@@ -26,30 +24,7 @@ class Wiring:
 
     plugs: list[Plug] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
-
-
-def own_namespaces(one: Record) -> dict[str, str]:
-    """Return the namespaces that it gets, and the path of the network namespace that it joins.
-
-    Raises NotFound or Conflict if that belongs to a container that doesn't run.
-    """
-    kinds = dict.fromkeys(OWN, "")
-    mode = one.host.network_mode
-    if mode == "host":
-        del kinds["network"]
-    elif mode.startswith("container:"):
-        target = lifecycle.find_running(mode.partition(":")[2])
-        init = lifecycle.init_of(target)
-        if init is None:
-            raise Conflict(f"Cannot join the network of {target.name}", "it is just starting")
-        kinds["network"] = f"/proc/{init[0]}/ns/net"
-    return kinds
-
-
-def host_of(one: Record) -> Path | None:
-    """Return the folder of the container whose network, and files in /etc, this one shares."""
-    kind, colon, target = one.host.network_mode.partition(":")
-    return record.directory(target) if colon and kind == "container" else None
+    joined: Joined | None = None  # instead of all that
 
 
 def prepare(one: Record, held: ExitStack) -> Wiring:
@@ -57,7 +32,9 @@ def prepare(one: Record, held: ExitStack) -> Wiring:
 
     Raises NotFound, Conflict, Exhausted, InvalidRequest.
     """
-    wiring = Wiring()
+    wiring = Wiring(joined=joining.join(one))
+    if wiring.joined is not None:
+        held.callback(descriptors.close, wiring.joined.descriptors())
     last = record.load_endpoints(one.id)
     for number, request in enumerate(one.endpoints):
         network = store.find(request.network_id)
@@ -86,12 +63,6 @@ def reserve_ports(one: Record, network: Network) -> list[Binding]:
     return ports.reserve(requests)
 
 
-def _has_own_network(one: Record) -> bool:
-    """Say whether its network namespace is neither the host's nor another container's."""
-    mode = one.host.network_mode
-    return mode != "host" and not mode.startswith("container:")
-
-
 def hold(wiring: Wiring, alive: tuple[Path, int]) -> Holdings:
     """Return what the monitor shall hold."""
     held = {
@@ -99,13 +70,15 @@ def hold(wiring: Wiring, alive: tuple[Path, int]) -> Holdings:
         for plug in wiring.plugs
     }
     main = wiring.plugs[0].addresses if wiring.bindings else ()
-    return Holdings(alive, leases=held, bindings=wiring.bindings, published_to=main)
+    return Holdings(
+        alive, leases=held, bindings=wiring.bindings, published_to=main, joined=wiring.joined
+    )
 
 
 def connect(one: Record, wiring: Wiring, netns: Netns, pid: int, born: int) -> None:
     """Plug everything in: the network namespace of init exists, and its command waits."""
     if not wiring.plugs:
-        if _has_own_network(one):
+        if joining.has_own_network(one):
             with netlink.connect(netns) as inside:
                 inside.set_up(netlink.LOOPBACK)
         return

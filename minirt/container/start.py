@@ -14,6 +14,7 @@ from typing import Any
 
 from minirt.container import (
     etc_files,
+    joining,
     lifecycle,
     monitor,
     name_service,
@@ -143,8 +144,8 @@ def _let_go(one: Record, alive: tuple[Path, int]) -> None:
 def _plan(one: Record, wiring: Wiring, service: Service, alive: tuple[Path, int]) -> Plan:
     """Write the files that the container will see, and its config.json."""
     folder = record.directory(one.id)
-    kinds = networking.own_namespaces(one)
-    files = networking.host_of(one) or folder
+    kinds = joining.own_namespaces(one)
+    files = joining.host_of(one) or folder
     if files == folder:
         addresses = [str(address.ip) for plug in wiring.plugs for address in plug.addresses]
         etc_files.write_all(one, folder, addresses, service.text)
