@@ -62,8 +62,9 @@ class Box:
 
     def dig(self, *words: str) -> Answer:
         """Ask the resolver."""
-        shown = ("+nocmd", "+noall", "+comments", "+answer", "+tries=1", "+timeout=6")
-        return parsed(self.run("dig", *shown, "@127.0.0.11", *words).stdout)
+        shown = ("+nocmd", "+noall", "+comments", "+answer")
+        once = ("+tries=1", f"+timeout={6 * PATIENCE:.0f}")
+        return parsed(self.run("dig", *shown, *once, "@127.0.0.11", *words).stdout)
 
     def run(self, *words: object, code: int | None = 0, seconds: float = 20) -> Any:
         """Run a program of the host in the namespace."""

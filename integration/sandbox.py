@@ -56,11 +56,25 @@ def minirt_words(*words: object) -> list[str]:
     return [sys.executable, "-m", "minirt", *map(str, words)]
 
 
+class Program(subprocess.Popen[str]):
+    """A program that is waited for with the patience that this machine needs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+        return super().wait(timeout and timeout * PATIENCE)
+
+    def communicate(
+        self, input: str | None = None, timeout: float | None = None
+    ) -> tuple[str, str]:
+        """Give it all input, and wait for all that it says."""
+        return super().communicate(input, timeout and timeout * PATIENCE)
+
+
 @contextlib.contextmanager
-def started(*words: object, **options: object) -> Iterator[subprocess.Popen[str]]:
+def started(*words: object, **options: object) -> Iterator[Program]:
     """Keep a program running during the body; kill it afterwards if it still does."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    child: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
+    child: Program = Program(  # type: ignore[call-overload]
         [str(word) for word in words], text=True, **(pipes | options)
     )
     with child:

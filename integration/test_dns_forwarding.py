@@ -133,7 +133,7 @@ def test_a_hundred_questions_on_one_connection_are_all_answered(web: Box) -> Non
 def test_a_slow_server_does_not_hold_up_local_names_nor_other_questions(
     web: Box, tmp_path: Path
 ) -> None:
-    slow = ("dnsperf", "-s", "127.0.0.11", "-q100", "-n1", "-t8", "-d")
+    slow = ("dnsperf", "-s", "127.0.0.11", "-q100", "-n1", f"-t{8 * PATIENCE:.0f}", "-d")
     queries = tmp_path / "queries"
     queries.write_text("".join(f"slow.n{number}.example A\n" for number in range(100)))
     with started("nsenter", f"--net=/proc/{web.pid}/ns/net", *slow, queries) as asking:

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import minirt_words, shell, started, wait_until
+from integration.sandbox import PATIENCE, minirt_words, shell, started, wait_until
 from integration.typist import at_terminal
 
 LARGE = 3_000_000  # bytes
@@ -76,7 +76,9 @@ def test_input_output_and_errors(minirt: Minirt, one: str) -> None:
     assert (done.stdout, done.stderr) == ("in", "err\n")
     data = os.urandom(LARGE)
     words = minirt_words("exec", "-i", one, "cat")
-    back = subprocess.run(words, input=data, capture_output=True, timeout=30, check=True).stdout
+    back = subprocess.run(
+        words, input=data, capture_output=True, timeout=30 * PATIENCE, check=True
+    ).stdout
     assert hashlib.sha256(back).digest() == hashlib.sha256(data).digest()
 
 
@@ -89,7 +91,7 @@ def test_much_goes_both_ways_through_files(
     (folder / "in").write_bytes(data)
     words = minirt_words("exec", "-i", one, "cat")
     with (folder / "in").open("rb") as source, (folder / "out").open("wb") as sink:
-        subprocess.run(words, stdin=source, stdout=sink, timeout=30, check=True)
+        subprocess.run(words, stdin=source, stdout=sink, timeout=30 * PATIENCE, check=True)
     assert (folder / "out").read_bytes() == data
 
 

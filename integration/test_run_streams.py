@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from integration.conftest import Minirt
-from integration.sandbox import minirt_words, shell, started, wait_until
+from integration.sandbox import PATIENCE, minirt_words, shell, started, wait_until
 from integration.typist import typing
 
 QUIET = ("run", "--rm", "--net", "none")
@@ -35,15 +35,21 @@ def test_much_goes_both_ways_at_once(image: str, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(data)
     words = minirt_words(*QUIET, "-i", "--log-driver", "none", image, "cat")
     with (tmp_path / "in").open("rb") as source:
-        from_file = subprocess.run(words, stdin=source, capture_output=True, timeout=30, check=True)
-    from_pipe = subprocess.run(words, input=data, capture_output=True, timeout=30, check=True)
+        from_file = subprocess.run(
+            words, stdin=source, capture_output=True, timeout=30 * PATIENCE, check=True
+        )
+    from_pipe = subprocess.run(
+        words, input=data, capture_output=True, timeout=30 * PATIENCE, check=True
+    )
     for done in (from_file, from_pipe):
         assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
 
 
 def test_a_command_that_does_not_read_ends_all_the_same(image: str) -> None:
     words = minirt_words(*QUIET, "-i", image, "sh", "-c", "exit 5")
-    done = subprocess.run(words, input=b"x" * LARGE, capture_output=True, timeout=20, check=False)
+    done = subprocess.run(
+        words, input=b"x" * LARGE, capture_output=True, timeout=20 * PATIENCE, check=False
+    )
     assert (done.returncode, done.stderr) == (5, b"")
 
 

@@ -39,7 +39,8 @@ def test_its_size_is_that_of_the_config_and_can_change(bundle: Bundle) -> None:
     created = bundle.create("sh", "-c", "trap 'stty size; exit 0' WINCH; stty size; read x; read x")
     bundles.started_or_discarded(created)
     assert created.console is not None
-    assert os.read(created.console, 100) == b"33 111\r\n"
+    with open(created.console, "rb", buffering=0, closefd=False) as console:
+        assert console.readline() == b"33 111\r\n"
     terminals.set_size(created.console, 44, 222)
     assert bundles.read_all(created.console) == "44 222\n"
     assert bundles.collected(created) == 0
