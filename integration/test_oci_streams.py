@@ -53,13 +53,14 @@ def test_the_master_of_the_terminal_goes_to_the_console_socket(one: Oci) -> None
     path = one.top / ("long" * 20) / "console.sock"  # longer than a socket's path may be
     path.parent.mkdir()
     with console_socket(path) as listener:
-        script = "tty; stty size; for n in 0 1 2; do readlink /proc/$$/fd/$n; done; stat -c %U:%g /dev/pts/0"
+        script = "stat -c %U:%g /dev/pts/0; tty; stty size; "
+        script += "for n in 0 1 2; do readlink /proc/$$/fd/$n; done"
         one.create("a", "sh", "-c", script, options=("--console-socket", path))
         master = received(listener)
     one("start", "a")
     lines = bundles.read_all(master).splitlines()
     os.close(master)
-    assert lines == ["/dev/pts/0", "30 90", *["/dev/pts/0"] * 3, "www:5"]
+    assert lines == ["www:5", "/dev/pts/0", "30 90", *["/dev/pts/0"] * 3]
     one.await_end("a")
     one("delete", "a")
 
@@ -154,16 +155,18 @@ def test_the_container_inherits_the_streams_of_create_and_nothing_else_keeps_the
 @pytest.mark.parametrize("verb", ["create", "run"])
 def test_further_descriptors_keep_their_numbers_and_holes_stay_holes(one: Oci, verb: str) -> None:
     read, write = os.pipe()
-    one.write("sh", "-c", "found=$(ls /proc/$$/fd); echo $found done >&5")
+    one.write("sh", "-c", "echo done >&5; exec ls /proc/self/fd")
     words = one.words(verb, "--bundle", one.bundle, "--preserve-fds", "4", "a")
     words = oci.with_descriptor(write, 5, words)
-    subprocess.run(words, stdin=subprocess.DEVNULL, pass_fds=(write,), check=True)
+    with one.output.open("wb") as output:
+        subprocess.run(words, stdin=-3, stdout=output, pass_fds=(write,), check=True)
     os.close(write)
     if verb == "create":
         one("start", "a")
     said = bundles.read_all(read)
     os.close(read)
-    assert said.split() == ["0", "1", "2", "5", "done"]
+    assert said == "done\n"
+    assert one.said().split() == ["0", "1", "2", "3", "5"]  # 3 is what ls itself has opened
     one("delete", "--force", "a")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from minirt.errors import Conflict, InvalidRequest, kernel_refused
@@ -20,6 +21,7 @@ _ALWAYS = (
     *(("c", 5, minor, "rwm") for minor in (0, 1, 2)),
     ("c", 136, -1, "rwm"),
 )
+_TRIES = 10
 _manager = "cgroupfs"
 
 
@@ -61,18 +63,33 @@ def check_free(group: Cgroup) -> None:
 
 
 def missing_of(group: Cgroup) -> tuple[str, ...]:
-    """Return the folders of a group that must be made, and so be removed."""
-    return tuple(str(one.path) for one in group.folders if not one.path.exists())
+    """Return the folders that must be made for a group, and so be removed: it and its parents."""
+    missing = []
+    for one in group.folders:
+        parents = [path for path in one.path.parents if path.is_relative_to(one.hierarchy.top)]
+        shared = one.hierarchy.top / cgroups.base_name()
+        missing += [path for path in (one.path, *parents) if path != shared and not path.exists()]
+    return tuple(map(str, missing))
 
 
 def make(name: str, limits: Mapping[str, Any]) -> Cgroup:
     """Make the group, with its limits. Raises InvalidRequest, KernelRefused."""
     try:
-        group = cgroups.make(name)
+        group = _make(name)
     except OSError as error:
         raise kernel_refused(f"cannot make the cgroup {name}", error) from error
     resources.apply(group, with_devices(limits))
     return group
+
+
+def _make(name: str) -> Cgroup:
+    """Make it, also while another container's end removes the parents that they share."""
+    for _ in range(_TRIES):
+        try:
+            return cgroups.make(name)
+        except FileNotFoundError:
+            continue
+    return cgroups.make(name)
 
 
 def with_devices(limits: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -127,7 +144,16 @@ def is_frozen(group: Cgroup) -> bool:
 
 
 def remove(group: Cgroup, made: Iterable[str]) -> None:
-    """Remove what was made for a container, and what lies below; leave the rest."""
+    """Remove what was made for a container, and what lies below; leave the rest.
+
+    Of its parents those go that were made for it, and that nobody else uses by now.
+    """
     own = set(made)
     folders = tuple(one for one in group.folders if str(one.path) in own)
     replace(group, folders=folders).remove()
+    parents = own - {str(one.path) for one in folders}
+    for path in sorted(map(Path, parents), key=lambda path: -len(path.parts)):
+        try:
+            path.rmdir()
+        except OSError:
+            continue

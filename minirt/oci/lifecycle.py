@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from minirt.errors import Conflict, MinirtError, kernel_refused
+from minirt.errors import Conflict, kernel_refused
 from minirt.kernel import processes
 from minirt.kernel.steps import step
 from minirt.oci import groups, log, records
@@ -117,8 +117,6 @@ def _run_poststop_hooks(record: Record, config: Any) -> None:
     """Run them; what goes wrong there no longer concerns the container."""
     if not (isinstance(config, dict) and (config.get("hooks") or {}).get("poststop")):
         return
-    try:
-        wanted = spec.read(config).hooks.poststop
-        hooks.run("poststop", wanted, hook_state(record, "stopped", 0))
-    except MinirtError as error:
-        log.warning(str(error))
+    wanted = spec.read(config).hooks.poststop
+    for failure in hooks.run_all("poststop", wanted, hook_state(record, "stopped", 0)):
+        log.warning(str(failure))

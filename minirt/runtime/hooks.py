@@ -46,10 +46,25 @@ class State:
 def run(kind: str, hooks: tuple[Hook, ...], state: State, cwd: Path | None = None) -> None:
     """Run the hooks of one kind in their order. Raises MinirtError at the first that fails."""
     for number, hook in enumerate(hooks):
-        with step("run a hook", hook.path, *hook.args[1:]):
-            why = _run(hook, state.to_json(), partial(_execute, hook, cwd))
-        if why:
-            raise MinirtError(f"error running {kind} hook #{number}", f"{hook.path} {why}")
+        _run_outside(f"{kind} hook #{number}", hook, state, cwd)
+
+
+def run_all(kind: str, hooks: tuple[Hook, ...], state: State) -> list[MinirtError]:
+    """Run the hooks of one kind, also after one that has failed; return what went wrong."""
+    failures = []
+    for number, hook in enumerate(hooks):
+        try:
+            _run_outside(f"{kind} hook #{number}", hook, state, None)
+        except MinirtError as error:
+            failures.append(error)
+    return failures
+
+
+def _run_outside(name: str, hook: Hook, state: State, cwd: Path | None) -> None:
+    with step("run a hook", hook.path, *hook.args[1:]):
+        why = _run(hook, state.to_json(), partial(_execute, hook, cwd))
+    if why:
+        raise MinirtError(f"error running {name}", f"{hook.path} {why}")
 
 
 def run_inside(hooks: tuple[Hook, ...], state: State, environment: Iterable[str]) -> None:
