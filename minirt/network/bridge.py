@@ -8,7 +8,7 @@ from pathlib import Path
 from minirt.errors import Conflict
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.netlink import Connection, Link
-from minirt.network import filters
+from minirt.network import endpoint, filters
 from minirt.network.block import Interface, interface
 from minirt.network.lacks import needs
 from minirt.network.mac import mac_of
@@ -74,6 +74,7 @@ def _bridge(links: Connection, network: Network) -> Link:
             links.add_bridge(network.bridge, mac_of(network.gateway4))
         bridge = links.find(network.bridge)
         assert bridge is not None, "it was just made"
+        endpoint.plug_in_again(links, network, bridge)
         mtu = network.mtu or _mtu_of_the_way_out(links)
         if mtu != bridge.mtu:
             links.set_mtu(bridge, mtu)

@@ -14,7 +14,7 @@ from minirt.errors import Exhausted
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection, Link, Peer
-from minirt.network import spoofing
+from minirt.network import leases, spoofing
 from minirt.network.block import Address, Interface
 from minirt.network.lacks import needs
 from minirt.network.leases import Lease
@@ -67,6 +67,15 @@ def plug(
                 inside.add_default_route(network.block(one.address.version).gateway)
 
 
+def plug_in_again(links: Connection, network: Network, bridge: Link) -> None:
+    """Plug the wires of the living into a bridge made anew: whoever deleted it let them loose."""
+    for address in leases.living(network):
+        name = host_end(address)
+        if address.version == 4 and links.find(name) is not None:
+            links.plug_in(name, bridge)
+            _set_port(links, name, network)
+
+
 def unplug(address: Address | Interface) -> None:
     """Take the wire of an address away: both ends, and the routes over it; none: nothing."""
     ip = address.ip if isinstance(address, IPv4Interface | IPv6Interface) else address
@@ -92,10 +101,14 @@ def _lay_wire(network: Network, address: Address, peer: Peer) -> None:
                 with suppress(OSError):
                     links.delete(stale)  # unless the kernel was faster
             _add_veth(links, name, network, bridge, peer)
-        # Frames between two ports of a bridge meet the filter's "noicc" only with
-        # br_netfilter; without it, the bridge itself must keep the ports apart.
-        apart = not network.icc and sysctl.read(_FILTERS_BRIDGES) != "1"
-        links.set_port(name, isolated=apart)
+        _set_port(links, name, network)
+
+
+def _set_port(links: Connection, name: str, network: Network) -> None:
+    # Frames between two ports of a bridge meet the filter's "noicc" only with
+    # br_netfilter; without it, the bridge itself must keep the ports apart.
+    apart = not network.icc and sysctl.read(_FILTERS_BRIDGES) != "1"
+    links.set_port(name, isolated=apart)
 
 
 def _add_veth(links: Connection, name: str, network: Network, bridge: Link, peer: Peer) -> None:

@@ -103,6 +103,12 @@ class Connection:
             message = link_message(name, up=True, attributes=attributes)
             self._channel.change(message, _NEWLINK, CREATE)
 
+    def plug_in(self, name: str, bridge: Link) -> None:
+        """Make a link a port of a bridge."""
+        with self._step("plug the link in", "link", "set", name, "master", bridge.name):
+            attributes: tuple[Attribute, ...] = (("IFLA_MASTER", bridge.index),)
+            self._channel.change(link_message(name, attributes=attributes), _NEWLINK)
+
     def set_port(self, name: str, *, isolated: bool) -> None:
         """Let a bridge send back what came from this port; ``isolated``: to no other port.
 
