@@ -8,7 +8,7 @@ from pathlib import Path
 from minirt.errors import Conflict
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.netlink import Connection, Link
-from minirt.network import endpoint, filters
+from minirt.network import endpoint, filters, foreign
 from minirt.network.block import Interface, interface
 from minirt.network.lacks import needs
 from minirt.network.mac import mac_of
@@ -36,6 +36,7 @@ def ensure(network: Network) -> None:
                     links.add_address(bridge, gateway)
     with needs("nftables", "nf_tables"):
         _admit(network)
+        foreign.admit(network)
 
 
 def remove(network: Network) -> None:
@@ -49,6 +50,7 @@ def remove(network: Network) -> None:
         elif bridge is not None:
             links.delete(bridge)
     filters.forget(network)
+    foreign.forget(network)
 
 
 def _gateways(network: Network) -> list[Interface]:

@@ -1,0 +1,118 @@
+"""Beside a real dockerd, in a network namespace of its own: both work, and keep apart."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.conftest import Minirt
+from integration.guests import Guest, guest
+from integration.sandbox import (
+    Outside,
+    cgroup_roots,
+    in_netns,
+    needs_tool,
+    shell,
+    started,
+    wait_until,
+)
+from integration.test_network_traffic import ask_from, either_bridge, filter_bridges
+from integration.traces import Ground
+from integration.wires import PEER
+
+pytestmark = [needs_tool("dockerd", "docker", "containerd", "runc"), pytest.mark.slow]
+
+
+@contextlib.contextmanager
+def dockerd(ground: Ground) -> Iterator[list[str]]:
+    """Keep a Docker daemon with its own files running; give the words that its client begins with.
+
+    It sets the policy of FORWARD to drop if it is the one that switches forwarding on.
+    """
+    where = ground.root.parent / "d"  # short: the path of a Unix socket ends at 107 bytes
+    where.mkdir()
+    host = f"unix://{where}/sock"
+    words = ["dockerd", "--data-root", where / "data", "--exec-root", where / "exec", "-H", host]
+    words += ["--pidfile", where / "pid", "--storage-driver", "vfs"]
+    words += ["--cgroup-parent", f"/{ground.cgroup}/docker", "--config-file", "/dev/null"]
+    with (where / "log").open("w") as log, started(*words, stdout=log, stderr=log) as daemon:
+        client = ["docker", "--host", host]
+        wait_until(lambda: shell(*client, "version", code=None).returncode == 0, "dockerd", 30)
+        try:
+            yield client
+        finally:
+            for one in shell(*client, "ps", "-aq").stdout.split():
+                shell(*client, "rm", "-f", one, code=None)
+            daemon.terminate()
+            daemon.wait(20)
+            for root in cgroup_roots():
+                with contextlib.suppress(FileNotFoundError):
+                    (root / ground.cgroup / "docker").rmdir()
+            shell("umount", "--recursive", "--all-targets", where / "exec" / "netns", code=None)
+
+
+@contextlib.contextmanager
+def whale(client: list[str], rootfs: Path) -> Iterator[Guest]:
+    """Run a container of Docker's that serves at port 80, published at 9090."""
+    tar = shell("tar", "-C", rootfs, "-c", ".", "-f", rootfs.parent / "whale.tar")
+    assert tar.returncode == 0
+    shell(*client, "import", rootfs.parent / "whale.tar", "whale")
+    shell(*client, "run", "-d", "--name", "whale", "-p", "9090:80", "whale", "sleep", "1000")
+    form = "{{.State.Pid}} {{.NetworkSettings.IPAddress}}"
+    pid, address = shell(*client, "inspect", "-f", form, "whale").stdout.split()
+    yield Guest("whale", int(pid), {"bridge": {"IPAddress": address}})
+
+
+@pytest.fixture(autouse=True)
+def leave_no_table() -> Iterator[None]:
+    yield
+    shell("nft", "flush", "ruleset")
+    shell("ip", "link", "del", "docker0", code=None)
+
+
+@either_bridge
+@pytest.mark.parametrize("order", ["docker first", "minirt first"])
+def test_containers_of_both_work_and_meet_at_published_ports_only(
+    minirt: Minirt,
+    ground: Ground,
+    image: str,
+    rootfs: Path,
+    outside: Outside,
+    order: str,
+    bridged: str,
+) -> None:
+    filter_bridges(bridged)
+    with contextlib.ExitStack() as stack:
+        if order == "minirt first":
+            minirt("network", "create", "mynet")
+            ours = guest(minirt, "ours", "--net", "mynet", "-p", "8080:80")
+        client = stack.enter_context(dockerd(ground))
+        filter_bridges(bridged)
+        if order == "docker first":
+            assert "-P FORWARD DROP" in shell("iptables", "-S").stdout
+            minirt("network", "create", "mynet")
+            ours = guest(minirt, "ours", "--net", "mynet", "-p", "8080:80")
+        peer = guest(minirt, "peer", "--net", "mynet")
+        theirs = stack.enter_context(whale(client, rootfs))
+        for one in (ours, theirs, peer):
+            stack.enter_context(one.serving(80))
+        server = stack.enter_context(started(*outside.enter(), *PEER, "serve", 90))
+        assert server.stdout and server.stdout.readline()
+
+        for one in (ours, theirs, peer):
+            assert one.ask(outside.address, 90) == outside.host_address
+        assert peer.ask(ours.address) == peer.address
+        assert ask_from(outside, outside.host_address, 8080) == outside.address
+        assert ask_from(outside, outside.host_address, 9090) == outside.address
+        # Over the host's published ports, and no other way.
+        assert ours.ask(outside.host_address, 9090) not in ("timeout", "Connection refused")
+        assert theirs.ask(outside.host_address, 8080) not in ("timeout", "Connection refused")
+        assert theirs.ask(peer.address) == "timeout"
+        in_netns(peer.pid, "ping", "-c1", "-W1", theirs.address, code=1)
+        minirt("rm", "-f", "ours", "peer")
+        minirt("network", "rm", "mynet")
+        assert "MINIRT" not in shell("iptables", "-S").stdout
+        assert theirs.ask(outside.address, 90) == outside.host_address
