@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from ipaddress import ip_address
 
 import click
 
-from minirt.explain.predict import Point
+from minirt.explain.journey import Road
+from minirt.explain.measure import Trace
+from minirt.explain.predict import Point, Question
+from minirt.explain.terrain import Ground
 
 
 @click.command("path")
 @click.option("-6", "six", is_flag=True, help="By IPv6.")
+@click.option("--trace", is_flag=True, help="Also send a real packet, and tell what it met.")
+@click.option("--wait", default=10.0, show_default=True, metavar="SECONDS",
+              help="From outside: how long to wait for a packet to trace.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.argument("source", metavar="A")
 @click.argument("target", metavar="B[:PORT[/PROTOCOL]]")
-def command(six: bool, as_json: bool, source: str, target: str) -> int:
+def command(six: bool, trace: bool, wait: float, as_json: bool, source: str, target: str) -> int:
     """Tell the road of a packet from A to B: each hop, each rule, what refuses it.
 
     A and B are containers, host, outside, or addresses. Without a port it is a ping.
     """
     from minirt.container.tables import clean
-    from minirt.explain import itinerary, predict, remedies, terrain
+    from minirt.explain import itinerary, measure, predict, remedies, terrain
 
     name, port, protocol = predict.read(target)
     with terrain.look(_containers()) as ground:
@@ -29,12 +36,32 @@ def command(six: bool, as_json: bool, source: str, target: str) -> int:
             _point(source), _point(name), protocol, port, 6 if six or ":" in name else 4
         )
         road = predict.predict(ground, asked)
+        measured = _measure(ground, asked, road, wait) if trace else None
     remedy = remedies.remedy(road.refusal, asked, _bridges()) if road.refusal else ""
     if as_json:
-        click.echo(json.dumps(itinerary.document(road, remedy), indent=4, ensure_ascii=False))
+        document = itinerary.document(road, remedy)
+        if measured:
+            document["trace"] = asdict(measured) | {"agrees": measure.agrees(road, measured)}
+        click.echo(json.dumps(document, indent=4, ensure_ascii=False))
     else:
         click.echo(clean(itinerary.tell(road, asked, remedy)), nl=False)
+        if measured:
+            agrees = measure.agrees(road, measured)
+            click.echo(clean(itinerary.tell_trace(measured, agrees)), nl=False)
     return 1 if road.refusal else 0
+
+
+def _measure(ground: Ground, asked: Question, road: Road, seconds: float) -> Trace:
+    from minirt.explain import measure, predict
+    from minirt.kernel import namespaces
+
+    if asked.source.room is not None:
+        with namespaces.network_of(asked.source.room.pid) as netns:
+            return measure.send(ground.host, road.first, netns)
+    if asked.source.name == predict.HOST:
+        return measure.send(ground.host, road.first, None)
+    click.echo(f"Waiting {seconds:g} s for a packet from outside: {road.first.ends}", err=True)
+    return measure.expect(ground.host, road.first, seconds)
 
 
 def _containers() -> dict[int, str]:

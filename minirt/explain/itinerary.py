@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from minirt.explain.journey import Hop, Road
+from minirt.explain.measure import Trace
 from minirt.explain.packet import end
 from minirt.explain.predict import Question
 from minirt.explain.walk import Crossed
@@ -32,6 +33,18 @@ def tell(road: Road, question: Question, remedy: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def tell_trace(trace: Trace, agrees: bool) -> str:
+    """Return the lines about the real packet."""
+    lines = ["", f"The real packet: {trace.fate}."]
+    for one in trace.events:
+        lines.append(f"  {one.links}: {one.packet}")
+        lines.append(f"      [{one.place}] {one.text}" + _verdict(one.text, one.verdict))
+    if trace.entry:
+        lines += ["The connection tracker remembers", f"  {trace.entry}"]
+    words = "just what was predicted" if agrees else "NOT what was predicted"
+    return "\n".join([*lines, f"The rules that acted are {words}."]) + "\n"
+
+
 def _hop(number: int, hop: Hop, width: int) -> list[str]:
     lines = [f"{number:>3} {hop.where.ljust(width)}  {hop.what}: {hop.packet}"]
     indent = " " * (width + 6)
@@ -43,7 +56,11 @@ def _hop(number: int, hop: Hop, width: int) -> list[str]:
 
 
 def _rule(one: Crossed) -> str:
-    return f"[{one.place}] {one.text}" + ("" if one.verdict in one.text else f": {one.verdict}")
+    return f"[{one.place}] {one.text}" + _verdict(one.text, one.verdict)
+
+
+def _verdict(text: str, verdict: str) -> str:
+    return "" if verdict in text else f": {verdict}"
 
 
 def document(road: Road, remedy: str) -> dict[str, Any]:
