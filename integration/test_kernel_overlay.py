@@ -30,14 +30,27 @@ def layers(top: Path, names: list[str]) -> list[Path]:
     return made
 
 
+def names_in(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir()}
+
+
 def mount(lower: list[Path], place: Path) -> None:
     top = place.parent
     overlay.mount_in_one_string(lower, top / "upper", top / "work", place)
 
 
-def test_many_layers_fit_into_one_string(place: Path, tmp_path: Path) -> None:
-    mount(layers(tmp_path, [f"{number:03}" for number in range(400)]), place)
-    assert (place / "file").read_text() == "000"
+@pytest.mark.parametrize(("count", "length"), [(2, 3), (500, 3), (500, 200)])
+def test_layers_with_names_of_any_length_fit_into_one_string(
+    place: Path, tmp_path: Path, count: int, length: int
+) -> None:
+    lower = layers(tmp_path, [f"{number:0{length}}" for number in range(count)])
+    for one in lower:
+        (one / one.name).touch()
+    before = Path.cwd(), names_in(Path("/proc/self/fd"))
+    mount(lower, place)
+    assert (place / "file").read_text() == "0" * length
+    assert names_in(place) == {"file"} | {one.name for one in lower}
+    assert (Path.cwd(), names_in(Path("/proc/self/fd"))) == before
 
 
 @pytest.mark.parametrize("name", ["a:b", "a,b", "a\\b", "a b"])
@@ -50,8 +63,11 @@ def test_what_separates_layers_and_options_may_be_in_a_name(
 
 def test_what_would_be_cut_off_is_refused(place: Path, tmp_path: Path) -> None:
     """The kernel cuts at one page, says nothing, and mounts whatever has the shorter name."""
-    with pytest.raises(OSError, match="too many layers") as caught:
-        mount(layers(tmp_path, ["x" * 200 + str(number) for number in range(30)]), place)
+    deep = tmp_path.joinpath(*["x" * 200] * 12)
+    for name in ("upper", "work"):
+        (deep / name).mkdir(parents=True)
+    with pytest.raises(OSError, match="too long") as caught:
+        overlay.mount_in_one_string(layers(tmp_path, ["one"]), deep / "upper", deep / "work", place)
     assert caught.value.errno == errno.E2BIG
 
 

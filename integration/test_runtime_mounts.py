@@ -76,7 +76,8 @@ def test_a_readonly_root_leaves_the_other_mounts_writable(bundle: Bundle) -> Non
 
 def test_the_devices_work_and_are_all_there_is(bundle: Bundle) -> None:
     seen = bundle.run("sh", "-c", "cd /dev; ls; head -c2 zero | wc -c; echo a > null; ls -l fd/")
-    assert " ".join(seen.lines[:15]).split()[:6] == ["fd", "full", "mqueue", "null", "ptmx", "pts"]
+    some = [*(["core"] if Path("/proc/kcore").exists() else []), "fd", "full", "mqueue", "null"]
+    assert " ".join(seen.lines[:16]).split()[: len(some) + 2] == [*some, "ptmx", "pts"]
     assert bundle.run("sh", "-c", "echo a > /dev/full").code != 0
     kinds = bundle.run("stat", "-c", "%F %t:%T %a", "/dev/null", "/dev/tty", "/dev/urandom")
     assert kinds.lines == [
@@ -189,7 +190,7 @@ def test_a_tmpfs_takes_its_mode_from_what_it_covers(bundle: Bundle) -> None:
 
 def test_three_hundred_layers_are_one_root(bundle: Bundle, ground: Ground) -> None:
     for number in range(300):
-        layer = bundle.add_layer(f"layer{number}")
+        layer = bundle.add_layer(f"{number:064}")  # a digest is as long
         (layer / f"f{number}").touch()
         (layer / "last").write_text(f"{number}\n")
     seen = bundle.run("sh", "-c", "cat /last; ls / | grep -c '^f[0-9]*$'")

@@ -32,8 +32,10 @@ TRUE = (
 )
 # What the last steps before it need: they come after the filter, where no_new_privs is not set.
 # They are Python's, whose memory may grow or shrink at any moment, the more so in a large process.
-LAST = ("setgroups", "setresgid", "setresuid", "capset", "write", "read")
-LAST += ("mmap", "munmap", "mremap", "madvise", "futex")
+LAST = (
+    *("setgroups", "setresgid", "setresuid", "capset", "write", "read"),
+    *("mmap", "munmap", "mremap", "madvise", "futex"),
+)
 
 
 @pytest.mark.parametrize("harmless", [False, True])

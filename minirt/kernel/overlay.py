@@ -57,23 +57,35 @@ def _assembled(lower: Sequence[Path], upper: Path, work: Path) -> int:
 
 
 def mount_in_one_string(lower: Sequence[Path], upper: Path, work: Path, target: Path) -> None:
-    """Name all layers in the one page that mount(2) takes, relative to their parent folder.
+    """Name all layers in the one page that mount(2) takes: by numbers, if paths are too long.
 
     For Linux before 6.8. Raises OSError.
     """
-    parent = Path(os.path.commonpath([one.parent for one in lower]))
-    names = ":".join(_escaped(one.relative_to(parent)) for one in lower)
-    places = [f"lowerdir={names}", f"upperdir={_escaped(upper)}", f"workdir={_escaped(work)}"]
-    data = ",".join([*places, *_OPTIONS])
-    if len(os.fsencode(data)) > _LONGEST:
-        raise OSError(errno.E2BIG, "the image has too many layers for this kernel")
-    here = os.open(".", os.O_PATH | os.O_CLOEXEC)
-    try:
-        os.chdir(parent)
-        libc.mount("overlay", str(target), "overlay", 0, data)
-    finally:
-        os.fchdir(here)
-        os.close(here)
+    told = _in_one_string(lower, upper, work)
+    if _fits(told):
+        libc.mount("overlay", str(target), "overlay", 0, told)
+        return
+    with contextlib.ExitStack() as held:
+        numbers = [Path(str(held.enter_context(_opened(one)))) for one in lower]
+        told = _in_one_string(numbers, upper, work)
+        if not _fits(told):
+            raise OSError(errno.E2BIG, "the names of its folders are too long for this kernel")
+        here = held.enter_context(_opened(Path()))
+        os.chdir("/proc/self/fd")
+        try:
+            libc.mount("overlay", str(target), "overlay", 0, told)
+        finally:
+            os.fchdir(here)
+
+
+def _in_one_string(lower: Sequence[Path], upper: Path, work: Path) -> str:
+    layers = ":".join(map(_escaped, lower))
+    places = [f"lowerdir={layers}", f"upperdir={_escaped(upper)}", f"workdir={_escaped(work)}"]
+    return ",".join([*places, *_OPTIONS])
+
+
+def _fits(options: str) -> bool:
+    return len(os.fsencode(options)) <= _LONGEST
 
 
 @contextlib.contextmanager

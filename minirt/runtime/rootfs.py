@@ -63,7 +63,7 @@ def set_readonly(root: int, paths: Iterable[str]) -> None:
         fd = _found(root, path)
         if fd is None:
             continue
-        words = ("--rbind", "-o", "ro", Shown(fd), Shown(fd))
+        words = ("--rbind", "-o", _readonly_words(fd), Shown(fd), Shown(fd))
         with step("forbid to write there", "mount", *words):
             tree = mounts.copy(fd, recursive=True)
             private = Propagation.PRIVATE
@@ -71,6 +71,12 @@ def set_readonly(root: int, paths: Iterable[str]) -> None:
             mounts.attach(tree, fd)
             os.close(tree)
         os.close(fd)
+
+
+def _readonly_words(fd: int) -> str:
+    """Name what a mount forbids already, too: mount(8) before 2.39 allows what is not named."""
+    kept = Attribute.NOSUID | Attribute.NODEV | Attribute.NOEXEC  # the same bits as of statvfs(3)
+    return ",".join(["ro", *mounts.words(kept & os.statvfs(fd).f_flag)])
 
 
 def mask(root: int, paths: Iterable[str]) -> None:
