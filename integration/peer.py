@@ -55,7 +55,7 @@ def ask(protocol: str, host: str, port: int) -> str:
     with socket.socket(family, kind) as one:
         one.settimeout(0.7 * PATIENCE)
         try:
-            one.connect((host, port))
+            one.connect(socket.getaddrinfo(host, port, family, kind)[0][4])  # fe80::1%eth0 too
             if protocol == "udp":
                 one.send(b"?")
             return one.recv(100).decode() or "closed"

@@ -55,6 +55,7 @@ def ask_from(pid: int, host: str, port: int, protocol: str = "tcp") -> str:
     return in_netns(pid, *PEER, "ask", protocol, host, port).stdout.strip()
 
 
+UNREACHED = ("timeout", "Connection refused", "Network is unreachable", "No route to host")
 BOTH = ("-p", "8080:80", "-p", "8080:80/udp")
 
 
@@ -169,6 +170,32 @@ def test_an_internal_network_has_no_way_out_over_ipv6(minirt: Minirt, outside6: 
         assert ask_from(one, AWAY, 80) == "Network is unreachable"
         in_netns(one, "ip", "-6", "route", "add", "default", "via", GATEWAY)
         assert ask_from(one, AWAY, 80) == "timeout"
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_an_internal_network_does_not_reach_ports_either_that_the_monitor_serves(
+    minirt: Minirt, protocol: str
+) -> None:
+    minirt("network", "create", "net4")
+    minirt(*NET, "--internal", "-o", "com.docker.network.bridge.name=br6", "closed")
+    more = ("--subnet", "2001:db8:2::/64", "-o", "com.docker.network.bridge.name=br7")
+    minirt("network", "create", *more, "open")
+    with (
+        serving(minirt, "web", "--net", "net4", *BOTH),
+        serving(minirt, "shut", "--net", "closed") as shut,
+        serving(minirt, "free", "--net", "open") as free,
+    ):
+        assert ask_from(shut, GATEWAY, 8080, protocol) == "timeout"
+        assert ask_from(shut, link_local("br6"), 8080, protocol) == "timeout"
+        assert ask_from(free, "2001:db8:2::1", 8080, protocol) not in UNREACHED
+        assert ask_from(free, link_local("br7"), 8080, protocol) not in UNREACHED
+
+
+def link_local(bridge: str) -> str:
+    """Return the link-local address of a bridge, as containers on it write it."""
+    (link,) = json.loads(shell("ip", "-json", "-6", "address", "show", bridge).stdout)
+    found = [one["local"] for one in link["addr_info"] if one["scope"] == "link"]
+    return f"{found[0]}%eth0"
 
 
 def test_containers_kept_apart_are_so_over_ipv6_but_for_published_ports(minirt: Minirt) -> None:

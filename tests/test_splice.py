@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from minirt.container import splice
 from minirt.container.loop import Loop
-from minirt.container.splice import Listener
+from minirt.container.splice import Splices
 
 
 class Bench:
@@ -25,7 +25,8 @@ class Bench:
         self.port = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.target = "127.0.0.1"
         number = self.server.getsockname()[1]
-        self.listener = Listener(self.loop, self.port.fileno(), number, lambda: self.target)
+        self.splices = Splices(self.loop, lambda: self.target)
+        self.splices.add(self.port.fileno(), number)
 
     def turn_until(self, condition: Callable[[], bool]) -> None:
         """Turn the loop until something is true."""
@@ -80,7 +81,7 @@ def bench() -> Iterator[Bench]:
     one = Bench()
     with one.server, one.port:
         yield one
-        one.listener.end()
+        one.splices.end()
 
 
 def test_both_ends_hear_each_other_and_each_may_stop_before_the_other() -> None:
@@ -148,12 +149,11 @@ def test_what_the_server_said_last_arrives_although_the_monitor_ends() -> None:
             server.sendall(b"last words")
             server.close()
             time.sleep(0.01)
-            one.listener.end()
+            one.splices.end()
             client.setblocking(True)
             assert client.recv(100) == b"last words"
             assert client.recv(100) == b""
             assert one.port.fileno() >= 0  # still held: its owner lets go of it
-            one.listener = Listener(one.loop, one.port.fileno(), 1, str)
 
 
 def test_more_connections_than_allowed_wait_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:

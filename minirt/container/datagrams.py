@@ -15,12 +15,21 @@ from typing import Any
 from minirt.container.loop import Loop
 from minirt.container.splice import Where
 
-MOST = 200  # clients at once; who was silent the longest goes first
+MOST = 200  # clients of a container at once; who was silent the longest goes first
 IDLE = 90.0  # seconds; what Docker's proxy takes, and most NATs at least (RFC 4787: 120)
 _LARGEST = 65535  # bytes of a datagram
+_AT_ONCE = 64  # datagrams of one answer, before others are heard
 _PKTINFO = socket.CMSG_SPACE(20)  # struct in6_pktinfo: which of our addresses was asked
 
-Client = tuple[Any, bytes, str]  # its address, ours that it asked, and the container's
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who speaks with whom."""
+
+    port: socket.socket  # of the host
+    address: Any  # the client's
+    asked: bytes  # which of the host's addresses (struct in6_pktinfo)
+    server: str  # the container's address
 
 
 @dataclass(slots=True)
@@ -29,54 +38,58 @@ class _Talk:
     last: float
 
 
-class Relay:
-    """A UDP port of the host, and the clients that have sent something to it."""
+class Relays:
+    """UDP ports of the host, and the clients that have sent something to them."""
 
-    def __init__(self, loop: Loop, fd: int, port: int, where: Where) -> None:
-        self._loop, self._port, self._where = loop, port, where
-        self._socket = socket.socket(fileno=fd)  # The descriptor stays its owner's to close.
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    def __init__(self, loop: Loop, where: Where) -> None:
+        self._loop, self._where = loop, where
+        self._ports: list[socket.socket] = []
         self._talks: dict[Client, _Talk] = {}  # who spoke last is last
         self._timed = False
-        loop.on_readable(fd, self._hear_client)
+
+    def add(self, fd: int, port: int) -> None:
+        """Hand on what comes to a socket; it stays its owner's to close."""
+        one = socket.socket(fileno=fd)
+        one.setblocking(False)
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        self._ports.append(one)
+        self._loop.on_readable(fd, lambda: self._hear_client(one, port))
 
     def end(self) -> None:
         """Pass on what the container said last, and leave."""
         for client, talk in list(self._talks.items()):
             self._hear_server(client, talk)
             self._drop(client)
-        self._loop.forget(self._socket.fileno())
-        self._socket.detach()
+        for one in self._ports:
+            self._loop.forget(one.fileno())
+            one.detach()
 
-    def _hear_client(self) -> None:
+    def _hear_client(self, one: socket.socket, port: int) -> None:
         try:
-            data, controls, _, address = self._socket.recvmsg(_LARGEST, _PKTINFO)
+            data, controls, _, address = one.recvmsg(_LARGEST, _PKTINFO)
         except OSError:
             return
         asked = next((value for _, kind, value in controls if kind == socket.IPV6_PKTINFO), b"")
-        client = (address, asked, self._where())
+        client = Client(one, address, asked, self._where())
         talk = self._talks.pop(client, None)
         try:
-            talk = talk or self._begin(client)
-            self._talks[client] = talk
+            talk = self._talks[client] = talk or self._begin(client, port)
+            talk.last = time.monotonic()
             talk.server.send(data)
         except OSError:
             return  # Lost, as datagrams may be.
-        talk.last = time.monotonic()
 
-    def _begin(self, client: Client) -> _Talk:
-        address = client[2]
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    def _begin(self, client: Client, port: int) -> _Talk:
+        if len(self._talks) >= MOST:
+            self._drop(next(iter(self._talks)))
+        family = socket.AF_INET6 if ":" in client.server else socket.AF_INET
         server = socket.socket(family, socket.SOCK_DGRAM)
         try:
             server.setblocking(False)
-            server.connect((address, self._port))
+            server.connect((client.server, port))
         except OSError:
             server.close()
             raise
-        if len(self._talks) >= MOST:
-            self._drop(next(iter(self._talks)))
         talk = _Talk(server, time.monotonic())
         self._loop.on_readable(server.fileno(), lambda: self._hear_server(client, talk))
         if not self._timed:
@@ -86,13 +99,12 @@ class Relay:
 
     def _hear_server(self, client: Client, talk: _Talk) -> None:
         """Pass on what there is; nobody at that port (ECONNREFUSED) is silence for a client."""
-        address, asked, _ = client
-        which = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, asked)] if asked else []
+        which = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, client.asked)] if client.asked else []
         with suppress(OSError):
-            while True:
+            for _ in range(_AT_ONCE):
                 data = talk.server.recv(_LARGEST)
                 with suppress(OSError):
-                    self._socket.sendmsg([data], which, 0, address)
+                    client.port.sendmsg([data], which, 0, client.address)
                 talk.last = time.monotonic()
 
     def _look_around(self) -> None:

@@ -9,13 +9,13 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 from typing import Any
 
-from minirt.container import joining, name_service
-from minirt.container.datagrams import Relay
+from minirt.container import closed_ports, joining, name_service
+from minirt.container.datagrams import Relays
 from minirt.container.joining import Joined
 from minirt.container.loop import Loop
-from minirt.container.splice import Listener
+from minirt.container.splice import Splices
 from minirt.errors import MinirtError
-from minirt.kernel import descriptors
+from minirt.kernel import descriptors, rlimits
 from minirt.network import ports, resolver_link
 from minirt.network.ports import Binding
 
@@ -36,7 +36,7 @@ class Holdings:
     # where the bindings lead: an address of each family that there is
     published_to: tuple[IPv4Interface | IPv6Interface, ...] = ()
     loop: Loop | None = None  # of the monitor, when it serves
-    relays: list[Listener | Relay] = field(default_factory=list)  # at the IPv6 ports
+    relays: dict[str, Splices | Relays] = field(default_factory=dict)  # by protocol
     joined: Joined | None = None  # what belongs to the container whose network we share
     heirs: list[str] = field(default_factory=list)  # ids of those who share ours
 
@@ -61,13 +61,19 @@ class Holdings:
     def serve_ports(self, loop: Loop, bindings: list[Binding]) -> None:
         """Hand on what arrives at IPv6 ports although no rule leads it to the container."""
         for one in bindings:
-            kind = Listener if one.protocol == "tcp" else Relay
-            for fd in one.sockets if one.is_v6 else ():
-                self.relays.append(kind(loop, fd, one.container_port, self._where))
+            closed_ports.guard(loop, one)
+        six = [one for one in bindings if one.is_v6]
+        if six and not self.relays:
+            _, most = rlimits.read("nofile")
+            rlimits.write("nofile", most, most)  # A connection takes two descriptors.
+            self.relays = {"tcp": Splices(loop, self._where), "udp": Relays(loop, self._where)}
+        for one in six:
+            for fd in one.sockets:
+                self.relays[one.protocol].add(fd, one.container_port)
 
     def end_ports(self) -> None:
         """Pass on what the container said last; the ports are still held."""
-        for one in self.relays:
+        for one in self.relays.values():
             one.end()
 
     def _where(self) -> str:

@@ -13,10 +13,11 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from minirt.container.loop import Loop
 
-MOST = 200  # connections at once; others wait in the kernel's queue
+MOST = 200  # connections of a container at once; others wait in the kernel's queue
 _CHUNK = 128 << 10  # bytes that are read at once, and the most that waits for a slow reader
 _PAUSE = 0.1  # seconds until accept(2) is tried again when there are no descriptors left
 _RESET = struct.pack("ii", 1, 0)  # struct linger: close(2) sends RST rather than FIN
@@ -24,47 +25,59 @@ _RESET = struct.pack("ii", 1, 0)  # struct linger: close(2) sends RST rather tha
 Where = Callable[[], str]  # the container's address; empty: it has none now
 
 
-class Listener:
-    """A port of the host, and the connections that came to it."""
+class Splices:
+    """Ports of the host, and the connections that came to them."""
 
-    def __init__(self, loop: Loop, fd: int, port: int, where: Where) -> None:
-        self._loop, self._port, self._where = loop, port, where
-        self._socket = socket.socket(fileno=fd)  # The descriptor stays its owner's to close.
-        self._socket.setblocking(False)
+    def __init__(self, loop: Loop, where: Where) -> None:
+        self._loop, self._where = loop, where
+        self._listeners: dict[socket.socket, int] = {}  # to which port of the container
         self._connections: set[Connection] = set()
+
+    def add(self, fd: int, port: int) -> None:
+        """Accept what comes to a listening socket; it stays its owner's to close."""
+        listener = socket.socket(fileno=fd)
+        listener.setblocking(False)
+        self._listeners[listener] = port
         self._listen()
 
     def end(self) -> None:
         """Pass on what the container said last, and leave."""
-        self._loop.forget(self._socket.fileno())
-        self._socket.detach()
+        for listener in self._listeners:
+            self._loop.forget(listener.fileno())
+            listener.detach()
+        self._listeners.clear()
         for one in list(self._connections):
             one.finish()
 
     def _listen(self) -> None:
-        if self._socket.fileno() >= 0 and len(self._connections) < MOST:
-            self._loop.on_readable(self._socket.fileno(), self._accept)
+        """Accept as long as there are not too many."""
+        for listener, port in self._listeners.items():
+            accept = partial(self._accept, listener, port)
+            full = len(self._connections) >= MOST
+            self._loop.on_readable(listener.fileno(), None if full else accept)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket, port: int) -> None:
         try:
-            client, _ = self._socket.accept()
+            client, _ = listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                self._loop.on_readable(self._socket.fileno(), None)
+                self._loop.on_readable(listener.fileno(), None)
                 self._loop.call_after(_PAUSE, self._listen)
             return  # Else it has gone already.
         try:
-            server = _socket_to(self._where(), self._port)
+            server = _socket_to(self._where(), port)
         except OSError:
             _refuse(client)
             return
         self._connections.add(Connection(self._loop, client, server, self._forget))
         if len(self._connections) >= MOST:
-            self._loop.on_readable(self._socket.fileno(), None)
+            self._listen()
 
     def _forget(self, connection: Connection) -> None:
+        was_full = len(self._connections) >= MOST
         self._connections.discard(connection)
-        self._listen()
+        if was_full:
+            self._listen()
 
 
 class Connection:
