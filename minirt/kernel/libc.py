@@ -20,6 +20,7 @@ _NUMBERS = {
     "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "ioprio_set": 251, "bpf": 321},
     "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "ioprio_set": 30, "bpf": 280},
 }[platform.machine()] | {
+    "rt_sigaction": {"x86_64": 13, "aarch64": 134}[platform.machine()],
     "syncfs": {"x86_64": 306, "aarch64": 267}[platform.machine()],
     "open_tree": 428,
     "move_mount": 429,

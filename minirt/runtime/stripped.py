@@ -19,6 +19,8 @@ from minirt.kernel import libc, processes, steps
 
 _PR_SET_DUMPABLE = 4  # include/uapi/linux/prctl.h
 _FIRST_FREE = 3
+_KEPT = (32, 33)  # signals that the C library uses itself and gives to nobody, nptl(7)
+_SIGACTION, _SIGSET = 32, 8  # bytes of the kernel's struct sigaction (all 0: SIG_DFL), of a mask
 
 
 def strip(stdio: tuple[int, int, int] | None, kept: Collection[int]) -> None:
@@ -75,6 +77,8 @@ def _reset_signals() -> None:
     for number in range(1, signal.NSIG):
         try:
             _signal.signal(number, 0)  # SIG_DFL
-        except (OSError, ValueError):
-            continue  # SIGKILL, SIGSTOP, and the two that the C library keeps for itself.
+        except OSError:
+            continue  # SIGKILL, SIGSTOP, and those of the C library.
+    for number in _KEPT:
+        libc.syscall("rt_sigaction", number, bytes(_SIGACTION), None, _SIGSET)
     _signal.pthread_sigmask(signal.SIG_SETMASK, ())
