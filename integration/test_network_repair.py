@@ -37,7 +37,8 @@ def test_a_flushed_packet_filter_comes_back_with_the_ports_of_the_living(
     minirt("create", "--name", "idle", "--net", "net1", image, "sleep", "1000")
     shell("nft", "flush", "ruleset")
     with web.serving(), other.serving():
-        assert outside.run(*PEER, "ask", "tcp", outside.host_address, 8080).stdout == "timeout\n"
+        there = (*PEER, "ask", "tcp", outside.host_address, 8080)
+        assert outside.run(*there).stdout == "Connection reset by peer\n"
         minirt(*NEXT[command])
         for protocol in ("tcp", "udp"):
             there = (*PEER, "ask", protocol, outside.host_address, 8080)
