@@ -44,6 +44,8 @@ NETWORK_VERBS = {
     "prune": "Remove all networks that no container uses",
     "explain": "Draw a network as the kernel has it now",
     "path": "Tell the road of a packet, hop by hop, and what refuses it",
+    "doctor": "Find what is wrong with networks, and say how to mend it",
+    "reload": "Mend networks: bridges, wires, packet filter, ports",
 }
 IMAGE_VERBS = {
     "import": "Make an image from the tar of a root file system",

@@ -66,7 +66,7 @@ class Netns:
 
 
 @contextmanager
-def network_of(pid: int) -> Iterator[Netns]:
+def network_of(pid: int | str) -> Iterator[Netns]:
     """Hold the network namespace of ``pid`` open for the body.
 
     An open descriptor keeps the namespace, and every link in it, alive after its

@@ -1,0 +1,18 @@
+"""``minirt network reload``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("reload")
+@click.argument("networks", nargs=-1)
+def command(networks: tuple[str, ...]) -> None:
+    """Mend networks, or all of them: bridges, wires, packet filter, published ports."""
+    from minirt.network import mend, store
+
+    found = [store.find(one) for one in networks] if networks else store.every()
+    for network in found:
+        if network.has_bridge:
+            mend.mend(network)
+            click.echo(network.name)

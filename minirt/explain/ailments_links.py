@@ -1,0 +1,134 @@
+"""Ailments of links and switches: the bridge, the wires, what the kernel was told to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network, ip_address
+
+from minirt.explain.findings import Finding, Patient
+from minirt.kernel import sysctl
+from minirt.kernel.netlink.records import Route
+from minirt.network import endpoint, pools
+
+_STRICT = "1"  # of rp_filter: refused unless the answer would leave by the same link (RFC 3704)
+
+
+def of_bridge(patient: Patient) -> Iterator[Finding]:
+    """Look at the bridge and its addresses."""
+    network, bridge = patient.network, patient.bridge
+    if bridge is None:
+        # The default network's is made when it is first used.
+        is_fault = bool(patient.living) or not network.is_default
+        what = f"its bridge {network.bridge} is missing"
+        yield patient.finding("bridge-missing", what, is_fault=is_fault)
+        return
+    if bridge.kind != "bridge":
+        yield patient.finding("no-bridge", f"{bridge.name} is no bridge", "minirt network rm …")
+        return
+    if not bridge.up:
+        mend = f"ip link set {bridge.name} up"
+        yield patient.finding("bridge-down", f"its bridge {bridge.name} is down", mend)
+    for block in network.blocks:
+        if not any(one.ip == block.gateway for one in bridge.addresses):
+            address = f"{block.gateway}/{block.subnet.prefixlen}"
+            mend = f"ip addr add {address} dev {bridge.name}"
+            yield patient.finding("bridge-address", f"{bridge.name} lacks its address", mend)
+
+
+def of_wires(patient: Patient) -> Iterator[Finding]:
+    """Look at the ports of the bridge, for each living container."""
+    bridge, network = patient.bridge, patient.network
+    if bridge is None:
+        return
+    for text, facts in patient.living.items():
+        if ip_address(text).version != 4:
+            continue
+        wire = patient.host.named(endpoint.host_end(ip_address(text)))
+        if wire is None:
+            what = f"the wire of {facts.name} ({text}) is gone"
+            mend = f"minirt restart {facts.name}"
+            yield patient.finding("wire-missing", what, mend)
+        elif wire.master != bridge.index:
+            mend = f"ip link set {wire.name} master {bridge.name}"
+            yield patient.finding("wire-loose", f"{wire.name} of {facts.name} is unplugged", mend)
+        elif not wire.up:
+            mend = f"ip link set {wire.name} up"
+            yield patient.finding("wire-down", f"{wire.name} of {facts.name} is down", mend)
+    apart = not network.icc and not patient.host.filters_bridges
+    for port in patient.ports:
+        if port.isolated != apart:
+            word = "on" if apart else "off"
+            mend = f"ip link set {port.name} type bridge_slave isolated {word}"
+            what = f"{port.name} should have isolation {word} (icc={str(network.icc).lower()})"
+            yield patient.finding("isolation", what, mend)
+
+
+def of_switches(patient: Patient) -> Iterator[Finding]:
+    """Look at the kernel's switches (networking/ip-sysctl.rst)."""
+    network = patient.network
+    wanted = {f"net/ipv4/conf/{network.bridge}/route_localnet": ("1", "ports on 127.0.0.1 fail")}
+    if not network.internal:
+        wanted["net/ipv4/ip_forward"] = ("1", "nothing is forwarded")
+        wanted[f"net/ipv4/conf/{network.bridge}/forwarding"] = ("1", "it forwards nothing")
+        if network.subnet6 is not None:
+            wanted["net/ipv6/conf/all/forwarding"] = ("1", "no IPv6 is forwarded")
+    for name, (value, why) in wanted.items():
+        found = sysctl.read(name)
+        if found not in (None, value):
+            mend = f"sysctl -w {_dotted(name)}={value}"
+            code = name.rpartition("/")[2].replace("_", "-")
+            where = network.name if network.bridge in name else "host"
+            yield Finding(code, where, f"{name} is {found}: {why}", mend)
+    yield from _strict(patient)
+
+
+def of_routes(patient: Patient, routes: list[Route]) -> Iterator[Finding]:
+    """Look for routes that take addresses of the subnet elsewhere."""
+    network, bridge = patient.network, patient.bridge
+    for route in routes:
+        if route.to.prefixlen == 0 or (bridge and route.link == bridge.index):
+            continue
+        for block in network.blocks:
+            if route.to.version != block.subnet.version or not route.to.overlaps(block.subnet):
+                continue
+            device = patient.host.device(route.link)
+            where = device.name if device else f"link {route.link}"
+            what = f"the route to {route.to} by {where} overlaps its subnet {block.subnet}"
+            stronger = route.to.prefixlen >= block.subnet.prefixlen
+            mend = _elsewhere(patient, routes)
+            yield patient.finding("overlap", what, mend, is_fault=stronger)
+
+
+def _elsewhere(patient: Patient, routes: list[Route]) -> str:
+    """Return the commands that make the network anew where nothing is."""
+    name = patient.network.name
+    taken = [IPv4Network(one.to) for one in routes if one.to.version == 4 and one.to.prefixlen]
+    subnet = pools.choose([*taken, patient.network.subnet4])
+    return f"minirt network rm {name} && minirt network create --subnet {subnet} {name}"
+
+
+def _strict(patient: Patient) -> Iterator[Finding]:
+    """Look for the strict reverse path filter: containers on several networks suffer by it."""
+    bridge = patient.network.bridge
+    link = f"net/ipv4/conf/{bridge}/rp_filter"
+    values = {name: sysctl.read(name) for name in ("net/ipv4/conf/all/rp_filter", link)}
+    if "2" in values.values() or _STRICT not in values.values():
+        return  # The larger of the two counts.
+    mend = f"sysctl -w {_dotted(link)}=2"
+    what = f"{bridge} takes only packets whose answers leave by it too (rp_filter is strict)"
+    yield patient.finding("rp-filter", what, mend, is_fault=_has_neighbours(patient))
+
+
+def _has_neighbours(patient: Patient) -> bool:
+    """Say whether a container here has a link in another bridge as well."""
+    bridge = patient.bridge
+    pids = {facts.pid for facts in patient.living.values()}
+    rooms = [room for room in patient.ground.rooms if room.pid in pids]
+    wires = {one.index: one.master for one in patient.host.devices if one.master}
+    masters = [{wires.get(one.peer, 0) for one in room.devices} - {0} for room in rooms]
+    return any(bridge and one - {bridge.index} for one in masters)
+
+
+def _dotted(name: str) -> str:
+    """Write a switch as sysctl(8) wants it: a link's name may have dots itself."""
+    return name if "." in name else name.replace("/", ".")

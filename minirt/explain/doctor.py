@@ -1,0 +1,53 @@
+"""Look for what is wrong with the networks of a host, in the kernel as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from minirt.explain import (
+    ailments_filter,
+    ailments_kernel,
+    ailments_links,
+    ailments_names,
+    terrain,
+)
+from minirt.explain.findings import Finding, Patient
+from minirt.kernel import netlink
+from minirt.network import leases
+from minirt.network.spec import Network
+
+
+def examine(networks: Sequence[Network]) -> list[Finding]:
+    """Return what was found, the host's first."""
+    found = list(ailments_kernel.of_kernel())
+    living = {one.name: leases.living(one) for one in networks}
+    names = {facts.pid: facts.name for one in living.values() for facts in one.values()}
+    with netlink.connect() as links:
+        routes = links.routes()
+    with terrain.look(names) as ground:
+        if ground.host.filters_bridges:
+            found.append(_bridged())
+        for network in networks:
+            own = {str(address): facts for address, facts in living[network.name].items()}
+            patient = Patient(network, ground, own)
+            found += _of_network(patient)
+            found += ailments_links.of_routes(patient, routes)
+    return list(dict.fromkeys(found))
+
+
+def _of_network(patient: Patient) -> Iterator[Finding]:
+    yield from ailments_links.of_bridge(patient)
+    if patient.bridge is None and patient.network.is_default and not patient.living:
+        return  # Nothing of it has been made yet.
+    yield from ailments_links.of_wires(patient)
+    yield from ailments_links.of_switches(patient)
+    yield from ailments_filter.of_table(patient)
+    yield from ailments_filter.of_ports(patient)
+    yield from ailments_filter.of_others(patient)
+    yield from ailments_names.of_resolver(patient)
+
+
+def _bridged() -> Finding:
+    what = "bridge-nf-call-iptables is on: also what is only bridged meets the packet filters"
+    mend = "sysctl -w net.bridge.bridge-nf-call-iptables=0"
+    return Finding("bridge-nf", "host", what, mend, is_fault=False)

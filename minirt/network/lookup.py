@@ -1,0 +1,122 @@
+"""Ask a DNS server one question, as a program in some network namespace would (RFC 1035)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import dnslib
+
+from minirt.errors import InvalidRequest
+from minirt.kernel import namespaces
+from minirt.kernel.namespaces import Netns
+
+PATIENCE = 5.0  # seconds for an answer (resolv.conf(5), timeout)
+_TYPES = dnslib.QTYPE.reverse  # the numbers of the types of records, by name
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of an answer."""
+
+    name: str
+    ttl: int  # seconds
+    kind: str  # A, AAAA, PTR, …
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server said, and how long that took."""
+
+    server: str
+    seconds: float
+    status: str  # NOERROR, NXDOMAIN, …; "no answer", or why there is none
+    records: tuple[Record, ...] = ()
+    over_tcp: bool = False
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the server has said anything."""
+        return self.status.isupper()
+
+
+def ask(
+    name: str, kind: str, server: str, netns: Netns | None = None, seconds: float = PATIENCE
+) -> Reply:
+    """Ask over UDP, and again over TCP if the answer was cut (RFC 7766). Raises InvalidRequest."""
+    query = question(name, kind)
+    began = time.monotonic()
+    over_tcp = False
+    try:
+        answer = _exchange(query, server, netns, seconds, socket.SOCK_DGRAM)
+        if answer[2] & 0x02:  # TC
+            over_tcp = True
+            answer = _exchange(query, server, netns, seconds, socket.SOCK_STREAM)
+        status, records = read(answer)
+    except TimeoutError:
+        status, records = f"no answer within {seconds:g} s", ()
+    except (OSError, dnslib.DNSError, struct.error) as error:
+        status, records = str(getattr(error, "strerror", "") or error).lower(), ()
+    return Reply(server, time.monotonic() - began, status, records, over_tcp)
+
+
+def question(name: str, kind: str) -> bytes:
+    """Write a query; an address is asked for its name. Raises InvalidRequest."""
+    kind = kind.upper()
+    if kind not in _TYPES:
+        raise InvalidRequest(f"There is no type of record {kind}", "", "A, AAAA, PTR, MX, TXT, …")
+    try:
+        record = dnslib.DNSRecord.question(name, kind)
+        record.header.id = int.from_bytes(os.urandom(2), "big")
+        return bytes(record.pack())
+    except (dnslib.DNSError, UnicodeError, ValueError) as error:
+        raise InvalidRequest(f"{name!r} cannot be asked for", str(error)) from None
+
+
+def read(answer: bytes) -> tuple[str, tuple[Record, ...]]:
+    """Return the status and the records of an answer."""
+    parsed = dnslib.DNSRecord.parse(answer)
+    status = str(dnslib.RCODE.get(parsed.header.rcode))
+    records = (
+        Record(str(rr.rname), rr.ttl, str(dnslib.QTYPE.get(rr.rtype)), str(rr.rdata))
+        for rr in parsed.rr
+    )
+    return status, tuple(records)
+
+
+def _exchange(
+    query: bytes, server: str, netns: Netns | None, seconds: float, kind: socket.SocketKind
+) -> bytes:
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    with nullcontext() if netns is None else namespaces.inside(netns):
+        made = socket.socket(family, kind | socket.SOCK_CLOEXEC)
+    deadline = time.monotonic() + seconds
+    with made:
+        made.settimeout(seconds)
+        made.connect((server, 53))
+        if kind == socket.SOCK_STREAM:
+            made.sendall(struct.pack("!H", len(query)) + query)
+            (length,) = struct.unpack("!H", _exactly(made, 2))
+            return _exactly(made, length)
+        made.send(query)
+        while (left := deadline - time.monotonic()) > 0:
+            made.settimeout(left)
+            answer = made.recv(1 << 16)
+            if len(answer) >= 12 and answer[:2] == query[:2]:
+                return answer
+    raise TimeoutError
+
+
+def _exactly(stream: socket.socket, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        piece = stream.recv(length - len(data))
+        if not piece:
+            raise ConnectionResetError(104, "the connection was closed")
+        data += piece
+    return data
