@@ -188,10 +188,10 @@ def test_the_next_port_at_an_address_replaces_what_was_known_of_the_last() -> No
     net = network()
     with machine(net) as one:
         address, port = one.lease.address, endpoint.host_end(one.lease.address.ip)
-        spoofing.bind(port, FOREIGN, [address])
+        spoofing.bind(net, port, FOREIGN, [address])
         assert FOREIGN in elements()
         assert mac_of(address.ip) not in elements()
-        spoofing.bind(port, mac_of(address.ip), [address])
+        spoofing.bind(net, port, mac_of(address.ip), [address])
         assert FOREIGN not in elements()
         assert one.ask(str(net.gateway4), 1) == "Connection refused"
 

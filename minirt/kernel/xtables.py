@@ -69,7 +69,12 @@ class Table:
         return self._legacy_chain(name) if self.legacy else self._nft_chain(name)
 
     def _nft_chain(self, name: str) -> Chain | None:
-        table = "ip filter" if self.family == 4 else "ip6 filter"
+        family = "ip" if self.family == 4 else "ip6"
+        table = f"{family} filter"
+        # Asked first, since libnftables takes its time for what is not there: it looks for
+        # something alike among all elements of all sets.
+        if f"table {table}\n" not in nftables.ask(f"list tables {family}"):
+            return None
         try:
             listed = nftables.ask(f"list chain {table} {name}")
         except FileNotFoundError:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from ipaddress import IPv4Interface, IPv6Interface
 
 from minirt.errors import Exhausted
-from minirt.kernel import netlink, sysctl
+from minirt.kernel import neighbours, netlink, sysctl
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection, Link, Peer
 from minirt.network import leases, spoofing
@@ -52,7 +52,7 @@ def plug(
     """
     peer = Peer(interface, mac or mac_of(lease.address.ip), netns)
     addresses = [one.address for one in (lease, lease6) if one is not None]
-    spoofing.bind(host_end(lease.address.ip), peer.mac, addresses, trusted=trusted)
+    spoofing.bind(network, host_end(lease.address.ip), peer.mac, addresses, trusted=trusted)
     _lay_wire(network, lease.address.ip, peer)
     with netlink.connect(netns) as inside:
         wire = inside.find(interface)
@@ -65,6 +65,7 @@ def plug(
         if default_route:
             for one in filter(None, (lease, lease6)):
                 inside.add_default_route(network.block(one.address.version).gateway)
+    neighbours.tell(netns, interface, peer.mac, [one.ip for one in addresses])
 
 
 def plug_in_again(links: Connection, network: Network, bridge: Link) -> None:

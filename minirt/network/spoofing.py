@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
 from minirt.kernel import nftables
 from minirt.kernel.steps import announce
-from minirt.network import leases, store
-from minirt.network.block import Address, Interface
+from minirt.network import choice, leases, store
+from minirt.network.block import Address, Interface, interface
 from minirt.network.mac import mac_of
 from minirt.network.spec import Network
 
@@ -26,7 +26,7 @@ RULES = Path(__file__).with_name("spoofing.nft")
 TABLE = "bridge minirt"
 
 _ABSENT = {errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
-_PORT = re.compile(r'"(\S+)" comment "([^"]+)" : jump')  # of "get" and of "list"
+_PORT = re.compile(r'"(\S+)" comment "([^"]+)" : ')  # of "get" and of "list"
 
 
 def restore() -> None:
@@ -41,24 +41,28 @@ def restore() -> None:
     for network in store.every():
         admit(network)
         for port, mac, addresses, trusted in _living(network):
-            bind(port, mac, addresses, trusted=trusted)
+            bind(network, port, mac, addresses, trusted=trusted)
 
 
 def bind(
-    port: str, mac: str, addresses: Iterable[Address | Interface], *, trusted: bool = False
+    network: Network, port: str, mac: str, addresses: Sequence[Interface], *, trusted: bool = False
 ) -> None:
     """Let a port use its MAC and addresses, and no other; it needs not be there yet.
 
     One that is ``trusted`` (CAP_NET_ADMIN) may have further addresses, but none of others'.
     """
-    identity = [mac, *(str(one).partition("/")[0] for one in addresses)]
-    chain = "trusted" if trusted else "strict"
-    entry = f'ports {{ {port} comment "{" ".join(identity)}" : jump {chain} }}'
-    commands = [f"create element {TABLE} {entry}", *_each("add", port, identity)]
+    ips = [one.ip for one in addresses]
+    identity = " ".join([mac, *map(str, ips)])
+    # To ask what is known of a port costs as much as all ports together. Of one that was
+    # as usual it needs not be asked: it is replaced by the same, or an unusual one is in its way.
+    usual = _is_usual(network, mac, ips)
+    verdict = f"{'jump' if usual else 'goto'} {'trusted' if trusted else 'strict'}"
+    entry = f'element {TABLE} ports {{ {port} comment "{identity}" : {verdict} }}'
+    commands = [f"{'add' if usual else 'create'} {entry}", *_each("add", port, identity)]
     try:
         _run(commands)
     except FileExistsError:
-        _run([*_forgetting(port), *commands])
+        _run([*_forgetting(port, _known(port)), *commands])
     except FileNotFoundError:
         restore()
         with suppress(FileNotFoundError, FileExistsError):  # no such kernel; restored
@@ -68,7 +72,8 @@ def bind(
 def release(port: str) -> None:
     """Forget a port, if it is known."""
     with suppress(FileNotFoundError):
-        nftables.run("; ".join(_forgetting(port)), "forget the port of the bridge")
+        commands = _forgetting(port, _known(port))
+        nftables.run("; ".join(commands), "forget the port of the bridge")
 
 
 def admit(network: Network) -> None:
@@ -92,28 +97,37 @@ def forget(network: Network) -> None:
     nftables.run("; ".join(commands), "forget the ports of the bridge")
 
 
-def _run(commands: list[str]) -> None:
-    nftables.run("; ".join(commands), "tie the port to its addresses")
-
-
 def _gateway(network: Network) -> str:
     return f"{TABLE} taken {{ {network.gateway4} }}"
 
 
-def _forgetting(port: str, identity: str = "") -> list[str]:
-    """Return the commands that remove what is known of a port. Raises FileNotFoundError."""
-    if not identity:
-        found = _PORT.search(nftables.ask(f"get element {TABLE} ports {{ {port} }}"))
-        identity = found[2] if found else ""
-    known = identity.split()
+def _run(commands: list[str]) -> None:
+    nftables.run("; ".join(commands), "tie the port to its addresses")
+
+
+def _is_usual(network: Network, mac: str, ips: Sequence[Address]) -> bool:
+    """Whether MAC and IPv6 address are those that follow from the IPv4 address."""
+    first, *others = ips
+    twins = [choice.twin(network.block(4), network.block(6), first)] if others else []
+    return mac == mac_of(first) and [str(one) for one in others] == twins
+
+
+def _known(port: str) -> str:
+    """Return what a port may say. Raises FileNotFoundError."""
+    found = _PORT.search(nftables.ask(f"get element {TABLE} ports {{ {port} }}"))
+    return found[2] if found else ""
+
+
+def _forgetting(port: str, identity: str) -> list[str]:
+    """Return the commands that remove all that is known of a port."""
     # Added before it is deleted, an element may be missing.
-    elements = [*_each("add", port, known), *_each("delete", port, known)]
+    elements = [*_each("add", port, identity), *_each("delete", port, identity)]
     return [f"delete element {TABLE} ports {{ {port} }}", *elements]
 
 
-def _each(verb: str, port: str, identity: list[str]) -> list[str]:
+def _each(verb: str, port: str, identity: str) -> list[str]:
     """Return the commands for all elements of a port but that in the map of ports."""
-    mac, *addresses = identity
+    mac, *addresses = identity.split()
     found = [f"macs {{ {port} . {mac} }}"]
     for address in addresses:
         if ":" in address:
@@ -123,7 +137,7 @@ def _each(verb: str, port: str, identity: list[str]) -> list[str]:
     return [f"{verb} element {TABLE} {one}" for one in found]
 
 
-def _living(network: Network) -> Iterable[tuple[str, str, list[Address], bool]]:
+def _living(network: Network) -> Iterable[tuple[str, str, list[Interface], bool]]:
     """Yield for each living endpoint its port, MAC, addresses, and whether it is trusted."""
     from minirt.network.endpoint import host_end
 
@@ -135,4 +149,5 @@ def _living(network: Network) -> Iterable[tuple[str, str, list[Address], bool]]:
         addresses.sort(key=lambda one: one.version)
         facts = living[addresses[0]]
         mac = facts.mac or mac_of(addresses[0])
-        yield host_end(addresses[0]), mac, addresses, facts.trusted
+        whole = [interface(one, network.block(one.version).subnet) for one in addresses]
+        yield host_end(addresses[0]), mac, whole, facts.trusted
