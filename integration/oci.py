@@ -146,10 +146,14 @@ def make(top: Path, rootfs: Path) -> Oci:
 
 
 def script(top: Path) -> Path:
-    """Return a program that is minirt-oci, for callers that want a path."""
+    """Return a program that is minirt-oci, with a state root in ``top``, for callers.
+
+    Not by an option of the caller: podman's helpers don't get all options that podman has.
+    """
     file = top / "minirt-oci"
     repository = Path(__file__).resolve().parent.parent
-    lines = ("import sys", f"sys.path.insert(0, {str(repository)!r})")
+    lines = ["import sys", f"sys.path.insert(0, {str(repository)!r})"]
+    lines += [f"sys.argv[1:1] = ['--root', {str(top / 'oci')!r}]"]
     call = ("from minirt.oci.main import main", "main()")
     file.write_text("\n".join([f"#!{sys.executable}", *lines, *call]) + "\n")
     file.chmod(0o755)

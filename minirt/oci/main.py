@@ -5,6 +5,7 @@ Imports next to nothing: ``minirt-oci --version`` is the start of the interprete
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -19,6 +20,7 @@ OCI_VERSION = "1.2.0"
 
 def main() -> None:
     """Run one call, and leave with its exit code."""
+    gc.disable()  # This process is over before there is anything to collect: 2 ms less.
     code = run(sys.argv[1:])
     sys.stdout.flush()
     os._exit(code)  # Nothing is left to be done, and to tear an interpreter down takes 3 ms.

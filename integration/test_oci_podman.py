@@ -1,0 +1,122 @@
+"""podman and conmon, with minirt-oci in place of runc and crun."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration import bundles, foreign, oci
+from integration.foreign import World
+from integration.sandbox import needs_tool, shell, wait_until
+from integration.traces import Ground
+
+pytestmark = needs_tool("podman", "conmon")
+
+
+@pytest.fixture
+def podman(
+    ground: Ground, rootfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    monkeypatch.setenv("PODMAN_IGNORE_CGROUPSV1_WARNING", "1")
+    places = {"root": "root", "runroot": "run", "tmpdir": "tmp", "network-config-dir": "networks"}
+    options = [f"--{option}={tmp_path / place}" for option, place in places.items()]
+    options += ["--cgroup-manager=cgroupfs", "--events-backend=none"]
+    options += [f"--runtime={oci.script(tmp_path)}"]
+    tar = tmp_path / "image.tar"
+    shell("tar", "--create", "--file", tar, "--directory", rootfs, ".")
+    with foreign.world(ground, ("podman", *options)) as world:
+        world("import", tar, "box")
+        yield world
+        world("rm", "--force", "--all", "--time", "0", code=None)
+        # conmon has "podman container cleanup" delete them, after "podman run --rm" has ended.
+        wait_until(lambda: not list((tmp_path / "oci").glob("*")), "the end of all containers")
+
+
+def run(ground: Ground, *options: str) -> list[str]:
+    return ["run", f"--cgroup-parent=/{ground.cgroup}", "--network=none", *options]
+
+
+def test_run_returns_output_and_exit_codes(podman: World, ground: Ground) -> None:
+    done = podman(*run(ground, "--rm"), "box", "sh", "-c", "echo $$; id -u; exit 7", code=7)
+    assert done.stdout == "1\n0\n"
+    failed = podman(*run(ground, "--rm"), "box", "no-such-program", code=127)
+    assert "executable file not found" in failed.stderr
+    podman(*run(ground, "--rm"), "box", "/etc/passwd", code=126)
+    assert podman(*run(ground, "--rm", "-i"), "box", "cat", input="words").stdout == "words"
+
+
+def test_a_container_lives_is_entered_and_ends(podman: World, ground: Ground) -> None:
+    podman(*run(ground, "--detach", "--name", "one"), "box", "sh", "-c", "echo log; sleep 100")
+    assert podman("exec", "one", "sh", "-c", "echo inside; exit 5", code=5).stdout == "inside\n"
+    podman("exec", "--detach", "one", "sleep", "50")
+    assert "sleep 50" in podman("top", "one").stdout
+    assert podman("exec", "one", "no-such-program", code=127).stderr
+    assert podman("exec", "--workdir", "/tmp", "--user", "33", "one", "id", "-u").stdout == "33\n"
+    wait_until(lambda: podman("logs", "one").stdout == "log\n")
+    podman("pause", "one")
+    assert state(podman)["Status"] == "paused"
+    podman("unpause", "one")
+    podman("stop", "--time", "1", "one")
+    assert (state(podman)["Status"], state(podman)["ExitCode"]) == ("exited", 137)
+    podman("start", "one")
+    podman("kill", "--signal", "KILL", "one")
+    wait_until(lambda: state(podman)["Status"] == "exited")
+    podman("rm", "one")
+
+
+def state(podman: World) -> dict[str, object]:
+    (found,) = json.loads(podman("inspect", "one").stdout)
+    return found["State"]  # type: ignore[no-any-return]
+
+
+def test_limits_hold_and_can_be_changed(podman: World, ground: Ground) -> None:
+    podman(*run(ground, "-d", "--name", "one", "--memory", "64m"), "box", "sleep", "100")
+    podman("update", "--memory", "80m", "one")
+    shown = podman("stats", "--no-stream", "--no-reset", "--format", "{{.MemLimit}}", "one")
+    assert shown.stdout.strip() in ("83.89MB", str(80 << 20))
+
+
+def test_a_terminal_of_its_own(podman: World, ground: Ground) -> None:
+    master, slave = os.openpty()
+    words = podman.words(*run(ground, "--rm", "-it"), "box", "sh", "-c", "tty; read x; echo =$x")
+    with subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave) as running:
+        os.close(slave)
+        os.write(master, b"typed\r")
+        seen = bundles.read_all(master)
+        assert running.wait() == 0
+    os.close(master)
+    assert "/dev/pts/0" in seen
+    assert "=typed" in seen
+
+
+def test_exec_with_a_terminal(podman: World, ground: Ground) -> None:
+    podman(*run(ground, "-d", "--name", "one"), "box", "sleep", "100")
+    assert podman("exec", "-t", "one", "tty").stdout.strip() == "/dev/pts/0"
+
+
+def test_the_processes_of_a_pod_share_their_namespaces(podman: World, ground: Ground) -> None:
+    pods = ("--network=none", "--infra-image=localhost/box", "--infra-command=/bin/sleep 1000")
+    podman("pod", "create", f"--cgroup-parent=/{ground.cgroup}", *pods, "--name", "pod")
+    podman("run", "-d", "--pod", "pod", "--name", "one", "box", "sleep", "100")
+    podman("run", "-d", "--pod", "pod", "--name", "two", "box", "sleep", "100")
+    links = ("sh", "-c", "for kind in net ipc uts; do readlink /proc/self/ns/$kind; done")
+    assert podman("exec", "one", *links).stdout == podman("exec", "two", *links).stdout
+    podman("pod", "rm", "--force", "--time", "0", "pod")
+
+
+@needs_tool("netavark")
+def test_a_network_of_podmans_own(podman: World, ground: Ground) -> None:
+    """The runtime joins a network namespace that podman has made and wired."""
+    podman("network", "create", "--disable-dns", "net1")
+    options = (f"--cgroup-parent=/{ground.cgroup}", "--network=net1")
+    podman("run", *options, "-d", "--name", "one", "box", "sleep", "100")
+    where = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    address = podman("inspect", "--format", where, "one").stdout.strip()
+    podman("run", *options, "--rm", "box", "ping", "-c", "1", "-W", "5", address)
+    podman("rm", "--force", "--time", "0", "one")
+    podman("network", "rm", "net1")
