@@ -221,3 +221,22 @@ def test_after_a_flush_of_all_filters_who_lives_is_bound_again() -> None:
         frame = ethernet(mac(evil), BROADCAST, ARP, forger.arp(FOREIGN, evil.address))
         send(evil.pid, frame)
         assert neighbour(victim.pid, evil.address) == mac(evil)
+
+
+FURTHER = "172.18.9.9"
+
+
+@pytest.mark.parametrize(
+    ("right", "is_let"),
+    [((), False), (("--cap-add", "NET_ADMIN"), True), (("--privileged",), True)],
+)
+def test_only_a_container_that_may_configure_its_network_has_further_addresses(
+    minirt: Minirt, image: str, right: tuple[str, ...], is_let: bool
+) -> None:
+    minirt("network", "create", "mynet")
+    minirt("run", "-d", "--name", "one", "--net", "mynet", *right, image, "sleep", "600")
+    minirt("run", "-d", "--name", "two", "--net", "mynet", image, "sleep", "600")
+    pid = minirt("inspect", "-f", "{{.State.Pid}}", "one").stdout.strip()
+    in_netns(int(pid), "ip", "addr", "add", f"{FURTHER}/16", "dev", "eth0")  # as if it could
+    reached = minirt("exec", "two", "ping", "-c1", "-W1", FURTHER, code=None).returncode == 0
+    assert reached is is_let
