@@ -54,7 +54,7 @@ def test_each_shell_can_read_its_script(shell: str, tmp_path: Path) -> None:
     [
         ("minirt re", "restart rename"),
         ("minirt --root /x vol", "volume"),
-        ("minirt network ", "create ls inspect rm connect disconnect prune"),
+        ("minirt network ", " ".join(GROUPS["network"])),
         ("minirt run --net ", "bridge net1"),
         ("minirt run --rm --net net1 ", "busybox debian:12"),
         ("minirt run --read", "--read-only"),
