@@ -16,13 +16,13 @@ use="$use libcap-dev gcc libc6-dev"         # python-prctl is compiled when it i
 use="$use busybox-static"                   # what the demo's image is made of
 use="$use tini"                             # the init of "run --init"
 test="iproute2 iputils-ping procps bridge-utils nftables conntrack util-linux strace"
-test="$test tcpdump bind9-dnsutils curl netcat-openbsd"   # clients, as a person would use them
+test="$test tcpdump bind9-dnsutils dnsperf curl netcat-openbsd"   # clients, as a person would use them
 test="$test skopeo podman crun"             # other people's images, to be read and written
 test="$test bzip2 xz-utils zstd"            # and how they are packed
 test="$test mmdebstrap"                     # Debian's own image
 test="$test vagrant"                         # judges the Vagrantfile
 test="$test git make"
-bench="$test hyperfine dnsperf iperf3"
+bench="$test hyperfine iperf3"
 vm="qemu-system-x86 qemu-utils mmdebstrap e2fsprogs cpio xz-utils git"
 
 die() {

@@ -130,6 +130,7 @@ def test_a_hundred_questions_on_one_connection_are_all_answered(web: Box) -> Non
     assert ids == set(range(100))
 
 
+@needs_tool("dnsperf")
 def test_a_slow_server_does_not_hold_up_local_names_nor_other_questions(
     web: Box, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def test_the_monitor_hears_of_the_resolvers_death(web: Box) -> None:
     assert web.link.recv(1) == b""
 
 
+@needs_tool("dnsperf")
 def test_killed_again_and_again_under_queries_it_comes_back(web: Box, tmp_path: Path) -> None:
     queries = tmp_path / "queries"
     queries.write_text("web A\n")
@@ -273,7 +274,8 @@ def test_no_packet_kills_it(web: Box) -> None:
                 if packet:
                     packet[dice.randrange(len(packet))] = dice.randrange(256)
             client.send(packet)
-    assert web.dig("web").records == ["10.1.0.2"]
+    # A question that finds a full queue is lost, as ever with UDP; then dig(1) asks again.
+    assert web.dig("+tries=20", f"+timeout={PATIENCE:.0f}", "web").records == ["10.1.0.2"]
     assert resolver_pid("net1") == before
     assert (run_dir() / "networks/net1/resolver.log").read_text() == ""
 
