@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from minirt import cli
 from minirt.kernel import steps
 from minirt.kernel.steps import Step
 
+Program = Callable[[list[str]], int]
 _ENDED = 99  # instead of a signal: process 1 of a PID namespace can't kill itself
 
 
@@ -33,7 +36,14 @@ def run(out: Path, *words: str) -> Death:
     return run_until(out, "", 0, signal.SIGKILL, *words)
 
 
-def run_until(out: Path, actor: str, number: int, by: signal.Signals, *words: str) -> Death:
+def run_until(
+    out: Path,
+    actor: str,
+    number: int,
+    by: signal.Signals,
+    *words: str,
+    program: Program = cli.run,
+) -> Death:
     """Run ``minirt WORD…``; send ``by`` to the process ``actor`` after its step ``number``."""
     note = out.with_suffix(".step")
     note.unlink(missing_ok=True)
@@ -41,14 +51,14 @@ def run_until(out: Path, actor: str, number: int, by: signal.Signals, *words: st
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _be_the_command(out, note, actor, number, by, words)
+        _be_the_command(out, note, actor, number, by, partial(program, list(words)))
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     code = status if status >= 0 else 128 - status
     return Death(code, note.read_text() if note.exists() else "", out.read_text())
 
 
 def _be_the_command(
-    out: Path, note: Path, actor: str, number: int, by: signal.Signals, words: tuple[str, ...]
+    out: Path, note: Path, actor: str, number: int, by: signal.Signals, call: Callable[[], int]
 ) -> None:
     code = 70  # EX_SOFTWARE
     try:
@@ -75,7 +85,7 @@ def _be_the_command(
                     os._exit(_ENDED)
 
         steps.send_to(sink, folder)
-        code = cli.run(list(words))
+        code = call()
         sys.stdout.flush()
         sys.stderr.flush()
     except SystemExit as error:
