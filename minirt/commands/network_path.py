@@ -37,7 +37,9 @@ def command(six: bool, trace: bool, wait: float, as_json: bool, source: str, tar
         )
         road = predict.predict(ground, asked)
         measured = _measure(ground, asked, road, wait) if trace else None
-    remedy = remedies.remedy(road.refusal, asked, _bridges()) if road.refusal else ""
+    remedy = ""
+    if road.refusal:
+        remedy = remedies.remedy(road.refusal, asked, ground.host, _bridges())
     if as_json:
         document = itinerary.document(road, remedy)
         if measured:

@@ -26,9 +26,10 @@ VERBS = {
     "top": "List the processes of a container",
     "rename": "Rename a container",
     "prune": "Remove all containers that don't run",
-    "network": "Networks: create, ls, inspect, rm, connect, disconnect, prune, explain",
+    "network": "Networks: create, ls, inspect, rm, connect, explain, path, doctor and more",
     "image": "Images: import, load, save, ls, inspect, rm",
     "volume": "Volumes: create, ls, inspect, rm, prune",
+    "dns": "Names: query, trace",
     "server": "The fork server that makes commands start fast: status, stop",
     "info": "Show this machine as minirt sees it",
     "version": "Show the version",
@@ -62,6 +63,10 @@ VOLUME_VERBS = {
     "rm": "Remove volumes",
     "prune": "Remove all volumes that no container uses",
 }
+DNS_VERBS = {
+    "query": "Ask for a name as a container does, and say who answered",
+    "trace": "Tell how a name resolves in a container, server by server",
+}
 SERVER_VERBS = {
     "status": "Show the fork servers that run",
     "stop": "End the fork servers; the next command starts one again",
@@ -70,6 +75,7 @@ GROUPS = {
     "network": NETWORK_VERBS,
     "image": IMAGE_VERBS,
     "volume": VOLUME_VERBS,
+    "dns": DNS_VERBS,
     "server": SERVER_VERBS,
 }
 FOR_ANYONE = {"version", "completion"}  # Every other verb works with what belongs to root.

@@ -21,7 +21,8 @@ def tell(road: Road, question: Question, remedy: str) -> str:
     for number, hop in enumerate(road.hops, 1):
         lines += _hop(number, hop, width)
     if road.refusal:
-        lines.append(f"REFUSED in {road.refusal.where} by {road.refusal.why}")
+        by = f"{road.refusal.where}'s rule " if road.refusal.by else ""
+        lines.append(f"REFUSED: {by}{road.refusal.why}")
         lines += [f"  to allow it: {remedy}"] if remedy else []
     else:
         lines.append(f"It arrives: {road.end}.")

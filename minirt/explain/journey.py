@@ -84,9 +84,16 @@ class Journey:
         return way
 
     def hook(
-        self, there: Terrain, hook: str, what: str, bridged: bool = False, leaves: str = ""
+        self,
+        there: Terrain,
+        hook: str,
+        what: str,
+        *,
+        bridged: bool = False,
+        leaves: str = "",
+        always: bool = False,
     ) -> None:
-        """Pass the rules of a hook; tell it only if one of them did something."""
+        """Pass the rules of a hook; tell it if one of them did something, or ``always``."""
         if leaves:
             self.packet = replace(self.packet, leaves_by=leaves)
         crossed: list[Crossed] = []
@@ -99,7 +106,7 @@ class Journey:
             why = f"{by.place}: {by.text}"
             raise Stopped(Refusal(there.name, "rule", why, by, came_by, leaves_by))
         self.packet = packet
-        if any(one.verdict not in ("jump", "goto", "return") for one in crossed):
+        if always or any(one.verdict not in ("jump", "goto", "return") for one in crossed):
             self.tell(there, what, crossed)
 
     def tell(self, there: Terrain, what: str, crossed: list[Crossed] | None = None) -> None:

@@ -80,10 +80,12 @@ def _over_bridge(journey: Journey, port: Device, neighbour: Address) -> str:
         down = bridge.name if not bridge.up else port.name
         raise journey.stop(host, "down", f"{down} is down")
     journey.packet = replace(journey.packet, came_by=port.name, bridge=bridge.name)
-    journey.hook(host, "prerouting", f"comes in by {port.name}, a port of {bridge.name}", True)
+    journey.hook(
+        host, "prerouting", f"comes in by {port.name}, a port of {bridge.name}", bridged=True
+    )
     if host.has(neighbour):
         journey.tell(host, f"is for {bridge.name} itself: {neighbour} is the host's")
-        journey.hook(host, "input", "comes in", True)
+        journey.hook(host, "input", "comes in", bridged=True)
         return _arrive(journey, bridge.name)
     if host.filters_bridges:
         journey.packet = replace(journey.packet, came_by=bridge.name, leaves_by=bridge.name)
@@ -94,7 +96,8 @@ def _over_bridge(journey: Journey, port: Device, neighbour: Address) -> str:
         why = f"{port.name} and {other.name} are isolated ports of {bridge.name}"
         raise journey.stop(host, "isolated", why)
     journey.packet = replace(journey.packet, came_by=port.name, leaves_by=other.name)
-    journey.hook(host, "forward", f"is bridged to {other.name}", True)
+    journey.tell(host, f"is bridged from {port.name} to {other.name}, ports of {bridge.name}")
+    journey.hook(host, "forward", "is bridged", bridged=True)
     if host.filters_bridges:
         journey.packet = replace(journey.packet, came_by=bridge.name, leaves_by=bridge.name)
         journey.entered = journey.left = bridge.name
@@ -133,7 +136,7 @@ def _arrive(journey: Journey, by: str) -> str:
     leaves = _name(host, way.link)
     journey.packet = replace(journey.packet, leaves_by=leaves)
     journey.entered, journey.left = by, leaves
-    journey.hook(host, "forward", f"is forwarded from {by} to {leaves}")
+    journey.hook(host, "forward", f"is forwarded from {by} to {leaves}", always=True)
     return _depart(journey, way)
 
 
@@ -142,15 +145,17 @@ def _depart(journey: Journey, way: Way) -> str:
     leaves = host.device(way.link)
     assert leaves is not None, "the route's link"
     journey.packet = replace(journey.packet, leaves_by=leaves.name)
-    journey.hook(host, "postrouting", f"leaves by {leaves.name}")
     neighbour = ip_address(way.gateway) if way.gateway else journey.packet.target
-    if leaves.kind == "bridge":
-        room, device, port = _neighbour(journey, leaves, neighbour)
-        journey.packet = replace(journey.packet, leaves_by=port.name)
-        journey.hook(host, "postrouting", f"is bridged to {port.name}", True)
-        return _enter(journey, room, device)
-    journey.tell(host, f"leaves by {leaves.name}, to {neighbour}")
-    return f"outside: {neighbour} has it"
+    if leaves.kind != "bridge":
+        what = f"leaves by {leaves.name}, to {neighbour}"
+        journey.hook(host, "postrouting", what, always=True)
+        return f"outside: {neighbour} has it"
+    room, device, port = _neighbour(journey, leaves, neighbour)
+    what = f"leaves by {leaves.name}, to its port {port.name}"
+    journey.hook(host, "postrouting", what, always=True)
+    journey.packet = replace(journey.packet, leaves_by=port.name)
+    journey.hook(host, "postrouting", "is bridged", bridged=True)
+    return _enter(journey, room, device)
 
 
 # ---- where it ends ---------------------------------------------------------------------

@@ -15,7 +15,7 @@ from minirt.errors import InvalidRequest
 from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 
-PATIENCE = 5.0  # seconds for an answer (resolv.conf(5), timeout)
+PATIENCE = 6.0  # seconds for an answer: our resolver takes up to 5 to say that there is none
 _TYPES = dnslib.QTYPE.reverse  # the numbers of the types of records, by name
 
 
