@@ -31,9 +31,9 @@ class Death:
     said: str
 
 
-def run(out: Path, *words: str) -> Death:
+def run(out: Path, *words: str, program: Program = cli.run) -> Death:
     """Run ``minirt WORD…`` in a fork; what it prints goes to the file ``out``."""
-    return run_until(out, "", 0, signal.SIGKILL, *words)
+    return run_until(out, "", 0, signal.SIGKILL, *words, program=program)
 
 
 def run_until(
