@@ -42,19 +42,40 @@ def network(name: str = "net1", **plan: object) -> Network:
 
 @contextlib.contextmanager
 def machine(
-    on: Network, *, name: str = "one", wanted: str = "", default_route: bool = True
+    on: Network,
+    *,
+    name: str = "one",
+    wanted: str = "",
+    wanted6: str = "",
+    mac: str = "",
+    default_route: bool = True,
 ) -> Iterator[Machine]:
     """Plug a new namespace into a network for the body."""
     lease = leases.take(on, wanted=wanted)
     with contextlib.ExitStack() as held:
         held.callback(leases.release, lease)
+        lease6 = leases.take6(on, wanted=wanted6, beside=lease.address.ip)
+        if lease6:
+            held.callback(leases.release, lease6)
         words = ("unshare", "--net", *PEER, "serve", 80)
         keeper = held.enter_context(started(*words))
         assert keeper.stdout and keeper.stdout.readline() == "up\n"
         bridge.ensure(on)
         with namespaces.network_of(keeper.pid) as netns:
-            endpoint.plug(on, lease, netns, interface="eth0", default_route=default_route)
-        leases.write(lease, Facts("c" * 64, name, pid=keeper.pid))
+            endpoint.plug(
+                on,
+                lease,
+                netns,
+                interface="eth0",
+                mac=mac,
+                lease6=lease6,
+                default_route=default_route,
+            )
+            addresses = [one.address for one in (lease, lease6) if one]
+            mac = mac or endpoint.mac_of(lease.address.ip)
+            endpoint.introduce(on, addresses, netns, interface="eth0", mac=mac)
+        for one in filter(None, (lease, lease6)):
+            leases.write(one, Facts("c" * 64, name, pid=keeper.pid))
         yield Machine(keeper.pid, lease)
 
 

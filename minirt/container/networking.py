@@ -9,7 +9,7 @@ from pathlib import Path
 from minirt.container import joining, record
 from minirt.container.holdings import Holdings
 from minirt.container.joining import Joined
-from minirt.container.plug import Plug, take, wire
+from minirt.container.plug import Plug, introduce, take, wire
 from minirt.container.record import Endpoint, Record
 from minirt.kernel import descriptors, netlink
 from minirt.kernel.namespaces import Netns
@@ -89,6 +89,8 @@ def connect(one: Record, wiring: Wiring, netns: Netns, pid: int, born: int) -> N
     if wiring.bindings:
         nat.publish(wiring.bindings, *wiring.plugs[0].addresses)
     record.save_endpoints(one.id, made)
+    for plug in wiring.plugs:
+        introduce(plug, netns)
 
 
 def let_go(wiring: Wiring) -> None:

@@ -96,6 +96,12 @@ def may_change_addresses(one: Record) -> bool:
     return "CAP_NET_ADMIN" in rights.granted(one.host)
 
 
+def introduce(plug: Plug, netns: Netns) -> None:
+    """Tell the neighbours of a plug, wired a moment ago, where its addresses are now."""
+    interface, mac = plug.interface, plug.mac
+    endpoint.introduce(plug.network, plug.addresses, netns, interface=interface, mac=mac)
+
+
 def wire(
     one: Record, plug: Plug, netns: Netns, init: tuple[int, int], bindings: list[Binding]
 ) -> Endpoint:

@@ -6,11 +6,12 @@ command process, as at its start; what is to be held then goes to its monitor in
 
 from __future__ import annotations
 
+import errno
 from contextlib import ExitStack
 from dataclasses import replace
 
 from minirt.container import etc_files, lifecycle, networking, record
-from minirt.container.plug import take, wire
+from minirt.container.plug import introduce, take, wire
 from minirt.container.plug_change import Change
 from minirt.container.plug_rules import check_connect, check_disconnect
 from minirt.container.record import Endpoint, EndpointRequest, Record
@@ -86,6 +87,7 @@ def _wire(
     made[network.name] = wire(one, plug, netns, init, [])
     if plug.is_way_out:
         _publish(one, network, made[network.name], change)
+    introduce(plug, netns)
     addresses = [str(address.ip) for address in plug.addresses]
     etc_files.change_addresses(record.directory(one.id), one.config, add=addresses)
 
@@ -118,7 +120,11 @@ def _find_way_out(one: Record, made: dict[str, Endpoint], netns: Netns, change: 
             continue
         with netlink.connect(netns) as inside:
             for address in made[network.name].addresses():
-                inside.add_default_route(network.block(address.version).gateway)
+                try:
+                    inside.add_default_route(network.block(address.version).gateway)
+                except OSError as error:
+                    if error.errno not in (errno.ENETDOWN, errno.ENETUNREACH):
+                        raise  # Somebody has set the interface down: that's for him to mend.
         made[network.name] = replace(made[network.name], is_way_out=True)
         _publish(one, network, made[network.name], change)
         return

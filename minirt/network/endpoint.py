@@ -7,6 +7,8 @@ behind our back and for free, while deleting it means waiting 16-30 ms for the k
 from __future__ import annotations
 
 import errno
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -21,8 +23,9 @@ from minirt.network.leases import Lease
 from minirt.network.mac import mac_of
 from minirt.network.spec import Network
 
-__all__ = ["host_end", "mac_of", "plug", "unplug"]
+__all__ = ["host_end", "introduce", "mac_of", "plug", "unplug"]
 
+_TRIES, _PAUSE = 40, 0.0005  # seconds; so often a link is asked whether it carries yet
 _FILTERS_BRIDGES = "net/bridge/bridge-nf-call-iptables"
 
 
@@ -65,7 +68,6 @@ def plug(
         if default_route:
             for one in filter(None, (lease, lease6)):
                 inside.add_default_route(network.block(one.address.version).gateway)
-    neighbours.tell(netns, interface, peer.mac, [one.ip for one in addresses])
 
 
 def plug_in_again(links: Connection, network: Network, bridge: Link) -> None:
@@ -75,6 +77,30 @@ def plug_in_again(links: Connection, network: Network, bridge: Link) -> None:
         if address.version == 4 and links.find(name) is not None:
             links.plug_in(name, bridge)
             _set_port(links, name, network)
+
+
+def introduce(
+    network: Network, addresses: Sequence[Interface], netns: Netns, *, interface: str, mac: str
+) -> None:
+    """Let nobody send to the MAC address that another one had with these addresses.
+
+    To be called some time after :func:`plug`, since a link carries nothing for a moment after it
+    was set up: the kernel's linkwatch wakes its queues, of both ends.
+    """
+    with netlink.connect() as links, netlink.connect(netns) as inside:
+        ends = ((links, host_end(addresses[0].ip)), (inside, interface))
+        for _ in range(_TRIES):
+            if all((link := side.find(name)) and link.running for side, name in ends):
+                break
+            time.sleep(_PAUSE)
+    with suppress(OSError):  # Who has not heard it asks, later.
+        for address in addresses:
+            if isinstance(address, IPv6Interface):
+                neighbours.advertise(netns, interface, mac, address.ip)
+            elif mac == mac_of(address.ip):
+                neighbours.ask_for(netns, interface, network.gateway4)
+            else:
+                neighbours.announce(netns, interface, mac, address.ip)
 
 
 def unplug(address: Address | Interface) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from minirt.kernel import namespaces
 
-_UP = 0x1  # IFF_UP of netdevice(7)
+_UP, _RUNNING = 0x1, 0x40  # IFF_UP and IFF_RUNNING of netdevice(7)
 _SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS: half of an answer, and nobody reads it
 _NO_DAD = 0x2  # IFA_F_NODAD: the address is usable at once
 _TABLE_MAIN, _UNICAST, _BOOT = 254, 1, 3  # struct rtmsg: which table, what kind, who made it
@@ -38,6 +38,7 @@ class Link:
     kind: str = ""  # "bridge", "veth", …; empty: hardware
     mtu: int = ETHERNET_MTU  # bytes
     up: bool = False
+    running: bool = False  # packets pass: a moment after both of its ends were set up
 
 
 LOOPBACK = Link("lo", 1)  # LOOPBACK_IFINDEX of include/net/flow.h
@@ -99,6 +100,7 @@ def read_link(message: Any) -> Link:
         kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
         mtu=message.get_attr("IFLA_MTU"),
         up=bool(message["flags"] & _UP),
+        running=bool(message["flags"] & _RUNNING),
     )
 
 
