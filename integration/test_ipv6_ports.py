@@ -8,12 +8,14 @@ import selectors
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
 from integration.sandbox import OUTSIDE_LINK, Outside, in_netns, shell, started, wait_until
 from integration.wires import PEER, ask
+from minirt.container import datagrams
 
 HOST, AWAY = "2001:db8:f::1", "2001:db8:f::2"
 NET = ("network", "create", "--subnet", "2001:db8:1::/64")
@@ -278,3 +280,33 @@ def test_a_killed_monitor_leaves_nothing_of_ipv6(minirt: Minirt, outside6: Outsi
     assert ask_from(outside6.pid, HOST, 8080) == "Connection refused"
     minirt("run", "--rm", "--net", "net1", "busybox", "true")
     assert "2001:db8:1::2" not in shell("nft", "list", "table", "inet", "minirt").stdout
+
+
+def test_a_flushed_filter_is_mended_and_until_then_the_monitor_serves(
+    minirt: Minirt, outside6: Outside
+) -> None:
+    minirt(*NET, "net1")
+    with serving(minirt, "web", "--net", "net1", *BOTH):
+        for protocol in ("tcp", "udp"):
+            assert ask_from(outside6.pid, HOST, 8080, protocol) == AWAY
+        shell("nft", "flush", "ruleset")
+        assert ask_from(outside6.pid, HOST, 8080) == GATEWAY  # as whom the monitor connects
+        minirt("run", "--rm", "--net", "net1", "busybox", "true")
+        assert ask_from(outside6.pid, HOST, 8080) == AWAY
+
+
+def test_many_udp_clients_take_no_more_room_than_allowed(minirt: Minirt) -> None:
+    minirt("network", "create", "net4")
+    with serving(minirt, "web", "--net", "net4", *BOTH):
+        monitor = shell("ps", "-o", "ppid=", "-p", pid_of(minirt, "web")).stdout.strip()
+        with contextlib.ExitStack() as held:
+            for _ in range(datagrams.MOST + 50):
+                one = held.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+                one.connect(("::1", 8080))
+                one.settimeout(5)
+                one.send(b"?")
+                assert one.recv(100)
+            descriptors = list(Path(f"/proc/{monitor}/fd").iterdir())
+            assert datagrams.MOST <= len(descriptors) < datagrams.MOST + 50
+            assert ask("::1", 8080, "udp") not in UNREACHED
+        assert minirt("exec", "web", "echo", "well").stdout == "well\n"

@@ -53,7 +53,10 @@ def test_a_network_with_ipv6_reads_as_it_was_written(dual: Network) -> None:
 
 
 def test_without_ipv6_there_is_no_such_lease() -> None:
-    assert leases.take6(replace(DUAL, subnet6=None, gateway6=None)) is None
+    single = replace(DUAL, subnet6=None, gateway6=None)
+    assert leases.take6(single) is None
+    with pytest.raises(InvalidRequest, match="networks with user configured subnets"):
+        leases.take6(single, wanted="2001:db8::9")
 
 
 def test_the_lowest_free_address_is_taken_and_nobody_gets_what_is_kept(dual: Network) -> None:

@@ -32,7 +32,7 @@ def ensure(network: Network) -> None:
         present = links.addresses(bridge)
         for gateway in _gateways(network):
             if gateway not in present:
-                with suppress(FileExistsError):
+                with suppress(FileExistsError), needs("IPv6", "ipv6"):
                     links.add_address(bridge, gateway)
     with needs("nftables", "nf_tables"):
         _admit(network)

@@ -28,15 +28,22 @@ def twin(block: Block, other: Block, address: Address | None) -> str:
     return str(other.subnet[place])
 
 
-def checked(network: str, block: Block, wanted: str) -> Address:
-    """Return the address that was asked for. Raises InvalidRequest."""
-    settings = f"invalid endpoint settings for network {network}"
-    if not block.chosen:
+def refuse(network: str, wanted: str) -> None:
+    """Refuse any ``wanted`` address where no subnet of its family was asked for."""
+    if wanted:
+        what = f"invalid endpoint settings for network {network}"
         why = (
             "user specified IP address is supported only when connecting to networks with user"
             " configured subnets"
         )
-        raise InvalidRequest(settings, why, "Make the network with --subnet.")
+        raise InvalidRequest(what, why, "Make the network with --subnet.")
+
+
+def checked(network: str, block: Block, wanted: str) -> Address:
+    """Return the address that was asked for. Raises InvalidRequest."""
+    settings = f"invalid endpoint settings for network {network}"
+    if not block.chosen:
+        refuse(network, wanted)
     try:
         address: Address | None = ip_address(wanted)
     except ValueError:

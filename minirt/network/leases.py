@@ -82,6 +82,7 @@ def take6(
     """
     block = network.block6
     if block is None:
+        choice.refuse(network.name, wanted)
         return None
     return _take(network, block, wanted, [last, choice.twin(network.block4, block, beside)])
 
