@@ -174,3 +174,13 @@ def test_networks_of_docker_and_ours_reach_each_other_by_published_ports_only(
         assert found == "198.18.0.2"
         assert ask_from(outside, outside.host_address, 9090) == outside.address
         shell("ip", "link", "del", "test-docker")
+
+
+@either_iptables
+def test_names_resolve_where_the_host_lets_nothing_in(
+    minirt: Minirt, image: str, iptables: str
+) -> None:
+    shell(iptables, "-P", "INPUT", "DROP")
+    minirt("network", "create", "--internal", "inside")
+    minirt("run", "-d", "--name", "web", "--net", "inside", image, "sleep", "600")
+    minirt("run", "--rm", "--net", "inside", image, "ping", "-c1", "-W5", "web")

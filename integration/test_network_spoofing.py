@@ -240,3 +240,15 @@ def test_only_a_container_that_may_configure_its_network_has_further_addresses(
     in_netns(int(pid), "ip", "addr", "add", f"{FURTHER}/16", "dev", "eth0")  # as if it could
     reached = minirt("exec", "two", "ping", "-c1", "-W1", FURTHER, code=None).returncode == 0
     assert reached is is_let
+
+
+@pytest.mark.parametrize(
+    ("right", "is_let"),
+    [((), False), (("--cap-add", "NET_ADMIN"), True), (("--privileged",), True)],
+)
+def test_its_own_interface_is_a_containers_only_if_it_may_configure_its_network(
+    minirt: Minirt, image: str, right: tuple[str, ...], is_let: bool
+) -> None:
+    for words in (("link", "set", "eth0", "down"), ("addr", "add", FURTHER, "dev", "eth0")):
+        done = minirt("run", "--rm", *right, image, "ip", *words, code=None)
+        assert (done.returncode == 0) is is_let

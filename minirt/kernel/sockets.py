@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
 from pathlib import Path
 
@@ -12,6 +13,8 @@ _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 # Connections that wait for accept(2). Of IPv4 nobody accepts any: the packet filter leads
 # what comes elsewhere.
 _BACKLOG = {socket.AF_INET: 1, socket.AF_INET6: 128}
+
+_LOW, _FD_SETSIZE = 256, 1024
 
 
 def hold(protocol: str, address: str, port: int, *, mark: int) -> socket.socket:
@@ -38,7 +41,22 @@ def hold(protocol: str, address: str, port: int, *, mark: int) -> socket.socket:
     number = held.getsockname()[1]
     host = f"[{address}]" if ":" in address else address
     announce("hold a port of the host", "nc", *_words(protocol), "-l", host, number)
-    return held
+    return _out_of_the_way(held)
+
+
+def _out_of_the_way(held: socket.socket) -> socket.socket:
+    """Give one of many sockets a high number, and leave the low ones to who can't do without.
+
+    libnftables waits with select(2), which is the end of a process that has opened a thousand.
+    """
+    if held.fileno() < _LOW:
+        return held
+    try:
+        number = fcntl.fcntl(held, fcntl.F_DUPFD_CLOEXEC, _FD_SETSIZE)
+    except OSError:  # RLIMIT_NOFILE is not more than that
+        return held
+    held.close()
+    return socket.socket(fileno=number)
 
 
 def _words(protocol: str) -> list[str]:
