@@ -17,8 +17,10 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 # open_tree on, all architectures agree. Sources: arch/x86/entry/syscalls/syscall_64.tbl,
 # include/uapi/asm-generic/unistd.h.
 _NUMBERS = {
-    "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "ioprio_set": 251, "bpf": 321},
-    "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "ioprio_set": 30, "bpf": 280},
+    "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "ioprio_set": 251, "bpf": 321}
+    | {"personality": 135, "sched_setattr": 314},
+    "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "ioprio_set": 30, "bpf": 280}
+    | {"personality": 92, "sched_setattr": 274},
 }[platform.machine()] | {
     "rt_sigaction": {"x86_64": 13, "aarch64": 134}[platform.machine()],
     "syncfs": {"x86_64": 306, "aarch64": 267}[platform.machine()],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntFlag
@@ -35,6 +35,21 @@ def unshare(kinds: Namespace) -> None:
     options = [option(kind) for kind in Namespace if kind in kinds]
     with step("leave the namespaces of the parent", "unshare", *options):
         libc.unshare(kinds)
+
+
+def set_time_offsets(offsets: Mapping[str, tuple[int, int]]) -> None:
+    """Set off the clocks of the time namespace that this process has made, and enters at execve(2).
+
+    By the name of the clock: seconds and nanoseconds (time_namespaces(7)).
+    """
+    text = "".join(f"{clock} {one} {more}\n" for clock, (one, more) in offsets.items())
+    words = ("sh", "-c", f"echo '{text.strip()}' > /proc/self/timens_offsets")
+    with step("set off the clocks", *words):
+        fd = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
 
 
 @contextmanager

@@ -103,6 +103,8 @@ def discard(created: Created) -> None:
 def _give_birth(plan: Plan) -> Child:
     """Start init in its namespaces; in those that exist already it steps by itself."""
     kinds = plan.spec.new_namespaces() & ~Namespace.CGROUP
+    if plan.spec.time_offsets:
+        kinds &= ~Namespace.TIME  # Whoever is born in it can't set its clocks any more.
     cgroup = plan.setting.cgroup.clone_fd() if plan.setting.cgroup else None
     options = [namespaces.option(kind) for kind in Namespace if kind in kinds]
     words = ("unshare", *options, "--fork", "--kill-child", "sleep", "infinity")

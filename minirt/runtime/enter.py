@@ -58,6 +58,7 @@ class Visit:
     filters: Filters
     line: Line
     handed_on: tuple[int, ...] = ()
+    personality: int | None = None
 
 
 def enter(  # noqa: PLR0913 - what a process needs, each under its own name
@@ -85,7 +86,10 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     rules = filters.prepare(spec.seccomp)
     handed_on = stripped.to_hand_on(keep_fds, {pidfd})
     ours, theirs = handshake.open_pair()
-    visit = Visit(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs, handed_on)
+    visit = Visit(
+        *(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs),
+        *(handed_on, spec.personality),
+    )
     try:
         try:
             guide = _send_guide(visit)
@@ -181,6 +185,7 @@ def _become(visit: Visit, process: Process, path: str) -> int:
         visit.line.await_word(GO)
         for fd in visit.handed_on:
             os.set_inheritable(fd, True)
+        launch.set_scheduling(process, visit.personality)
         launch.set_limits(process)
         launch.become(process, path, visit.filters, visit.line.fileno())
     except CreatorDied:

@@ -74,6 +74,7 @@ def main(plan: Plan) -> int:
         process, path, own_descriptors = _prepare(plan)
         line = _await_start(plan, own_descriptors)
         hooks.run_inside(plan.spec.hooks.start_container, _state(plan, "created"), process.env)
+        launch.set_scheduling(process, plan.spec.personality)
         launch.set_limits(process)
         launch.become(process, path, plan.filters, line.fileno())
     except CreatorDied:
@@ -125,6 +126,9 @@ def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:
             join(kind, path)
     if cgroup:
         cgroup.enter_version_1()
+    if spec.time_offsets:
+        namespaces.unshare(Namespace.TIME)
+        namespaces.set_time_offsets(spec.time_offsets)
     if Namespace.CGROUP in spec.new_namespaces():
         namespaces.unshare(Namespace.CGROUP)
     if spec.hostname:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minirt.errors import CommandNotRunnable, InvalidRequest, MinirtError, kernel_refused
-from minirt.kernel import devices, rlimits, springboard
+from minirt.kernel import devices, rlimits, scheduling, springboard
 from minirt.kernel.steps import announce
 from minirt.runtime import command, privileges, users
 from minirt.runtime import spec as oci
@@ -59,6 +59,19 @@ def set_limits(process: Process) -> None:
         except PermissionError as error:
             why = "it is above the hard limit of this machine's root, who may not raise it"
             raise InvalidRequest(f"Cannot set the limit of {name} to {one.hard}", why) from error
+
+
+def set_scheduling(process: Process, personality: int | None) -> None:
+    """Set when it runs, and what it takes the kernel for. Raises KernelRefused."""
+    try:
+        if process.io_priority is not None:
+            scheduling.set_io_priority(*process.io_priority)
+        if process.scheduler is not None:
+            scheduling.set_scheduler(process.scheduler)
+        if personality is not None:
+            scheduling.set_personality(personality)
+    except OSError as error:
+        raise kernel_refused("Cannot schedule the process as it is asked for", error) from error
 
 
 def set_oom_score(process: Process) -> None:

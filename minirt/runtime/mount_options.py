@@ -48,6 +48,7 @@ class Options:
     propagates_below: bool = False
     bind: bool = False
     recursive: bool = False
+    copies_up: bool = False  # a tmpfs that begins with what it covers
     own: tuple[str, ...] = ()  # the file system's
 
 
@@ -55,7 +56,9 @@ def known() -> list[str]:
     """Return all options that are about the mount; those of file systems are theirs."""
     plain = {*_SET, *_CLEAR}
     travel = {f"{letter}{word}" for letter in ("", "r") for word in _PROPAGATIONS}
-    return sorted({*plain, *(f"r{word}" for word in plain), *travel, *_IGNORED, "bind", "rbind"})
+    return sorted(
+        {*plain, *(f"r{word}" for word in plain), *travel, *_IGNORED, "bind", "rbind", "tmpcopyup"}
+    )
 
 
 def parse(texts: tuple[str, ...]) -> Options:
@@ -71,6 +74,8 @@ def _take(found: Options, text: str) -> bool:
     """Take one option, if it is one for the mount rather than for the file system."""
     if text in ("bind", "rbind"):
         found.bind, found.recursive = True, text == "rbind"
+    elif text == "tmpcopyup":
+        found.copies_up = True
     elif text in _SET:
         found.add, found.clear = found.add | _SET[text], found.clear & ~_SET[text]
     elif text in _CLEAR:

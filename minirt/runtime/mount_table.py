@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, KernelRefused
-from minirt.kernel import beneath, mounts
+from minirt.kernel import beneath, copying, mounts
 from minirt.kernel.beneath import Shown
-from minirt.kernel.mounts import Propagation
+from minirt.kernel.mounts import Attribute, Propagation
 from minirt.kernel.steps import step
 from minirt.runtime import cgroup_view
 from minirt.runtime.mount_options import Options, parse
@@ -109,13 +109,26 @@ def _new(root: int, one: Mount, options: Options) -> None:
         words = ("-t", one.kind, *_told(options, own), one.source or one.kind, Shown(target))
         with step("mount a file system", "mount", *words):
             add = options.add | options.add_below
-            made = mounts.new(one.kind, own, add, one.source)
+            first = add & ~Attribute.RDONLY if options.copies_up else add
+            made = mounts.new(one.kind, own, first, one.source)
             try:
+                if options.copies_up:
+                    _fill(made, target, one, add)
                 if options.propagation:
                     mounts.change(made, propagation=options.propagation)
                 mounts.attach(made, target)
             finally:
                 os.close(made)
+
+
+def _fill(made: int, target: int, one: Mount, attributes: Attribute) -> None:
+    """Copy what a tmpfs is about to cover, before anybody can see it; then it may be read-only."""
+    if one.kind != "tmpfs":
+        what = f"Cannot mount {one.kind} on {one.destination}"
+        raise InvalidRequest(what, "'tmpcopyup' is for a tmpfs")
+    copying.copy_tree(target, made)
+    if Attribute.RDONLY in attributes:
+        mounts.change(made, add=Attribute.RDONLY)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from minirt.kernel import capabilities, rlimits
+from minirt.kernel import capabilities, rlimits, scheduling
+from minirt.kernel.scheduling import Scheduler
 from minirt.runtime.document import Place
 from minirt.runtime.spec import Capabilities, Process, Rlimit, User
 
@@ -16,6 +17,11 @@ def process(place: Place) -> Process:
     if place.value is None:
         place.refuse("is missing")
     args = place.get("args").texts()
+    for label in ("apparmorProfile", "selinuxLabel"):
+        if place.get(label).text(""):
+            place.get(label).refuse("asks for a security module, which minirt does not use yet")
+    if place.has("execCPUAffinity"):
+        place.get("execCPUAffinity").refuse("is not supported")
     if not args:
         place.get("args").refuse("is empty: there is nothing to run")
     size = place.get("consoleSize")
@@ -30,6 +36,8 @@ def process(place: Place) -> Process:
         rlimits=_rlimits(place.get("rlimits")),
         no_new_privileges=place.get("noNewPrivileges").truth(),
         oom_score_adj=_oom_score(place.get("oomScoreAdj")),
+        io_priority=_io_priority(place.get("ioPriority")),
+        scheduler=_scheduler(place.get("scheduler")),
     )
 
 
@@ -87,3 +95,30 @@ def _rlimits(place: Place) -> tuple[Rlimit, ...]:
 
 def _oom_score(place: Place) -> int | None:
     return None if place.value is None else place.number(None, -1000, 1000)
+
+
+def _io_priority(place: Place) -> tuple[int, int] | None:
+    if place.value is None:
+        return None
+    kinds = {f"IOPRIO_CLASS_{name}": number for name, number in scheduling.IO_CLASSES.items()}
+    return place.get("class").one_of(kinds), place.get("priority").number(0, 0, 7)
+
+
+def _scheduler(place: Place) -> Scheduler | None:
+    """Read config.md, "Scheduler"."""
+    if place.value is None:
+        return None
+    known = {f"SCHED_FLAG_{name}": bit for name, bit in scheduling.FLAGS.items()}
+    flags = 0
+    for one in place.get("flags").items():
+        flags |= one.one_of(known)
+    policies = {f"SCHED_{name}": number for name, number in scheduling.POLICIES.items()}
+    return Scheduler(
+        policy=place.get("policy").one_of(policies),
+        flags=flags,
+        nice=place.get("nice").number(0, -20, 19),
+        priority=place.get("priority").number(0, 0, 99),
+        runtime=place.get("runtime").number(0),
+        deadline=place.get("deadline").number(0),
+        period=place.get("period").number(0),
+    )

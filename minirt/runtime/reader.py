@@ -13,6 +13,7 @@ from typing import Any
 from minirt.errors import InvalidRequest
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
+from minirt.kernel.scheduling import DOMAINS
 from minirt.runtime.document import Place
 from minirt.runtime.process_reader import environment, process
 from minirt.runtime.spec import (
@@ -34,6 +35,8 @@ _PROPAGATIONS = {
     **{name: Propagation[name.upper()] for name in ("private", "slave", "shared", "unbindable")},
     **{f"r{name}": Propagation[name.upper()] for name in ("private", "slave", "shared")},
 }
+# config-linux.md has these too. A null, an empty text and an empty object ask for nothing.
+_UNSUPPORTED = ("mountLabel", "intelRdt", "netDevices", "memoryPolicy")
 _DEVICE_KINDS = {"c": "c", "u": "c", "b": "b", "p": "p"}
 
 
@@ -43,6 +46,9 @@ def read(document: Mapping[str, Any]) -> Spec:
     if not isinstance(document, Mapping):
         top.refuse("is not an object")
     linux = top.get("linux")
+    for key in _UNSUPPORTED:
+        if linux.get(key).value:
+            linux.get(key).refuse("asks for what minirt does not do yet")
     namespaces = _namespaces(linux)
     spec = Spec(
         root=Root(
@@ -65,6 +71,8 @@ def read(document: Mapping[str, Any]) -> Spec:
         annotations=top.get("annotations").mapping(),
         uid_mappings=linux.get("uidMappings").each(_mapping),
         gid_mappings=linux.get("gidMappings").each(_mapping),
+        personality=_personality(linux.get("personality")),
+        time_offsets=_time_offsets(linux.get("timeOffsets"), namespaces),
     )
     _check_together(spec)
     return spec
@@ -109,6 +117,9 @@ def _mount(place: Place) -> Mount:
     destination = place.get("destination").text()
     if not destination:
         place.get("destination").refuse("is empty")
+    for key in ("uidMappings", "gidMappings"):
+        if place.get(key).value:
+            place.get(key).refuse("asks for an idmapped mount, which minirt does not make yet")
     return Mount(
         destination=destination,
         kind=place.get("type").text(""),
@@ -165,4 +176,28 @@ def _sysctls(place: Place, namespaces: Mapping[Namespace, str]) -> dict[str, str
         if why:
             place.refuse(f"asks for {key!r}, which {why}")
         found[key] = value
+    return found
+
+
+def _personality(place: Place) -> int | None:
+    """Read config-linux.md, "Personality"."""
+    if place.value is None:
+        return None
+    for one in place.get("flags").items():
+        one.refuse("is a flag, and the specification has none")
+    return place.get("domain").one_of(DOMAINS)
+
+
+def _time_offsets(place: Place, namespaces: Mapping[Namespace, str]) -> dict[str, tuple[int, int]]:
+    """Read config-linux.md, "Time offsets"."""
+    found = {}
+    for clock in place.object():
+        one = place.get(clock)
+        if clock not in ("monotonic", "boottime"):
+            one.refuse("is no clock that can be set off")
+        if namespaces.get(Namespace.TIME) != "":
+            one.refuse("needs a new time namespace")
+        limit = 1 << 63
+        seconds = one.get("secs").number(0, -limit, limit - 1)
+        found[clock] = (seconds, one.get("nanosecs").number(0, 0, 999_999_999))
     return found

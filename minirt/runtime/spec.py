@@ -12,6 +12,7 @@ from typing import Any
 
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
+from minirt.kernel.scheduling import Scheduler
 
 OCI_VERSION = "1.2.0"
 
@@ -81,6 +82,8 @@ class Process:
     rlimits: tuple[Rlimit, ...] = ()
     no_new_privileges: bool = False
     oom_score_adj: int | None = None
+    io_priority: tuple[int, int] | None = None  # class and level, ioprio_set(2)
+    scheduler: Scheduler | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ class Spec:
     annotations: Mapping[str, str] = field(default_factory=dict)
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
+    personality: int | None = None
+    time_offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # s, ns by clock
 
     def new_namespaces(self) -> Namespace:
         """Return the kinds that are made for it."""

@@ -1,0 +1,136 @@
+"""When the command runs, what time it sees, and for what kernel it takes this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from integration import bundles
+from integration.bundles import Bundle
+from integration.traces import Ground
+from minirt.errors import InvalidRequest, MinirtError
+
+
+@pytest.fixture
+def bundle(ground: Ground, rootfs: Path) -> Bundle:
+    return bundles.make(ground.root / "bundle", rootfs)
+
+
+def test_the_priority_of_its_input_and_output(bundle: Bundle) -> None:
+    bundle.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+    assert bundle.run("busybox", "ionice").output == "best-effort: prio 6\n"
+
+
+def test_the_policy_of_its_scheduler_and_its_niceness(bundle: Bundle) -> None:
+    bundle.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
+    fields = bundle.run("cat", "/proc/self/stat").output.split()  # proc_pid_stat(5)
+    nice, policy = fields[18], fields[40]
+    assert (policy, nice) == ("3", "5")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("scheduler", {"policy": "SCHED_NONSENSE"}, "scheduler.policy"),
+        ("scheduler", {"policy": "SCHED_OTHER", "nice": 40}, "scheduler.nice"),
+        ("scheduler", {"policy": "SCHED_OTHER", "flags": ["X"]}, "scheduler.flags"),
+        ("ioPriority", {"class": "IOPRIO_CLASS_BE", "priority": 8}, "ioPriority.priority"),
+        ("apparmorProfile", "docker-default", "apparmorProfile"),
+        ("selinuxLabel", "system_u:system_r:svirt_lxc_net_t:s0", "selinuxLabel"),
+    ],
+)
+def test_what_is_no_such_thing_is_refused(
+    bundle: Bundle, key: str, value: object, why: str
+) -> None:
+    bundle.process[key] = value
+    with pytest.raises(InvalidRequest, match=why):
+        bundle.spec("true")
+
+
+def test_what_the_kernel_refuses_is_an_error_of_the_start(bundle: Bundle) -> None:
+    bundle.process["scheduler"] = {"policy": "SCHED_DEADLINE"}  # without its three times
+    with pytest.raises(MinirtError, match="schedule"):
+        bundle.run("true")
+
+
+def test_the_personality_changes_the_name_of_the_machine(bundle: Bundle) -> None:
+    assert bundle.run("busybox", "uname", "-m").output == "x86_64\n"
+    bundle.linux["personality"] = {"domain": "LINUX32"}
+    assert bundle.run("busybox", "uname", "-m").output == "i686\n"
+
+
+def test_clocks_are_set_off_in_a_time_namespace(bundle: Bundle) -> None:
+    bundle.linux["namespaces"].append({"type": "time"})
+    bundle.linux["timeOffsets"] = {"boottime": {"secs": 1_000_000, "nanosecs": 5}}
+    uptime = float(bundle.run("cat", "/proc/uptime").output.split()[0])
+    here = float(Path("/proc/uptime").read_text().split()[0])
+    assert 999_000 < uptime - here < 1_001_000
+
+
+@pytest.mark.parametrize("offsets", [{"realtime": {"secs": 1}}, {"boottime": {"secs": "x"}}])
+def test_only_two_clocks_can_be_set_off_and_only_in_a_namespace(
+    bundle: Bundle, offsets: object
+) -> None:
+    bundle.linux["timeOffsets"] = {"boottime": {"secs": 1}}
+    with pytest.raises(InvalidRequest, match="time namespace"):
+        bundle.spec("true")
+    bundle.linux["namespaces"].append({"type": "time"})
+    bundle.linux["timeOffsets"] = offsets
+    with pytest.raises(InvalidRequest, match="timeOffsets"):
+        bundle.spec("true")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("mountLabel", "x"), ("intelRdt", {"closID": "x"}), ("netDevices", {"eth0": {"name": "x"}})],
+)
+def test_what_is_not_done_yet_is_refused_and_never_ignored(
+    bundle: Bundle, key: str, value: object
+) -> None:
+    bundle.linux[key] = value
+    with pytest.raises(InvalidRequest, match=f"linux.{key}"):
+        bundle.spec("true")
+
+
+# ---- a tmpfs that begins with what it covers ---------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [(), ("ro",)])
+def test_a_tmpfs_can_begin_with_what_it_covers(bundle: Bundle, more: tuple[str, ...]) -> None:
+    data = bundle.add_layer("data") / "data"
+    (data / "deep" / "er").mkdir(parents=True)
+    data.chmod(0o711)
+    (data / "deep" / "file").write_text("words\n")
+    (data / "deep" / "file").chmod(0o4640)
+    (data / "link").symlink_to("/etc/passwd")
+    bundle.mount("/data", "tmpfs", "tmpfs", "tmpcopyup", *more)
+    script = "cd /data; cat deep/file; readlink link; stat -c '%a %n' . deep/file deep/er; "
+    script += "grep -c ' /data tmpfs' /proc/mounts; echo x > new && rm deep/file"
+    ended = bundle.run("sh", "-c", script)
+    assert ended.lines[:6] == [
+        "words",
+        "/etc/passwd",
+        "711 .",
+        "4640 deep/file",
+        "755 deep/er",
+        "1",
+    ]
+    assert ended.code == (1 if more else 0)
+    assert (data / "deep" / "file").exists()
+
+
+def test_only_a_tmpfs_can(bundle: Bundle) -> None:
+    bundle.mount("/data", "ramfs", "ramfs", "tmpcopyup")
+    with pytest.raises(InvalidRequest, match="tmpcopyup"):
+        bundle.create("true")
+
+
+def test_links_in_what_it_covers_lead_nowhere(bundle: Bundle, tmp_path: Path) -> None:
+    """A folder that is a link to the host's is copied as a link, and a FIFO makes nobody wait."""
+    data = bundle.add_layer("data") / "data"
+    data.mkdir()
+    (data / "out").symlink_to(tmp_path)
+    (tmp_path / "secret").write_text("of the host")
+    bundle.mount("/data", "tmpfs", "tmpfs", "tmpcopyup")
+    assert bundle.run("sh", "-c", "cat /data/out/secret").code == 1
