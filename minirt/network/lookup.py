@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import dnslib
+from dnslib.label import DNSLabelError
 
 from minirt.errors import InvalidRequest
 from minirt.kernel import namespaces
@@ -60,7 +61,7 @@ def ask(
         status, records = read(answer)
     except TimeoutError:
         status, records = f"no answer within {seconds:g} s", ()
-    except (OSError, dnslib.DNSError, struct.error) as error:
+    except (OSError, dnslib.DNSError, DNSLabelError, struct.error) as error:
         status, records = str(getattr(error, "strerror", "") or error).lower(), ()
     return Reply(server, time.monotonic() - began, status, records, over_tcp)
 
@@ -74,7 +75,7 @@ def question(name: str, kind: str) -> bytes:
         record = dnslib.DNSRecord.question(name, kind)
         record.header.id = int.from_bytes(os.urandom(2), "big")
         return bytes(record.pack())
-    except (dnslib.DNSError, UnicodeError, ValueError) as error:
+    except (dnslib.DNSError, DNSLabelError, UnicodeError, ValueError) as error:
         raise InvalidRequest(f"{name!r} cannot be asked for", str(error)) from None
 
 
