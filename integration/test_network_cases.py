@@ -132,3 +132,67 @@ def test_the_veth_deleted_by_hand_is_no_obstacle_at_the_end(minirt: Minirt) -> N
     minirt("rm", "-f", "one")
     assert ask("127.0.0.1", 8080) == "Connection refused"
     minirt("network", "rm", "net1")
+
+
+def test_networks_are_listed_and_pruned_by_what_they_are(minirt: Minirt) -> None:
+    minirt("network", "create", "--label", "team=a", "net1")
+    minirt("network", "create", "--label", "team=b", "net2")
+    minirt("network", "create", "--internal", "other")
+    guest(minirt, "one", "--net", "net2")
+
+    def names(*filters: str) -> list[str]:
+        words = [word for one in filters for word in ("--filter", one)]
+        shown = minirt("network", "ls", "--format", "{{.Name}}", *words).stdout
+        return sorted(shown.split())
+
+    assert names("label=team") == ["net1", "net2"]
+    assert names("label=team=b") == ["net2"]
+    assert names("name=net") == ["net1", "net2"]
+    assert names("driver=null") == ["none"]
+    assert names("type=builtin") == ["bridge", "host", "none"]
+    pruned = minirt("network", "prune", "-f", "--filter", "label=team").stdout
+    assert "net1" in pruned.split()
+    assert names("type=custom") == ["net2", "other"]
+    minirt("network", "prune", "-f")
+    assert names("type=custom") == ["net2"]
+
+
+def test_a_mac_can_be_asked_for_at_connect(minirt: Minirt) -> None:
+    minirt("network", "create", "net1")
+    one, two = guest(minirt, "one"), guest(minirt, "two", "--net", "net1")
+    minirt("network", "connect", "--mac-address", "02:12:34:56:78:9b", "net1", "one")
+    minirt("exec", "two", "ping", "-c1", "-W5", "one")
+    assert "02:12:34:56:78:9b" in two.run("ip", "neigh")
+    assert "02:12:34:56:78:9b" in one.run("ip", "link")
+
+
+def test_the_hosts_gateway_can_have_a_name(minirt: Minirt) -> None:
+    minirt("network", "create", "net1")
+    for network in ("bridge", "net1"):
+        words = ("--net", network, "--add-host", "host.internal:host-gateway")
+        minirt("run", "--rm", *words, "busybox", "ping", "-c1", "-W5", "host.internal")
+
+
+def test_where_ipv6_is_switched_off_who_asks_for_it_has_it_and_nobody_else(minirt: Minirt) -> None:
+    shell("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+    shell("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
+    minirt("network", "create", "net1")
+    assert "inet6" not in guest(minirt, "one", "--net", "net1").run("ip", "addr", "show", "eth0")
+    minirt("network", "create", "--ipv6", "net6")
+    shown = guest(minirt, "six", "--net", "net6", "-p", "8080:80").run("ip", "addr", "show", "eth0")
+    assert "inet6 fd" in shown
+
+
+def test_odd_aliases_spoil_nothing_for_the_others(minirt: Minirt) -> None:
+    minirt("network", "create", "net1")
+    odd = [word for name in ("a b", "c,d", "e\nf", "") for word in ("--network-alias", name)]
+    guest(minirt, "one", "--net", "net1", *odd, "--network-alias", "good")
+    minirt("run", "--rm", "--net", "net1", "busybox", "ping", "-c1", "-W5", "good")
+
+
+def test_two_containers_meet_on_a_subnet_without_addresses_to_spare(minirt: Minirt) -> None:
+    bridge = ("--subnet", "10.9.0.0/29", "--ip-range", "10.9.0.4/31", "--gateway", "10.9.0.1")
+    minirt("network", "create", *bridge, "tiny")
+    one, two = guest(minirt, "one", "--net", "tiny"), guest(minirt, "two", "--net", "tiny")
+    assert {one.address, two.address} == {"10.9.0.4", "10.9.0.5"}
+    minirt("exec", "one", "ping", "-c1", "-W5", "two")
