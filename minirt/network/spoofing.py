@@ -133,7 +133,7 @@ def _each(verb: str, port: str, identity: str) -> list[str]:
         if ":" in address:
             found.append(f"addresses6 {{ {port} . {address} }}")
         else:
-            found += [f"addresses {{ {port} . {address} }}", f"taken {{ {address} }}"]
+            found += [f"addresses {{ {port} . {mac} . {address} }}", f"taken {{ {address} }}"]
     return [f"{verb} element {TABLE} {one}" for one in found]
 
 
