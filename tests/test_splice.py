@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minirt.container import splice
 from minirt.container.loop import Loop
 from minirt.container.splice import Splices
 
@@ -19,13 +18,13 @@ from minirt.container.splice import Splices
 class Bench:
     """A loop with a spliced port, and the server to which it leads."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self.loop = Loop()
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.target = "127.0.0.1"
         number = self.server.getsockname()[1]
-        self.splices = Splices(self.loop, lambda: self.target)
+        self.splices = Splices(self.loop, lambda: self.target, most)
         self.splices.add(self.port.fileno(), number)
 
     def turn_until(self, condition: Callable[[], bool]) -> None:
@@ -77,8 +76,8 @@ class Bench:
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
-    one = Bench()
+def bench(most: int = 10) -> Iterator[Bench]:
+    one = Bench(most)
     with one.server, one.port:
         yield one
         one.splices.end()
@@ -156,9 +155,8 @@ def test_what_the_server_said_last_arrives_although_the_monitor_ends() -> None:
             assert one.port.fileno() >= 0  # still held: its owner lets go of it
 
 
-def test_more_connections_than_allowed_wait_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splice, "MOST", 2)
-    with bench() as one:
+def test_more_connections_than_allowed_wait_their_turn() -> None:
+    with bench(most=2) as one:
         first, second = one.pair(), one.pair()
         with one.client() as third:
             for _ in range(5):

@@ -13,7 +13,7 @@ from minirt.container import closed_ports, joining, name_service
 from minirt.container.datagrams import Relays
 from minirt.container.joining import Joined
 from minirt.container.loop import Loop
-from minirt.container.splice import Splices
+from minirt.container.splice import MOST, Splices
 from minirt.errors import MinirtError
 from minirt.kernel import descriptors, rlimits
 from minirt.network import ports, resolver_link
@@ -64,9 +64,11 @@ class Holdings:
             closed_ports.guard(loop, one)
         six = [one for one in bindings if one.is_v6]
         if six and not self.relays:
-            _, most = rlimits.read("nofile")
-            rlimits.write("nofile", most, most)  # A connection takes two descriptors.
-            self.relays = {"tcp": Splices(loop, self._where), "udp": Relays(loop, self._where)}
+            _, limit = rlimits.read("nofile")
+            rlimits.write("nofile", limit, limit)
+            most = min(MOST, limit // 4)  # A connection takes two of them.
+            self.relays["tcp"] = Splices(loop, self._where, most)
+            self.relays["udp"] = Relays(loop, self._where)
         for one in six:
             for fd in one.sockets:
                 self.relays[one.protocol].add(fd, one.container_port)

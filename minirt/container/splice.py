@@ -17,7 +17,7 @@ from functools import partial
 
 from minirt.container.loop import Loop
 
-MOST = 200  # connections of a container at once; others wait in the kernel's queue
+MOST = 500  # connections of a container at once; others wait in the kernel's queue
 _CHUNK = 128 << 10  # bytes that are read at once, and the most that waits for a slow reader
 _PAUSE = 0.1  # seconds until accept(2) is tried again when there are no descriptors left
 _RESET = struct.pack("ii", 1, 0)  # struct linger: close(2) sends RST rather than FIN
@@ -28,8 +28,8 @@ Where = Callable[[], str]  # the container's address; empty: it has none now
 class Splices:
     """Ports of the host, and the connections that came to them."""
 
-    def __init__(self, loop: Loop, where: Where) -> None:
-        self._loop, self._where = loop, where
+    def __init__(self, loop: Loop, where: Where, most: int = MOST) -> None:
+        self._loop, self._where, self._most = loop, where, most
         self._listeners: dict[socket.socket, int] = {}  # to which port of the container
         self._connections: set[Connection] = set()
 
@@ -53,7 +53,7 @@ class Splices:
         """Accept as long as there are not too many."""
         for listener, port in self._listeners.items():
             accept = partial(self._accept, listener, port)
-            full = len(self._connections) >= MOST
+            full = len(self._connections) >= self._most
             self._loop.on_readable(listener.fileno(), None if full else accept)
 
     def _accept(self, listener: socket.socket, port: int) -> None:
@@ -70,11 +70,11 @@ class Splices:
             _refuse(client)
             return
         self._connections.add(Connection(self._loop, client, server, self._forget))
-        if len(self._connections) >= MOST:
+        if len(self._connections) >= self._most:
             self._listen()
 
     def _forget(self, connection: Connection) -> None:
-        was_full = len(self._connections) >= MOST
+        was_full = len(self._connections) >= self._most
         self._connections.discard(connection)
         if was_full:
             self._listen()
