@@ -31,8 +31,15 @@ def run_dir() -> Path:
 
 
 def made(directory: Path) -> Path:
-    """Return ``directory``, made if needed and closed to other users."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Return ``directory``, made if needed and closed to other users, as are its parents.
+
+    (``parents=True`` would make those open.)
+    """
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        made(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
     return directory
 
 
