@@ -23,7 +23,7 @@ MOST = 200  # steps of one process: many more than there are
 @pytest.fixture
 def out(tmp_path: Path, minirt: Minirt, image: str) -> Path:
     """Return where commands print to; the world has been used once, so nothing is made anew."""
-    minirt("network", "create", "net1")
+    minirt("network", "create", "--ipv6", "net1")
     minirt(*RUN, image, "true")
     return tmp_path / "out"
 
