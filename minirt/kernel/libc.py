@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 
@@ -21,9 +20,9 @@ _NUMBERS = {
     | {"personality": 135, "sched_setattr": 314},
     "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "ioprio_set": 30, "bpf": 280}
     | {"personality": 92, "sched_setattr": 274},
-}[platform.machine()] | {
-    "rt_sigaction": {"x86_64": 13, "aarch64": 134}[platform.machine()],
-    "syncfs": {"x86_64": 306, "aarch64": 267}[platform.machine()],
+}[os.uname().machine] | {
+    "rt_sigaction": {"x86_64": 13, "aarch64": 134}[os.uname().machine],
+    "syncfs": {"x86_64": 306, "aarch64": 267}[os.uname().machine],
     "open_tree": 428,
     "move_mount": 429,
     "fsopen": 430,

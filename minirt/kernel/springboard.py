@@ -20,7 +20,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import platform
 import struct
 
 # The system calls that it makes, or that lead to it: a filter must let them through.
@@ -40,7 +39,7 @@ def make(line: int) -> int | None:
 
     ``line`` is the descriptor that hears of a failure; it is inherited from here on.
     """
-    if platform.machine() != "x86_64":
+    if os.uname().machine != "x86_64":
         return None
     fd = _memory_file()
     if fd is not None:

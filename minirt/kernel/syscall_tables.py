@@ -8,7 +8,7 @@ programs, and on x86_64 the one of x32, told from its own only by a bit in the n
 from __future__ import annotations
 
 import json
-import platform
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,7 @@ def newest(architecture: Architecture, table: Mapping[str, int]) -> int:
 
 def native() -> str:
     """Return the name of this machine's own architecture."""
-    return platform.machine()
+    return os.uname().machine
 
 
 def load() -> dict[str, dict[str, int]]:
