@@ -31,10 +31,12 @@ test-vm:
 bench:
 	@./setup.sh bench
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.runtimes
 
 bench-quick:
 	@./setup.sh bench
 	$(BIN)/python -m bench --quick
+	$(BIN)/python -m bench.runtimes --quick
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build bench/results
