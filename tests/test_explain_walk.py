@@ -28,6 +28,7 @@ from tests.packet_filter import (
 PACKET = Packet(
     ip_address("10.0.0.2"), ip_address("192.0.2.9"), "tcp", 80, came_by="br1", leaves_by="eth0"
 )
+TIMED = {"elem": {"val": "10.0.0.2", "timeout": 60}}
 FACTS = Facts(
     kind_of=lambda address: "local" if str(address) == "192.0.2.1" else "unicast",
     socket_mark=lambda packet: 7 if packet.port == 8080 else None,
@@ -71,7 +72,10 @@ def one_rule(*expressions: dict[str, Any], sets: dict[str, list[Any]] | None = N
     ids=str,
 )
 def test_a_match_holds(hit: dict[str, Any]) -> None:
-    sets = {"links": ["br1"], "addresses": [{"elem": {"val": "10.0.0.2", "timeout": 60}}]}
+    sets: dict[str, list[Any]] = {
+        "links": ["br1"],
+        "addresses": [{"elem": {"val": "10.0.0.2", "timeout": 60}}],
+    }
     assert walk(one_rule(hit, DROP, sets=sets))[0] is None
     negated = {"==": "!=", "!=": "==", "in": "!="}.get(hit["match"]["op"])
     if negated:

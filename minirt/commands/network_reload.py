@@ -9,9 +9,11 @@ import click
 @click.argument("networks", nargs=-1)
 def command(networks: tuple[str, ...]) -> None:
     """Mend networks, or all of them: bridges, wires, packet filter, published ports."""
-    from minirt.network import mend, store
+    from minirt.network import leases, mend, store
 
-    found = [store.find(one) for one in networks] if networks else store.every()
+    found = [store.find(one) for one in networks]
+    if not networks:  # The default network is made when it is first used.
+        found = [one for one in store.every() if not one.is_default or leases.in_use(one)]
     for network in found:
         if network.has_bridge:
             mend.mend(network)

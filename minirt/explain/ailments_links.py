@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, ip_address
 from minirt.explain.findings import Finding, Patient
 from minirt.kernel import sysctl
 from minirt.kernel.netlink.records import Route
-from minirt.network import endpoint, pools
+from minirt.network import endpoint, pools, store
 
 _STRICT = "1"  # of rp_filter: refused unless the answer would leave by the same link (RFC 3704)
 
@@ -17,10 +17,7 @@ def of_bridge(patient: Patient) -> Iterator[Finding]:
     """Look at the bridge and its addresses."""
     network, bridge = patient.network, patient.bridge
     if bridge is None:
-        # The default network's is made when it is first used.
-        is_fault = bool(patient.living) or not network.is_default
-        what = f"its bridge {network.bridge} is missing"
-        yield patient.finding("bridge-missing", what, is_fault=is_fault)
+        yield patient.finding("bridge-missing", f"its bridge {network.bridge} is missing")
         return
     if bridge.kind != "bridge":
         yield patient.finding("no-bridge", f"{bridge.name} is no bridge", "minirt network rm …")
@@ -101,9 +98,12 @@ def of_routes(patient: Patient, routes: list[Route]) -> Iterator[Finding]:
 
 def _elsewhere(patient: Patient, routes: list[Route]) -> str:
     """Return the commands that make the network anew where nothing is."""
-    name = patient.network.name
+    network = patient.network
+    if network.is_default:  # The next command that needs it makes it where there is room.
+        return f"ip link delete {network.bridge} && rm {store.spec_path(network.name)}"
     taken = [IPv4Network(one.to) for one in routes if one.to.version == 4 and one.to.prefixlen]
-    subnet = pools.choose([*taken, patient.network.subnet4])
+    subnet = pools.choose([*taken, *(one.subnet4 for one in store.every())])
+    name = network.name
     return f"minirt network rm {name} && minirt network create --subnet {subnet} {name}"
 
 

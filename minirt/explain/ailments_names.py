@@ -47,7 +47,7 @@ def resolver_of(network: str) -> Resolver | None:
     """Return the resolver of a network of ours; None: there is none."""
     folder = str(run_dir().absolute() / "networks").encode()
     for place in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, IndexError):
+        with suppress(OSError, ValueError):  # It has ended, or is ending.
             if (place / "comm").read_text().strip() != _NAME:
                 continue
             *_, networks, name = (place / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")

@@ -36,9 +36,9 @@ def examine(networks: Sequence[Network]) -> list[Finding]:
 
 
 def _of_network(patient: Patient) -> Iterator[Finding]:
-    yield from ailments_links.of_bridge(patient)
     if patient.bridge is None and patient.network.is_default and not patient.living:
-        return  # Nothing of it has been made yet.
+        return  # It is made when it is first used.
+    yield from ailments_links.of_bridge(patient)
     yield from ailments_links.of_wires(patient)
     yield from ailments_links.of_switches(patient)
     yield from ailments_filter.of_table(patient)

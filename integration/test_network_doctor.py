@@ -1,0 +1,235 @@
+"""Each ailment is found, and its mend, typed as it is printed, mends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.conftest import Minirt
+from integration.guests import Guest, guest
+from integration.naming import resolver_pid
+from integration.sandbox import Outside, in_netns, needs_file, needs_tool, shell, wait_until
+from integration.traces import Ground
+
+BRIDGED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+NO_ICC = "com.docker.network.bridge.enable_icc=false"
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A network with a container, and its bridge."""
+
+    guest: Guest
+    bridge: str
+    wire: str
+
+    def break_(self, command: str) -> None:
+        """Run a command in which the names are filled in."""
+        shell("sh", "-ec", command.format(bridge=self.bridge, wire=self.wire))
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Return what types a command into a shell in which there is a minirt."""
+    program = tmp_path / "minirt"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m minirt "$@"\n')
+    program.chmod(0o755)
+
+    def enter(command: str) -> None:
+        shell("sh", "-ec", f'PATH="{tmp_path}:$PATH"; {command}', seconds=60)
+
+    return enter
+
+
+def patient(minirt: Minirt, *words: str) -> Patient:
+    minirt("network", "create", *words, "net1")
+    one = guest(minirt, "one", "--net", "net1", "-p", "8080:80")
+    seen = json.loads(minirt("network", "explain", "--json", "net1").stdout)
+    return Patient(one, seen["bridge_name"], seen["wires"][0]["link"]["name"])
+
+
+def found(minirt: Minirt, *words: str) -> list[dict[str, Any]]:
+    """Return the faults; the exit code must agree."""
+    done = minirt("network", "doctor", "--json", *words, code=None)
+    assert done.returncode in (0, 1), done.stderr
+    faults = [one for one in json.loads(done.stdout) if one["is_fault"]]
+    assert bool(faults) == bool(done.returncode)
+    return faults
+
+
+AILMENTS = {
+    "ip-forward": "sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.{bridge}.forwarding=1",
+    "forwarding": "sysctl -qw net.ipv4.conf.{bridge}.forwarding=0",
+    "route-localnet": "sysctl -qw net.ipv4.conf.{bridge}.route_localnet=0",
+    "bridge-missing": "ip link delete {bridge}",
+    "bridge-down": "ip link set {bridge} down",
+    "bridge-address": "ip addr flush dev {bridge}",
+    "wire-loose": "ip link set {wire} nomaster",
+    "wire-down": "ip link set {wire} down",
+    "wire-missing": "ip link delete {wire}",
+    "filter-missing": "nft flush ruleset",
+    "filter-elements": "nft delete element inet minirt bridges {{ {bridge} }}",
+    "filter-rules": "nft flush chain inet minirt forward",
+    "port-lost": "nft delete element inet minirt pub4_any {{ tcp . 8080 }}",
+    "foreign-drop": "nft 'add table ip mine; add chain ip mine c"
+    " {{ type filter hook forward priority 3; policy drop; }}'",
+}
+
+
+@pytest.mark.parametrize("code", AILMENTS)
+def test_an_ailment_is_found_and_its_mend_mends_it(
+    minirt: Minirt, image: str, outside: Outside, typed: Callable[[str], None], code: str
+) -> None:
+    here = patient(minirt)
+    assert found(minirt) == []
+    here.break_(AILMENTS[code])
+    faults = found(minirt)
+    assert code in {one["code"] for one in faults}
+    tried = 0
+    while faults and tried < 5:  # One thing may hide another, as a bridge its address.
+        typed(faults[0]["mend"])
+        faults, tried = found(minirt), tried + 1
+    assert faults == []
+    if code == "foreign-drop":
+        shell("nft", "delete table ip mine")
+    pid = int(minirt("inspect", "-f", "{{.State.Pid}}", "one").stdout)
+    in_netns(pid, "ping", "-c1", "-W5", outside.address)
+
+
+@needs_tool("iptables-nft", "iptables-legacy")
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+def test_a_forward_policy_of_iptables_is_found_and_mended(
+    minirt: Minirt, image: str, outside: Outside, typed: Callable[[str], None], program: str
+) -> None:
+    here = patient(minirt)
+    shell(program, "-P", "FORWARD", "DROP")
+    try:
+        (fault,) = found(minirt)
+        assert fault["code"] == "foreign-drop"
+        assert "FORWARD" in fault["what"]
+        in_netns(here.guest.pid, "ping", "-c1", "-W1", outside.address, code=1)
+        typed(fault["mend"])
+        assert found(minirt) == []
+        in_netns(here.guest.pid, "ping", "-c1", "-W5", outside.address)
+    finally:
+        minirt("rm", "-f", "one")
+        minirt("network", "rm", "net1")
+        shell(program, "-P", "FORWARD", "ACCEPT")
+        shell("nft", "delete table ip filter", code=None)
+
+
+def test_a_stopped_resolver_is_found_and_mended(
+    minirt: Minirt, image: str, typed: Callable[[str], None]
+) -> None:
+    patient(minirt)
+    shell("kill", "-STOP", resolver_pid("net1"))
+    (fault,) = found(minirt)
+    assert fault["code"] == "resolver-stopped"
+    assert fault["mend"] == f"kill -CONT {resolver_pid('net1')}"
+    typed(fault["mend"])
+    assert found(minirt) == []
+
+
+def test_a_resolver_that_cannot_be_started_is_found(
+    minirt: Minirt, image: str, ground: Ground, typed: Callable[[str], None]
+) -> None:
+    patient(minirt)
+    # More starts than it lives through (resolver_start.note): monitors give up for a while.
+    for _ in range(7):
+        pid = resolver_pid("net1") if not silent(minirt) else 0
+        if not pid:
+            break
+        shell("kill", "-9", pid)
+        wait_until(lambda: not Path(f"/proc/{pid}/exe").exists(), "its end")  # noqa: B023
+    (fault,) = found(minirt)
+    assert fault["code"] == "resolver-silent"
+    assert "it has no resolver" in fault["what"]
+
+
+def silent(minirt: Minirt) -> bool:
+    return any(one["code"] == "resolver-silent" for one in found(minirt))
+
+
+def test_a_route_that_takes_its_addresses_is_found_and_mended(
+    minirt: Minirt, image: str, outside: Outside, typed: Callable[[str], None]
+) -> None:
+    minirt("network", "create", "--subnet", "10.7.0.0/16", "net1")
+    shell("ip", "route", "add", "10.0.0.0/8", "dev", outside.link)
+    assert found(minirt) == []  # The network's own route is the closer one.
+    shell("ip", "route", "add", "10.7.5.0/24", "dev", outside.link)
+    (fault,) = found(minirt)
+    assert fault["code"] == "overlap"
+    assert "10.7.5.0/24 by test-outside overlaps its subnet 10.7.0.0/16" in fault["what"]
+    typed(fault["mend"])
+    assert found(minirt) == []
+    assert minirt("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "net1").stdout
+
+
+def test_strict_reverse_paths_are_a_fault_where_a_container_has_two_networks(
+    minirt: Minirt, image: str, typed: Callable[[str], None]
+) -> None:
+    here = patient(minirt)
+    shell("sysctl", "-qw", f"net.ipv4.conf.{here.bridge}.rp_filter=1")
+    assert found(minirt) == []
+    notes = minirt("network", "doctor").stdout
+    assert f"note: net1: {here.bridge} takes only packets whose answers leave by it too" in notes
+    minirt("network", "create", "net2")
+    minirt("network", "connect", "net2", "one")
+    (fault,) = found(minirt)
+    assert fault["code"] == "rp-filter"
+    typed(fault["mend"])
+    assert found(minirt) == []
+
+
+@needs_file(BRIDGED)
+@pytest.mark.parametrize(("before", "after"), [("1", "0"), ("0", "1")])
+def test_ports_that_are_apart_or_not_as_they_should_be(
+    minirt: Minirt, image: str, typed: Callable[[str], None], before: str, after: str
+) -> None:
+    Path(BRIDGED).write_text(before)
+    here = patient(minirt, "-o", NO_ICC)
+    other = guest(minirt, "two", "--net", "net1")
+    assert found(minirt) == []
+    Path(BRIDGED).write_text(after)
+    faults = found(minirt)
+    assert {one["code"] for one in faults} == {"isolation"}
+    for one in faults:
+        typed(one["mend"])
+    assert found(minirt) == []
+    in_netns(here.guest.pid, "ping", "-c1", "-W1", other.address, code=1)
+
+
+@needs_file(BRIDGED)
+def test_that_bridges_are_filtered_is_a_note_and_no_fault(minirt: Minirt, image: str) -> None:
+    Path(BRIDGED).write_text("1")
+    patient(minirt)
+    done = minirt("network", "doctor")
+    assert "note: host: bridge-nf-call-iptables is on" in done.stdout
+    assert "Nothing is wrong with " in done.stdout
+    Path(BRIDGED).write_text("0")
+    assert "bridge-nf" not in minirt("network", "doctor").stdout
+
+
+def test_only_the_networks_that_are_named_are_looked_at(minirt: Minirt, image: str) -> None:
+    here = patient(minirt)
+    minirt("network", "create", "net2")
+    here.break_("ip link set {bridge} down")
+    assert found(minirt, "net2") == []
+    assert [one["code"] for one in found(minirt, "net1")] == ["bridge-down"]
+    assert "nosuch not found" in minirt("network", "doctor", "nosuch", code=1).stderr
+
+
+def test_reload_mends_everything_while_containers_go_on(
+    minirt: Minirt, image: str, outside: Outside
+) -> None:
+    here = patient(minirt)
+    here.break_("nft flush ruleset; ip link delete {bridge}; sysctl -qw net.ipv4.ip_forward=0")
+    assert minirt("network", "reload").stdout == "net1\n"
+    assert found(minirt) == []
+    in_netns(here.guest.pid, "ping", "-c1", "-W5", outside.address)
