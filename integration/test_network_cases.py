@@ -8,7 +8,7 @@ import pytest
 
 from integration.conftest import Minirt
 from integration.guests import guest
-from integration.sandbox import Outside, in_netns, shell
+from integration.sandbox import Outside, in_netns, shell, started
 from integration.wires import PEER, ask
 
 pytestmark = pytest.mark.usefixtures("image")
@@ -196,3 +196,28 @@ def test_two_containers_meet_on_a_subnet_without_addresses_to_spare(minirt: Mini
     one, two = guest(minirt, "one", "--net", "tiny"), guest(minirt, "two", "--net", "tiny")
     assert {one.address, two.address} == {"10.9.0.4", "10.9.0.5"}
     minirt("exec", "one", "ping", "-c1", "-W5", "two")
+
+
+def test_containers_go_out_by_the_address_that_was_chosen(minirt: Minirt, outside: Outside) -> None:
+    chosen = {4: "192.0.2.77", 6: "2001:db8:1::77"}
+    shell("ip", "addr", "add", f"{chosen[4]}/24", "dev", outside.link)
+    shell("ip", "addr", "add", f"{chosen[6]}/64", "dev", outside.link, "nodad")
+    outside.run("ip", "addr", "add", "2001:db8:1::2/64", "dev", "eth0", "nodad")
+    options = [f"com.docker.network.host_ipv{family}={one}" for family, one in chosen.items()]
+    words = [word for one in options for word in ("--opt", one)]
+    minirt("network", "create", "--ipv6", *words, "net1")
+    one, other = guest(minirt, "one", "--net", "net1"), guest(minirt, "other")
+    with started(*outside.enter(), *PEER, "serve", 90) as server:
+        assert server.stdout and server.stdout.readline()
+        assert one.ask(outside.address, 90) == chosen[4]
+        assert one.ask("2001:db8:1::2", 90) == chosen[6]
+        assert other.ask(outside.address, 90) == outside.host_address
+    minirt("rm", "-f", "one")
+    minirt("network", "rm", "net1")
+    assert chosen[4] not in shell("nft", "list", "table", "inet", "minirt").stdout
+    assert (
+        "no IPv6"
+        in minirt(
+            "network", "create", "--opt", "com.docker.network.host_ipv6=10.0.0.1", "net2", code=None
+        ).stderr
+    )

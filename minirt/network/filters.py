@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 from minirt.kernel import nftables
-from minirt.network import spoofing
+from minirt.network import spec, spoofing
 from minirt.network.spec import Network
 
 RULES = Path(__file__).with_name("rules.nft")
@@ -82,6 +82,12 @@ def elements(network: Network) -> list[str]:
     if network.internal:
         found.append(f"internal {{ {bridge} }}")
     if network.masquerade:
+        outbound = network.options.get(spec.OUTBOUND4)
+        if outbound:
+            found.append(f"snat4 {{ {network.subnet4} : {outbound} }}")
+        outbound = network.options.get(spec.OUTBOUND6)
+        if outbound and network.subnet6 is not None:
+            found.append(f"snat6 {{ {network.subnet6} : {outbound} }}")
         found.append(f"masq4 {{ {network.subnet4} }}")
         if network.subnet6 is not None:
             found.append(f"masq6 {{ {network.subnet6} }}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from minirt.errors import InvalidRequest
 from minirt.network import spec
@@ -12,6 +12,11 @@ LONGEST_LINK_NAME = 15  # IFNAMSIZ of include/uapi/linux/if.h, less the terminat
 SMALLEST_MTU, LARGEST_MTU = 68, 65535  # bytes; RFC 791, section 3.2, and what Linux takes
 
 _BOOLS = (spec.MASQUERADE, spec.ICC)
+_ADDRESSES: dict[str, type[IPv4Address | IPv6Address]] = {
+    spec.HOST_BINDING: IPv4Address,
+    spec.OUTBOUND4: IPv4Address,
+    spec.OUTBOUND6: IPv6Address,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,19 @@ def _check_options(options: dict[str, str]) -> None:
     if mtu != "0" and not (mtu.isdecimal() and SMALLEST_MTU <= int(mtu) <= LARGEST_MTU):
         why = f"it takes a number of bytes from {SMALLEST_MTU} to {LARGEST_MTU}"
         raise InvalidRequest(f"failed to parse {spec.MTU} value: {mtu}", why)
-    binding = options.get(spec.HOST_BINDING, "0.0.0.0")
-    try:
-        IPv4Address(binding)
-    except ValueError:
-        what = f"failed to parse {spec.HOST_BINDING} value: {binding}"
-        raise InvalidRequest(what, "it is no IPv4 address") from None
+    for key, family in _ADDRESSES.items():
+        if key in options:
+            _check_address(key, options[key], family)
     for key in (spec.BRIDGE_NAME, spec.INTERFACE_PREFIX):
         check_link_name(key, options.get(key, "x"))
+
+
+def _check_address(key: str, value: str, family: type[IPv4Address | IPv6Address]) -> None:
+    try:
+        family(value)
+    except ValueError:
+        why = f"it is no {family.__name__.removesuffix('Address')} address"
+        raise InvalidRequest(f"failed to parse {key} value: {value}", why) from None
 
 
 def check_link_name(key: str, name: str) -> None:

@@ -22,6 +22,8 @@ BRIDGE_NAME = "com.docker.network.bridge.name"
 MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 ICC = "com.docker.network.bridge.enable_icc"
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+OUTBOUND4 = "com.docker.network.host_ipv4"  # as whom containers go out
+OUTBOUND6 = "com.docker.network.host_ipv6"
 MTU = "com.docker.network.driver.mtu"
 INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
 
