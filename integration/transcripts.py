@@ -4,7 +4,7 @@ In a chapter, a block that is fenced as "console" has commands, after "$ ", each
 it printed. All blocks of a chapter are one session, typed from top to bottom into one shell.
 Further lines of a command begin with "> ". What chance decides (ids, process numbers, times) is
 masked in both texts before they are compared. MINIRT_REWRITE_DOCS=1 puts the new output into
-the chapter where it differs.
+a chapter that is not true any more.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pytest
 from integration.sandbox import REPOSITORY, shell
 
 REWRITE = "MINIRT_REWRITE_DOCS"
+BUG = "This is a bug in minirt"  # never to be written into a chapter
 _FENCE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "---- the next command ----"
 
@@ -84,7 +85,7 @@ def check(chapter: str, names: Mapping[str, object], programs: Mapping[str, str]
     found = pieces(text)
     printed = play([one.command for one in found], names, programs)
     wrong = differing(found, printed)
-    if wrong and os.environ.get(REWRITE):
+    if wrong and os.environ.get(REWRITE) and not any(BUG in now for _, now in wrong):
         path.write_text(corrected(text, printed))
         return
     assert not wrong, "\n".join(
@@ -113,16 +114,14 @@ def play(
 
 
 def corrected(chapter: str, printed: list[str]) -> str:
-    """Return the chapter with what its commands print now, where that differs."""
+    """Return the chapter with all that its commands print now: ids that belong together, too."""
     left = iter(printed)
 
     def block(match: re.Match[str]) -> str:
         lines = []
         for one in _pieces_of(match[1]):
-            now = next(left)
-            shown = now if differing([one], [now]) else one.shown
             typed = one.command.replace("\n", "\n> ")
-            lines += [f"$ {typed}", *(line.rstrip() for line in shown.splitlines())]
+            lines += [f"$ {typed}", *(line.rstrip() for line in next(left).splitlines())]
         return "\n".join(["```console", *lines, "```"])
 
     return _FENCE.sub(block, chapter)
