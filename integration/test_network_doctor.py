@@ -76,6 +76,7 @@ AILMENTS = {
     "filter-missing": "nft flush ruleset",
     "filter-elements": "nft delete element inet minirt bridges {{ {bridge} }}",
     "filter-rules": "nft flush chain inet minirt forward",
+    "forgeable": "nft delete table bridge minirt",
     "port-lost": "nft delete element inet minirt pub4_any {{ tcp . 8080 }}",
     "foreign-drop": "nft 'add table ip mine; add chain ip mine c"
     " {{ type filter hook forward priority 3; policy drop; }}'",

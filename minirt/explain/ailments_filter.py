@@ -15,6 +15,8 @@ from minirt.kernel.xtables import Table
 from minirt.network import filters, foreign, ports
 
 OURS = ("inet", "minirt")
+GUARD = ("bridge", "minirt")
+FORGEABLE = "forgeable"
 _SOMEBODY = {4: "192.0.2.1", 6: "2001:db8::1"}  # RFC 5737, RFC 3849: nobody's addresses
 
 
@@ -24,6 +26,9 @@ def of_table(patient: Patient) -> Iterator[Finding]:
     if OURS not in rules.tables:
         yield patient.finding("filter-missing", "the table inet minirt is missing: no isolation")
         return
+    if GUARD not in rules.tables:
+        what = "the table bridge minirt is missing: containers can forge addresses"
+        yield patient.finding(FORGEABLE, what)
     missing = [one for one in filters.elements(network) if not _is_there(rules, one)]
     if missing:
         what = f"the packet filter does not know it: {'; '.join(missing)}"

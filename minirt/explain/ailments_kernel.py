@@ -9,9 +9,10 @@ from minirt.explain.findings import Finding
 from minirt.kernel import namespaces, netlink, nftables
 from minirt.kernel.namespaces import Namespace, Netns
 from minirt.kernel.netlink import Peer
-from minirt.network import filters
+from minirt.network import filters, spoofing
 from minirt.network.lacks import needs
 
+OPTIONAL = "nf_tables_bridge"  # minirt does without, less well
 _MAC = "02:42:00:00:00:01"
 
 
@@ -26,7 +27,9 @@ def of_kernel() -> Iterator[Finding]:
                         attempt(scratch)
                 except (KernelRefused, OSError) as error:
                     found = f"this kernel has no {what} ({error})"
-                    yield Finding(f"no-{module}", "host", found, f"modprobe {module}")
+                    is_fault = module != OPTIONAL
+                    mend = f"modprobe {module}"
+                    yield Finding(f"no-{module}", "host", found, mend, is_fault)
     nftables.close()
 
 
@@ -46,8 +49,13 @@ def _filter(_scratch: Netns) -> None:
     nftables.load(filters.RULES)
 
 
+def _guard(_scratch: Netns) -> None:
+    nftables.load(spoofing.RULES)
+
+
 _TRIALS = (
     ("bridges", "bridge", _bridge),
     ("veth pairs", "veth", _wire),
     ("nftables with all that its rules need", "nf_tables", _filter),
+    ("packet filter for bridges: containers can forge addresses", OPTIONAL, _guard),
 )

@@ -32,6 +32,8 @@ def examine(networks: Sequence[Network]) -> list[Finding]:
             patient = Patient(network, ground, own)
             found += _of_network(patient)
             found += ailments_links.of_routes(patient, routes)
+    if any(one.code == f"no-{ailments_kernel.OPTIONAL}" for one in found):
+        found = [one for one in found if one.code != ailments_filter.FORGEABLE]
     return list(dict.fromkeys(found))
 
 
