@@ -199,3 +199,23 @@ def test_containers_without_a_network_of_their_own(
     told = path(minirt, "joined", outside.address)
     assert (told["arrives"], told["packet"]["source"]) == (True, look(minirt, "one").address)
     assert one.address == told["packet"]["source"]
+
+
+def test_in_a_network_with_ipv6_both_families_are_followed(
+    minirt: Minirt, image: str, outside: Outside
+) -> None:
+    minirt("network", "create", "--ipv6", "net1")
+    web = guest(minirt, "web", "--net", "net1", "-p", "8080:80")
+    guest(minirt, "db", "--net", "net1")
+    six = web.networks["net1"]["GlobalIPv6Address"]
+    with web.serving():
+        for words, target in ((("-6", "db", "web:80"), six), (("db", "web:80"), web.address)):
+            told = path(minirt, "--trace", *words)
+            assert (told["arrives"], told["packet"]["target"]) == (True, target)
+            assert (told["trace"]["fate"], told["trace"]["agrees"]) == ("connected", True)
+        gateway = web.networks["net1"]["IPv6Gateway"]
+        told = path(minirt, "--trace", "db", f"[{gateway}]:8080")
+    assert (told["arrives"], told["trace"]["fate"]) == (True, "connected")
+    assert f"becomes [{six}]:80" in json.dumps(told)
+    assert "dport=8080" in told["trace"]["entry"]
+    assert minirt("network", "doctor").returncode == 0

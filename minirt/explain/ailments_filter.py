@@ -43,7 +43,7 @@ def of_table(patient: Patient) -> Iterator[Finding]:
 def of_ports(patient: Patient) -> Iterator[Finding]:
     """Look whether each published port leads to who published it, and its socket lives."""
     found = {
-        (one.protocol, one.host_ip, one.host_port): one
+        (one.protocol, ":" in one.address, one.host_ip, one.host_port): one
         for one in published.look(patient.host.rules)
     }
     for address, facts in patient.living.items():
@@ -52,7 +52,7 @@ def of_ports(patient: Patient) -> Iterator[Finding]:
             if binding.is_v6 != (ip_address(address).version == 6):
                 continue
             host_ip = "" if binding.host_ip in ports.ANY else binding.host_ip
-            here = found.get((binding.protocol, host_ip, binding.host_port))
+            here = found.get((binding.protocol, binding.is_v6, host_ip, binding.host_port))
             port = f"{binding.protocol} {binding}"
             if here is None or here.address != address:
                 yield patient.finding("port-lost", f"port {port} of {facts.name} leads nowhere")

@@ -140,7 +140,7 @@ def _match(packet: Packet, number: int) -> str:
 
 
 def _told(host: Terrain, packet: Packet, events: list[Event]) -> Iterator[Measured]:
-    for one in events:
+    for one in (one for one in events if one.verdict != "continue"):
         rule = _rule(host.rules, one)
         links = [_link(host, one.came_by), _link(host, one.leaves_by)]
         source_port, port = one.ports if packet.protocol != "icmp" else (0, 0)
@@ -163,7 +163,7 @@ def _link(host: Terrain, index: int) -> str:
 
 def _entry(packet: Packet, number: int) -> str:
     """Return the connection tracker's entry, as the kernel prints it; "" where it doesn't."""
-    wanted = {f"dst={packet.target}"}
+    wanted = {f"dst={packet.target.exploded}"}  # The kernel writes all digits.
     if packet.protocol == "icmp":
         wanted |= {f"id={number}"} if number else set()
     else:
