@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import OUTSIDE_LINK, Outside, in_netns, shell, started, wait_until
+from integration.sandbox import (
+    OUTSIDE_LINK,
+    PATIENCE,
+    Outside,
+    in_netns,
+    shell,
+    started,
+    wait_until,
+)
 from integration.wires import PEER, ask
 from minirt.container import datagrams
 
@@ -220,7 +228,7 @@ def test_an_open_connection_carries_much_in_both_directions_and_half_closes(
     enter = ("nsenter", f"--net=/proc/{pid_of(minirt, 'echo')}/ns/net")
     with started(*enter, sys.executable, "-c", ECHO) as server:
         assert server.stdout and server.stdout.readline() == "up\n"
-        with socket.create_connection(("::1", 7000), timeout=30) as client:
+        with socket.create_connection(("::1", 7000), timeout=30 * PATIENCE) as client:
             client.setblocking(False)
             assert exchange(client, sent) == sent
 
@@ -303,7 +311,7 @@ def test_many_udp_clients_take_no_more_room_than_allowed(minirt: Minirt) -> None
             for _ in range(datagrams.MOST + 50):
                 one = held.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
                 one.connect(("::1", 8080))
-                one.settimeout(5)
+                one.settimeout(5 * PATIENCE)
                 one.send(b"?")
                 assert one.recv(100)
             descriptors = list(Path(f"/proc/{monitor}/fd").iterdir())
