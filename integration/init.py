@@ -17,6 +17,7 @@ from types import FrameType
 
 def main(words: list[str]) -> int:
     """Run the words; return their exit code as a shell would tell it."""
+    os.spawnvp(os.P_WAIT, "ip", ["ip", "link", "set", "lo", "up"])  # as on every machine
     child = os.posix_spawnp(words[0], words, os.environ)
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
