@@ -25,7 +25,7 @@ from minirt.network.spec import Network
 
 __all__ = ["host_end", "introduce", "mac_of", "plug", "unplug"]
 
-_TRIES, _PAUSE = 40, 0.0005  # seconds; so often a link is asked whether it carries yet
+_TRIES, _PAUSE = 400, 0.0005  # seconds; so often a link is asked whether it carries yet
 _FILTERS_BRIDGES = "net/bridge/bridge-nf-call-iptables"
 
 
@@ -85,10 +85,15 @@ def introduce(
     """Let nobody send to the MAC address that another one had with these addresses.
 
     To be called some time after :func:`plug`, since a link carries nothing for a moment after it
-    was set up: the kernel's linkwatch wakes its queues, of both ends.
+    was set up: the kernel's linkwatch wakes its queues, of both ends; and those of the bridge
+    when it gets its first port. What is sent before is lost without a word.
     """
     with netlink.connect() as links, netlink.connect(netns) as inside:
-        ends = ((links, host_end(addresses[0].ip)), (inside, interface))
+        ends = (
+            (links, network.bridge),
+            (links, host_end(addresses[0].ip)),
+            (inside, interface),
+        )
         for _ in range(_TRIES):
             if all((link := side.find(name)) and link.running for side, name in ends):
                 break
