@@ -13,11 +13,9 @@ The order is forced by the kernel:
 
 from __future__ import annotations
 
-import os
-
 import prctl
 
-from minirt.kernel import capabilities, seccomp
+from minirt.kernel import capabilities, libc, seccomp
 from minirt.kernel.steps import Shell, step
 from minirt.runtime.spec import Process
 
@@ -49,9 +47,7 @@ def become(uid: int, gid: int, groups: list[int]) -> None:
     """Take these ids. The groups always: those of the operator must not stay."""
     words = (f"--reuid={uid}", f"--regid={gid}", f"--groups={','.join(map(str, groups))}")
     with step("become the user", "setpriv", *words, Shell('"$@"')):
-        os.setgroups(groups)
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
+        libc.become(uid, gid, groups)
 
 
 def sets_of(process: Process) -> capabilities.Sets:
