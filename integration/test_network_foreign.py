@@ -61,12 +61,12 @@ def leave_no_table() -> Iterator[None]:
 
 def set_up(iptables: str, rules: str) -> None:
     for line in rules.strip().splitlines():
-        shell(iptables, *line.split())
+        shell(iptables, "--wait", "--wait", *line.split())
 
 
 def saved(iptables: str) -> str:
     """Return the filter table, without what changes by itself."""
-    return shell(iptables, "-S").stdout
+    return shell(iptables, "--wait", "-S").stdout
 
 
 @either_iptables
@@ -130,7 +130,7 @@ def test_what_was_added_is_added_once_and_taken_back_with_the_network(
 
 @either_iptables
 def test_where_nobody_refuses_anything_nothing_is_added(iptables: str) -> None:
-    shell(iptables, "-A", "FORWARD", "-i", "eth9", "-j", "DROP")
+    shell(iptables, "--wait", "-A", "FORWARD", "-i", "eth9", "-j", "DROP")
     before = saved(iptables)
     network()
     assert saved(iptables) == before
@@ -141,7 +141,7 @@ def test_a_rule_that_the_admin_put_where_docker_told_him_comes_first(
     outside: Outside, iptables: str
 ) -> None:
     set_up(iptables, DOCKER)
-    shell(iptables, "-I", "DOCKER-USER", "-d", outside.address, "-j", "DROP")
+    shell(iptables, "--wait", "-I", "DOCKER-USER", "-d", outside.address, "-j", "DROP")
     with machine(network()) as one, started(*outside.enter(), *PEER, "serve", 90) as server:
         assert server.stdout and server.stdout.readline()
         assert one.ask(outside.address, 90) == "timeout"
@@ -180,7 +180,7 @@ def test_networks_of_docker_and_ours_reach_each_other_by_published_ports_only(
 def test_names_resolve_where_the_host_lets_nothing_in(
     minirt: Minirt, image: str, iptables: str
 ) -> None:
-    shell(iptables, "-P", "INPUT", "DROP")
+    shell(iptables, "--wait", "-P", "INPUT", "DROP")
     minirt("network", "create", "--internal", "inside")
     minirt("run", "-d", "--name", "web", "--net", "inside", image, "sleep", "600")
     minirt("run", "--rm", "--net", "inside", image, "ping", "-c1", "-W5", "web")

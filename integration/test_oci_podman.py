@@ -12,7 +12,7 @@ import pytest
 
 from integration import bundles, foreign, oci
 from integration.foreign import World
-from integration.sandbox import needs_tool, shell, wait_until
+from integration.sandbox import needs_file, needs_tool, shell, wait_until
 from integration.traces import Ground
 
 pytestmark = needs_tool("podman", "conmon")
@@ -109,7 +109,7 @@ def test_the_processes_of_a_pod_share_their_namespaces(podman: World, ground: Gr
     podman("pod", "rm", "--force", "--time", "0", "pod")
 
 
-@needs_tool("netavark")
+@needs_file("/usr/lib/podman/netavark")
 def test_a_network_of_podmans_own(podman: World, ground: Ground) -> None:
     """The runtime joins a network namespace that podman has made and wired."""
     podman("network", "create", "--disable-dns", "net1")
