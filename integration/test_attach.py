@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 from integration.conftest import Minirt
 from integration.sandbox import minirt_words, started, wait_until
@@ -100,3 +101,14 @@ def test_a_slow_reader_slows_the_command_and_loses_nothing(minirt: Minirt, image
         minirt("exec", "one", "true")  # Nobody reads: the command waits, the monitor does not.
         assert run.stdout.read().splitlines()[-1] == "300000", minirt("inspect", "one").stdout
         assert run.wait(10) == 2
+
+
+def test_a_reader_who_comes_back_long_after_the_end_gets_it_all(minirt: Minirt, image: str) -> None:
+    """The monitor waits for it with everything else closed already."""
+    words = ("run", "--name", "one", "--log-driver", "none", *NONE, image, "seq", "200000")
+    with started(*minirt_words(*words)) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "1\n"
+        time.sleep(1)
+        assert run.stdout.read().splitlines()[-1] == "200000"
+        assert run.wait(10) == 0

@@ -88,6 +88,10 @@ class Hub:
             if fd in self._sources:
                 self._drop(fd)
 
+    def descriptors(self) -> list[int]:
+        """Return the connections to all who are here."""
+        return [client.line.fileno() for client in self._clients]
+
     def finish(self, code: int) -> None:
         """Tell the exit code to all who are attached, and leave them."""
         if self._log:

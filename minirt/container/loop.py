@@ -8,7 +8,7 @@ from __future__ import annotations
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 Call = Callable[[], object]
 
@@ -33,6 +33,12 @@ class Loop:
         """Forget ``fd``; to be called before it is closed."""
         if self._calls.pop(fd, None):
             self._selector.unregister(fd)
+
+    def keep_only(self, fds: Iterable[int]) -> None:
+        """Forget all descriptors but these, and whatever was to be called later."""
+        for fd in set(self._calls) - set(fds):
+            self.forget(fd)
+        self._timers.clear()
 
     def call_after(self, seconds: float, call: Call) -> None:
         """Call ``call`` once, when ``seconds`` have gone by."""

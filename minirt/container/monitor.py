@@ -195,18 +195,22 @@ def _live(
     plan.holdings.keep_names_served(loop)
     plan.holdings.watch_host(loop)
     plan.holdings.serve_ports(loop, plan.holdings.bindings)
-    ended: list[int] = []
-    loop.on_readable(created.pidfd, lambda: ended.append(processes.collect(created.pidfd)))
+    ended: list[bool] = []
+    loop.on_readable(created.pidfd, lambda: ended.append(True))
     while not ended:
         loop.turn()
+    loop.forget(created.pidfd)
+    code = processes.collect(created.pidfd)
     hub.drain()
     plan.holdings.end_ports()
     listener.close()
+    # A slow reader still keeps the loop turning: not on what is closed from here on.
+    loop.keep_only(hub.descriptors())
     last = record.load_last(one.id)
     oom_killed = cgroup.oom_kills() > 0
-    record.save_last(one.id, LastRun(last.started, timestamp(), ended[0], oom_killed))
+    record.save_last(one.id, LastRun(last.started, timestamp(), code, oom_killed))
     remains = ending.release(one, plan.holdings, cgroup, ran=True)
-    hub.finish(ended[0])
+    hub.finish(code)
     ending.delete(remains)
     return 0
 
