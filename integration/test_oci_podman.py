@@ -113,10 +113,11 @@ def test_the_processes_of_a_pod_share_their_namespaces(podman: World, ground: Gr
 def test_a_network_of_podmans_own(podman: World, ground: Ground) -> None:
     """The runtime joins a network namespace that podman has made and wired."""
     podman("network", "create", "--disable-dns", "net1")
-    options = (f"--cgroup-parent=/{ground.cgroup}", "--network=net1")
+    options = (f"--cgroup-parent=/{ground.cgroup}", "--network=net1", "--cap-add=NET_RAW")
     podman("run", *options, "-d", "--name", "one", "box", "sleep", "100")
     where = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     address = podman("inspect", "--format", where, "one").stdout.strip()
     podman("run", *options, "--rm", "box", "ping", "-c", "1", "-W", "5", address)
     podman("rm", "--force", "--time", "0", "one")
     podman("network", "rm", "net1")
+    shell("nft", "delete", "table", "inet", "netavark", code=None)  # Podman leaves it.
