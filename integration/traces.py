@@ -85,10 +85,11 @@ def mounts(_ground: Ground) -> set[str]:
 def network_namespaces(_ground: Ground) -> set[str]:
     """Return every network namespace that a process lives in or holds open."""
     found: set[str] = set()
-    for pattern in ("[0-9]*/ns/net", "[0-9]*/fd/*"):
-        for place in Path("/proc").glob(pattern):
-            with contextlib.suppress(OSError):  # It went while we looked.
-                found.add(str(place.readlink()))
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # It went while we looked.
+            for place in (process / "ns/net", *(process / "fd").iterdir()):
+                with contextlib.suppress(OSError):
+                    found.add(str(place.readlink()))
     return {target for target in found if target.startswith("net:")}
 
 
