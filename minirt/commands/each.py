@@ -8,7 +8,13 @@ import click
 
 from minirt.errors import MinirtError, kernel_refused, say
 
-PATIENCE_HELP = "How long to wait before killing; -1: for ever. Else --stop-timeout, or 10."
+# What every verb that stops containers takes.
+patience = click.option(
+    *("-t", "--time", "--timeout", "seconds"),
+    type=int,
+    metavar="SECONDS",
+    help="How long to wait before killing; -1: for ever. Else --stop-timeout, or 10.",
+)
 
 
 def for_each(arguments: Iterable[str], action: Callable[[str], object]) -> int:
