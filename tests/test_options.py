@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from minirt.container import options
-from minirt.container.flags import Flags
+from minirt.container.flags.typed import Flags
 from minirt.container.options import Request
 from minirt.container.record import Config
 from minirt.errors import InvalidRequest

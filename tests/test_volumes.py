@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from minirt.container import names, record, volume_rows, volumes
+from minirt.container.flags.mounts import volume as parsed
 from minirt.container.log_writer import timestamp
-from minirt.container.mount_options import volume as parsed
 from minirt.container.record import Mount, Record
 from minirt.errors import Conflict, InvalidRequest, NotFound
 from minirt.state import root_dir

@@ -6,8 +6,9 @@ import os
 
 import click
 
-from minirt.container import environment, exec, lifecycle
+from minirt.container import exec, lifecycle
 from minirt.container.exec import Request
+from minirt.container.flags import environment
 from minirt.errors import InvalidRequest
 
 SETTINGS = {"allow_interspersed_args": False}

@@ -6,8 +6,8 @@ import click
 
 from minirt.container import lifecycle, plugging
 from minirt.container.changing import changing
-from minirt.container.network_options import ipv4, ipv6
-from minirt.container.network_options import mac_address as read_mac
+from minirt.container.flags.network import ipv4, ipv6
+from minirt.container.flags.network import mac_address as read_mac
 from minirt.container.record import EndpointRequest
 from minirt.network import store
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from minirt.container import options
-from minirt.container.flags import Flags
+from minirt.container.flags.typed import Flags
 
 # Options end at IMAGE, so that "minirt run busybox ls -l" gives -l to ls; -h is --hostname.
 SETTINGS: dict[str, Any] = {

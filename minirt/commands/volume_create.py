@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from minirt.container import environment, volumes
+from minirt.container import volumes
+from minirt.container.flags import environment
 from minirt.errors import InvalidRequest
 
 

@@ -7,9 +7,10 @@ import signal
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from minirt.container import copying, environment, lifecycle, record, rights
+from minirt.container import copying, lifecycle, record, rights
 from minirt.container.attach import ENDING, caught, passed_on
 from minirt.container.copying import Flow
+from minirt.container.flags import environment
 from minirt.container.loop import Loop
 from minirt.container.record import Record
 from minirt.errors import CommandNotRunnable, Conflict, InvalidRequest

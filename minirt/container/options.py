@@ -11,16 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minirt.container import (
-    environment,
-    mount_options,
-    network_options,
-    port_options,
-    security_options,
-    signals,
-    sizes,
-)
-from minirt.container.flags import Flags, refused
+from minirt.container import signals
+from minirt.container.flags import environment, limits, network, ports, security
+from minirt.container.flags import mounts as mount_flags
+from minirt.container.flags.typed import Flags, refused
 from minirt.container.record import Config, EndpointRequest, HostConfig, Mount
 from minirt.errors import InvalidRequest
 
@@ -59,16 +53,16 @@ def read(flags: Flags, outside: Mapping[str, str]) -> Request:
 
     Raises InvalidRequest, naming the flag.
     """
-    mode, endpoints = network_options.networking(flags)
+    mode, endpoints = network.networking(flags)
     if flags.stop_signal:
         signals.number(flags.stop_signal)
     if flags.stop_timeout is not None and flags.stop_timeout < -1:
         raise refused("--stop-timeout", str(flags.stop_timeout), "it is negative")
-    mounts = mount_options.distinct(
+    mounts = mount_flags.distinct(
         [
-            *map(mount_options.volume, flags.volume),
-            *map(mount_options.mount, flags.mount),
-            *map(mount_options.tmpfs, flags.tmpfs),
+            *map(mount_flags.volume, flags.volume),
+            *map(mount_flags.mount, flags.mount),
+            *map(mount_flags.tmpfs, flags.tmpfs),
         ]
     )
     return Request(
@@ -83,7 +77,7 @@ def read(flags: Flags, outside: Mapping[str, str]) -> Request:
         entrypoint=None if flags.entrypoint is None else [e for e in [flags.entrypoint] if e],
         env=environment.variables(flags.env_file, flags.env, outside),
         labels=environment.labels(flags.label_file, flags.label),
-        exposed_ports=[port for text in flags.expose for port in port_options.exposed(text)],
+        exposed_ports=[port for text in flags.expose for port in ports.exposed(text)],
         user=flags.user,
         working_dir=_working_dir(flags.workdir),
         hostname=_hostname(flags.hostname, "--hostname"),
@@ -140,11 +134,11 @@ def merge(image: Mapping[str, Any], request: Request) -> Config:
 
 
 def _host(flags: Flags, mode: str, mounts: list[Mount]) -> HostConfig:
-    memory, with_swap = sizes.memory(flags.memory, flags.memory_swap)
+    memory, with_swap = limits.memory(flags.memory, flags.memory_swap)
     if flags.log_driver not in LOG_DRIVERS:
         why = f"no log driver named '{flags.log_driver}' is registered"
         raise refused("--log-driver", flags.log_driver, why, "There are json-file and none.")
-    sysctls = dict(map(sizes.sysctl, flags.sysctl))
+    sysctls = dict(map(limits.sysctl, flags.sysctl))
     if mode == "host" and any(name.startswith("net.") for name in sysctls):
         why = "sysctls of net.* are not allowed in the host's network namespace"
         raise InvalidRequest("Conflicting options", why)
@@ -154,23 +148,23 @@ def _host(flags: Flags, mode: str, mounts: list[Mount]) -> HostConfig:
         privileged=flags.privileged,
         read_only=flags.read_only,
         init=flags.init,
-        cap_add=[security_options.capability(name, "--cap-add") for name in flags.cap_add],
-        cap_drop=[security_options.capability(name, "--cap-drop") for name in flags.cap_drop],
-        security_opt=[security_options.security_option(text) for text in flags.security_opt],
+        cap_add=[security.capability(name, "--cap-add") for name in flags.cap_add],
+        cap_drop=[security.capability(name, "--cap-drop") for name in flags.cap_drop],
+        security_opt=[security.security_option(text) for text in flags.security_opt],
         group_add=list(flags.group_add),
         memory=memory,
         memory_swap=with_swap,
-        nano_cpus=sizes.nano_cpus(flags.cpus),
-        pids_limit=sizes.count(flags.pids_limit, "--pids-limit"),
-        shm_size=(flags.shm_size and sizes.size(flags.shm_size, "--shm-size")) or 64 << 20,
-        ulimits=[sizes.ulimit(text) for text in flags.ulimit],
+        nano_cpus=limits.nano_cpus(flags.cpus),
+        pids_limit=limits.count(flags.pids_limit, "--pids-limit"),
+        shm_size=(flags.shm_size and limits.size(flags.shm_size, "--shm-size")) or 64 << 20,
+        ulimits=[limits.ulimit(text) for text in flags.ulimit],
         sysctls=sysctls,
-        dns=[network_options.dns_server(text) for text in flags.dns],
-        dns_search=[network_options.search_domain(text) for text in flags.dns_search],
+        dns=[network.dns_server(text) for text in flags.dns],
+        dns_search=[network.search_domain(text) for text in flags.dns_search],
         dns_options=list(flags.dns_option),
-        extra_hosts=[network_options.extra_host(text) for text in flags.add_host],
+        extra_hosts=[network.extra_host(text) for text in flags.add_host],
         tmpfs={one.destination: ",".join(one.options) for one in mounts if one.kind == "tmpfs"},
-        ports=port_options.published(flags.publish),
+        ports=ports.published(flags.publish),
         publish_all=flags.publish_all,
         log_driver=flags.log_driver,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from minirt.container.flags import refused
+from minirt.container.flags.typed import refused
 
 
 def published(texts: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirt.container.mount_options import distinct, mount, tmpfs, volume
+from minirt.container.flags.mounts import distinct, mount, tmpfs, volume
 from minirt.container.record import Mount
 from minirt.errors import InvalidRequest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from minirt.container.flags import refused
+from minirt.container.flags.typed import refused
 
 
 def capability(name: str, flag: str) -> str:

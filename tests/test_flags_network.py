@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirt.container import network_options
-from minirt.container.flags import Flags
+from minirt.container.flags import network
+from minirt.container.flags.typed import Flags
 from minirt.container.record import EndpointRequest
 from minirt.errors import InvalidRequest
 
 
 def networking(*networks: str, **flags: Any) -> tuple[str, list[EndpointRequest]]:
-    return network_options.networking(Flags(image="busybox", network=networks, **flags))
+    return network.networking(Flags(image="busybox", network=networks, **flags))
 
 
 def test_without_a_network_it_is_the_default_one() -> None:
@@ -92,27 +92,27 @@ def test_contradictions_are_refused_in_dockers_words(
     ],
 )
 def test_every_form_of_an_extra_host(text: str, line: str) -> None:
-    assert network_options.extra_host(text) == line
+    assert network.extra_host(text) == line
 
 
 @pytest.mark.parametrize("text", ["foo", "foo:bar", ":1.2.3.4", "a b:1.2.3.4", "foo:", ""])
 def test_what_is_no_extra_host_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="--add-host"):
-        network_options.extra_host(text)
+        network.extra_host(text)
 
 
 def test_dns_flags_are_checked() -> None:
-    assert network_options.dns_server("2001:db8::1") == "2001:db8::1"
-    assert network_options.search_domain(".") == "."
+    assert network.dns_server("2001:db8::1") == "2001:db8::1"
+    assert network.search_domain(".") == "."
     with pytest.raises(InvalidRequest, match="IP address is not correctly formatted: foo"):
-        network_options.dns_server("foo")
+        network.dns_server("foo")
     with pytest.raises(InvalidRequest, match="bad domain! is not a valid domain"):
-        network_options.search_domain("bad domain!")
+        network.search_domain("bad domain!")
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_network_or_a_clear_refusal(text: str) -> None:
     try:
-        assert network_options.one_network(text).network
+        assert network.one_network(text).network
     except InvalidRequest as error:
         assert str(error)

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from minirt.container.flags import refused
+from minirt.container.flags.typed import refused
 from minirt.errors import InvalidRequest
 
 # Patterns stay texts until one is used: few containers are started with a ulimit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from minirt.container.flags import refused
+from minirt.container.flags.typed import refused
 from minirt.errors import InvalidRequest
 
 

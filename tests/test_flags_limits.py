@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirt.container import sizes
+from minirt.container.flags import limits
 from minirt.errors import InvalidRequest
 
 
@@ -23,29 +23,29 @@ from minirt.errors import InvalidRequest
     ],
 )
 def test_sizes_are_read_as_docker_reads_them(text: str, amount: int) -> None:
-    assert sizes.size(text, "--memory") == amount
+    assert limits.size(text, "--memory") == amount
 
 
 @pytest.mark.parametrize("text", ["", "m", "-1", "1x", "1mm", "1..5", "0x10", "1e3", "٣m", "9p9"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="invalid size"):
-        sizes.size(text, "--memory")
+        limits.size(text, "--memory")
 
 
 def test_more_than_the_kernel_can_count_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="more than the kernel can count"):
-        sizes.size("9999999p", "--memory")
+        limits.size("9999999p", "--memory")
 
 
 @given(st.integers(0, 1 << 20), st.sampled_from("bkmg"))
 def test_a_number_with_a_unit_is_that_many_bytes(number: int, unit: str) -> None:
-    assert sizes.size(f"{number}{unit}", "-m") == number << 10 * "bkmg".index(unit)
+    assert limits.size(f"{number}{unit}", "-m") == number << 10 * "bkmg".index(unit)
 
 
 @given(st.text())
 def test_any_text_is_a_size_or_a_clear_refusal(text: str) -> None:
     try:
-        assert sizes.size(text, "-m") >= 0
+        assert limits.size(text, "-m") >= 0
     except InvalidRequest as error:
         assert "-m" in str(error)
 
@@ -60,7 +60,7 @@ def test_any_text_is_a_size_or_a_clear_refusal(text: str) -> None:
     ],
 )
 def test_memory_and_swap_go_together(limit: str, swap: str, result: tuple[int, int]) -> None:
-    assert sizes.memory(limit, swap) == result
+    assert limits.memory(limit, swap) == result
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ def test_memory_and_swap_go_together(limit: str, swap: str, result: tuple[int, i
 )
 def test_contradicting_limits_of_memory_are_refused(limit: str, swap: str, why: str) -> None:
     with pytest.raises(InvalidRequest, match=why):
-        sizes.memory(limit, swap)
+        limits.memory(limit, swap)
 
 
 @pytest.mark.parametrize(
     ("text", "nanos"), [("", 0), ("0", 0), ("1", 10**9), (".5", 5 * 10**8), ("0.01", 10**7)]
 )
 def test_processors_are_counted_in_thousand_millionths(text: str, nanos: int) -> None:
-    assert sizes.nano_cpus(text) == nanos
+    assert limits.nano_cpus(text) == nanos
 
 
 @pytest.mark.parametrize("text", ["-1", "x", "0.001", "1.0000000001", "1/2", "nan"])
 def test_what_is_no_number_of_processors_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="--cpus"):
-        sizes.nano_cpus(text)
+        limits.nano_cpus(text)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_is_no_number_of_processors_is_refused(text: str) -> None:
     [("nofile=1024", 1024, 1024), ("core=0:10", 0, 10), ("nproc=5:-1", 5, -1), ("cpu=-1", -1, -1)],
 )
 def test_ulimits_have_a_soft_and_a_hard_limit(text: str, soft: int, hard: int) -> None:
-    limit = sizes.ulimit(text)
+    limit = limits.ulimit(text)
     assert (limit["soft"], limit["hard"]) == (soft, hard)
 
 
@@ -103,7 +103,7 @@ def test_ulimits_have_a_soft_and_a_hard_limit(text: str, soft: int, hard: int) -
 )
 def test_what_is_no_ulimit_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="--ulimit"):
-        sizes.ulimit(text)
+        limits.ulimit(text)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_is_no_ulimit_is_refused(text: str) -> None:
     ],
 )
 def test_sysctls_of_namespaces_are_taken(text: str, name: str) -> None:
-    assert sizes.sysctl(text)[0] == name
+    assert limits.sysctl(text)[0] == name
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_sysctls_of_namespaces_are_taken(text: str, name: str) -> None:
 )
 def test_sysctls_of_the_machine_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="--sysctl"):
-        sizes.sysctl(text)
+        limits.sysctl(text)

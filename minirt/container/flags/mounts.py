@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterable
 
-from minirt.container.flags import fields_of, refused
+from minirt.container.flags.typed import fields_of, refused
 from minirt.container.record import Mount
 from minirt.errors import InvalidRequest
 from minirt.state import LONGEST_NAME, NAME
@@ -105,7 +105,7 @@ def _bind_mount(
 def _tmpfs_mount(
     values: dict[str, str], source: str, target: str, read_only: bool, text: str
 ) -> Mount:
-    from minirt.container.sizes import size
+    from minirt.container.flags.limits import size
 
     if source:
         raise refused("--mount", text, "a tmpfs has no source")

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import replace
 
-from minirt.container.flags import Flags, fields_of, refused
+from minirt.container.flags.typed import Flags, fields_of, refused
 from minirt.container.record import EndpointRequest
 from minirt.errors import InvalidRequest
 

@@ -1,0 +1,1 @@
+"""What the flags of ``run`` and ``create`` say, one file for each group of them."""
