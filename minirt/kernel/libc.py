@@ -19,10 +19,12 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 _NUMBERS = {
     "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "ioprio_set": 251, "bpf": 321}
     | {"personality": 135, "sched_setattr": 314}
-    | {"setgroups": 116, "setresuid": 117, "setresgid": 119},
+    | {"setgroups": 116, "setresuid": 117, "setresgid": 119}
+    | {"setfsuid": 122, "setfsgid": 123},
     "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "ioprio_set": 30, "bpf": 280}
     | {"personality": 92, "sched_setattr": 274}
-    | {"setgroups": 159, "setresuid": 147, "setresgid": 149},
+    | {"setgroups": 159, "setresuid": 147, "setresgid": 149}
+    | {"setfsuid": 151, "setfsgid": 152},
 }[os.uname().machine] | {
     "rt_sigaction": {"x86_64": 13, "aarch64": 134}[os.uname().machine],
     "syncfs": {"x86_64": 306, "aarch64": 267}[os.uname().machine],

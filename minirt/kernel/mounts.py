@@ -25,6 +25,7 @@ _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6  # enum fsconfig_command
 _ONTO_DESCRIPTOR = 0x04 | 0x40  # MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
 _MNT_DETACH = 2
+_IDMAP = 0x0010_0000  # MOUNT_ATTR_IDMAP, with userns_fd
 _MOUNT_ATTR = struct.Struct("QQQQ")  # struct mount_attr: set, clear, propagation, userns_fd
 
 
@@ -102,6 +103,16 @@ def change(
     if add & Attribute.ATIME:
         clear |= Attribute.ATIME  # A field, not bits: it is cleared as a whole first.
     attr = ctypes.create_string_buffer(_MOUNT_ATTR.pack(add, clear, propagation, 0))
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    libc.syscall("mount_setattr", fd, "", flags, attr, _MOUNT_ATTR.size)
+
+
+def map_owners(fd: int, user_namespace: int, *, recursive: bool = False) -> None:
+    """Show the owners of files as a user namespace maps them: its ids on disk, others to see.
+
+    Of a mount that is not attached yet. Raises OSError, EINVAL where the file system can't.
+    """
+    attr = ctypes.create_string_buffer(_MOUNT_ATTR.pack(_IDMAP, 0, 0, user_namespace))
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     libc.syscall("mount_setattr", fd, "", flags, attr, _MOUNT_ATTR.size)
 
