@@ -16,6 +16,9 @@ from minirt.errors import Conflict
 def command(no_stdin: bool, sig_proxy: bool, container: str) -> int:
     """Connect this terminal to a container; leave a terminal again with ctrl-p ctrl-q."""
     one = lifecycle.find_running(container)
+    if lifecycle.is_paused(one):
+        what = "You cannot attach to a paused container, unpause it first"
+        raise Conflict(what, "", f"minirt unpause {one.name}")
     stdin = one.config.open_stdin and not no_stdin
     try:
         line = attach.connect(one, stdin=stdin)

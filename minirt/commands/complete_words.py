@@ -12,7 +12,7 @@ from minirt.commands.verbs import GROUPS, VERBS, load
 FIRST_ONLY = ("run", "create", "exec", "logs", "port", "top", "rename", "attach", "image save")
 ARGUMENTS = {
     **dict.fromkeys(("run", "create"), "images"),
-    **dict.fromkeys(("stop", "kill", "exec", "attach", "top"), "running"),
+    **dict.fromkeys(("stop", "kill", "pause", "unpause", "exec", "attach", "top"), "running"),
     **dict.fromkeys(("start", "restart", "rm", "wait", "logs", "port", "rename"), "containers"),
     "inspect": "containers",
     **dict.fromkeys(("network inspect", "network rm"), "networks"),

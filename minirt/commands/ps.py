@@ -31,7 +31,7 @@ def command(
     wanted = 1 if latest else last
     words = {text.partition("=")[0] for text in filters}
     if not (every or wanted > 0 or words & {"status", "exited"}):
-        filters = (*filters, "status=running")
+        filters = (*filters, "status=running", "status=paused")
     found = listing.kept(lifecycle.all_records(), filters)
     if wanted > 0:
         found = listing.last_created(found, wanted)

@@ -7,7 +7,7 @@ import click
 from minirt.commands.each import for_each
 from minirt.container import attach, lifecycle, start
 from minirt.container.attach import DETACHED
-from minirt.errors import InvalidRequest
+from minirt.errors import Conflict, InvalidRequest
 
 
 @click.command("start")
@@ -31,5 +31,7 @@ def command(attached: bool, interactive: bool, containers: tuple[str, ...]) -> i
 
 def _start(reference: str) -> None:
     one = lifecycle.find(reference)
+    if lifecycle.is_paused(one):
+        raise Conflict("Cannot start a paused container, try unpause instead")
     if not lifecycle.is_alive(one.id):  # As with Docker it is no error to be there already.
         start.start(one, attach=False)

@@ -15,6 +15,8 @@ VERBS = {
     "stop": "Ask containers to end, then make them",
     "kill": "Send a signal to containers",
     "restart": "Stop and start containers",
+    "pause": "Let containers stand still",
+    "unpause": "Let paused containers go on",
     "rm": "Remove containers",
     "wait": "Wait for containers to end, and print their exit codes",
     "ps": "List containers",

@@ -79,7 +79,8 @@ def remove(one: Record, *, force: bool = False, volumes_too: bool = False) -> No
     if lifecycle.is_alive(one.id):
         if not force:
             remedy = f"Stop it first (minirt stop {one.name}), or use rm -f."
-            raise Conflict(f"Cannot remove container {one.name}", "it is running", remedy)
+            why = "it is paused" if lifecycle.is_paused(one) else "it is running"
+            raise Conflict(f"Cannot remove container {one.name}", why, remedy)
         stop.kill(one)
     try:
         lock = locks.acquire(made(record.run_directory(one.id)) / "alive")

@@ -11,10 +11,10 @@ import os
 import shutil
 from pathlib import Path
 
-from minirt.container import joining, names, record, volumes
+from minirt.container import joining, lifecycle, names, record, volumes
 from minirt.container.holdings import Holdings
 from minirt.container.record import Record
-from minirt.kernel import cgroups, processes, trees
+from minirt.kernel import processes, trees
 from minirt.kernel.cgroups import Cgroup
 from minirt.state import made, new_id, root_dir
 
@@ -48,7 +48,7 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
 
 def sweep_dead(one: Record) -> None:
     """Remove what the kernel does not, of a container whose monitor was killed."""
-    group = cgroups.find(one.id)
+    group = lifecycle.group_of(one)
     group.kill()
     group.remove()
 

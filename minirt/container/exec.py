@@ -14,7 +14,7 @@ from minirt.container.flags import environment
 from minirt.container.loop import Loop
 from minirt.container.record import Record
 from minirt.errors import CommandNotRunnable, Conflict, InvalidRequest
-from minirt.kernel import cgroups, descriptors, processes, steps, terminal_modes, terminals
+from minirt.kernel import descriptors, processes, steps, terminal_modes, terminals
 from minirt.kernel.processes import SIGNAL_BASE
 from minirt.runtime import enter
 from minirt.runtime import spec as oci
@@ -52,6 +52,9 @@ def run(one: Record, asked: Request) -> int:
 
     Raises Conflict if the container does not run; CommandNotFound, CommandNotRunnable.
     """
+    if lifecycle.is_paused(one):
+        what = f"Container {one.name} is paused, unpause the container before exec"
+        raise Conflict(what, "", f"minirt unpause {one.name}")
     init = lifecycle.init_of(one)
     if init is None:
         raise Conflict(f"Cannot run a command in {one.name}", "it has just ended or is starting")
@@ -125,7 +128,7 @@ def _enter(one: Record, asked: Request, init: tuple[int, int], streams: Streams)
             stdio=streams.given,
             user=asked.user or one.config.user,
             groups=tuple(one.host.group_add),
-            cgroup=cgroups.find(one.id),
+            cgroup=lifecycle.group_of(one),
         )
     except InvalidRequest as error:  # A user or folder that isn't there: 126, as with Docker.
         raise CommandNotRunnable(error.what, error.why, error.remedy) from error

@@ -24,8 +24,10 @@ UNSET_ENDPOINT: dict[str, Any] = {
     "GlobalIPv6Address": "",
     "GlobalIPv6PrefixLen": 0,
     "DriverOpts": None,
+    "GwPriority": 0,
     "DNSNames": None,
 }
+LIVING = ("running", "paused")
 # What the flat fields of NetworkSettings show of the default network, and of no other.
 FLAT = (
     *("EndpointID", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen"),
@@ -60,7 +62,7 @@ def document(one: Record) -> dict[str, Any]:
         },
         "Mounts": _mounts(one),
         "Config": _config(one.config, one),
-        "NetworkSettings": _network_settings(one, running=status == "running"),
+        "NetworkSettings": _network_settings(one, running=status in LIVING),
     }
 
 
@@ -68,13 +70,13 @@ def _state(one: Record, status: str, last: LastRun) -> dict[str, Any]:
     init = lifecycle.init_of(one)
     return {
         "Status": status,
-        "Running": status == "running",
-        "Paused": False,
+        "Running": status in LIVING,
+        "Paused": status == "paused",
         "Restarting": False,
         "OOMKilled": last.oom_killed,
         "Dead": False,
         "Pid": init[0] if init else 0,
-        "ExitCode": 0 if status == "running" else last.exit_code,
+        "ExitCode": 0 if status in LIVING else last.exit_code,
         "Error": last.error,
         "StartedAt": last.started or NEVER,
         "FinishedAt": last.finished or NEVER,
@@ -199,7 +201,7 @@ def _endpoint(
             "IPAMConfig": {key: value for key, value in asked.items() if value} or None,
             "Aliases": request.aliases or None,
         }
-        shown |= {"MacAddress": request.mac}
+        shown |= {"MacAddress": request.mac, "GwPriority": request.gw_priority}
     if made is None:
         return shown
     shown |= {"NetworkID": made.network_id, "DNSNames": made.names or None}

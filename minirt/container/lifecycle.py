@@ -8,7 +8,8 @@ from typing import Any
 from minirt.container import names, record
 from minirt.container.record import LastRun, Record
 from minirt.errors import Conflict, InvalidRequest, NotFound
-from minirt.kernel import locks, processes
+from minirt.kernel import cgroups, locks, processes
+from minirt.kernel.cgroups import Cgroup
 from minirt.state import read_json, root_dir
 
 SHORT = 12  # digits of an id in lists, as Docker prints them
@@ -64,10 +65,20 @@ def is_alive(container_id: str) -> bool:
 
 
 def status(one: Record) -> str:
-    """Return "created", "running" or "exited"."""
+    """Return "created", "running", "paused" or "exited"."""
     if is_alive(one.id):
-        return "running"
+        return "paused" if group_of(one).is_frozen() else "running"
     return "exited" if record.load_last(one.id).started else "created"
+
+
+def group_of(one: Record) -> Cgroup:
+    """Name the cgroup of its processes, which is there while it lives."""
+    return cgroups.find(record.cgroup_name(one))
+
+
+def is_paused(one: Record) -> bool:
+    """Say whether it lives, and stands still."""
+    return status(one) == "paused"
 
 
 def last_run(one: Record) -> LastRun:

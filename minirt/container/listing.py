@@ -66,10 +66,11 @@ def row(one: Record, *, cut: bool = True) -> Row:
 
 
 def status_line(one: Record) -> str:
-    """Return "Up 3 seconds", "Exited (0) 2 minutes ago" or "Created"."""
+    """Return "Up 3 seconds", "Up 3 seconds (Paused)", "Exited (0) 2 minutes ago" or "Created"."""
     status, last = lifecycle.status(one), lifecycle.last_run(one)
-    if status == "running":
-        return f"Up {duration(time.time() - seconds(last.started))}" if last.started else "Up"
+    if status in ("running", "paused"):
+        since = f"Up {duration(time.time() - seconds(last.started))}" if last.started else "Up"
+        return f"{since} (Paused)" if status == "paused" else since
     if status == "created":
         return "Created"
     return f"Exited ({last.exit_code}) {ago(last.finished or last.started)}"

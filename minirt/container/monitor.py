@@ -73,7 +73,7 @@ def main(plan: Plan, line: socket.socket) -> int:
     _leave_the_command(plan.holdings, line)
     cgroup, created = None, None
     try:
-        cgroup = cgroups.make(plan.record.id)
+        cgroup = cgroups.make(record.cgroup_name(plan.record))
         resources.apply(cgroup, plan.spec.resources)
         created, streams = _create(plan, cgroup, line)
         wired, fds = protocol.hear_json(line)

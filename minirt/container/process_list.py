@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from minirt.container import lifecycle
 from minirt.container.record import Record
 from minirt.errors import InvalidRequest
-from minirt.kernel import cgroups
 
 DEFAULT = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -37,7 +37,7 @@ class Process:
 
 def processes(one: Record) -> list[Process]:
     """Return the processes in a container's cgroup, those of ``exec`` among them."""
-    found = (read(pid) for pid in sorted(cgroups.find(one.id).pids()))
+    found = (read(pid) for pid in sorted(lifecycle.group_of(one).pids()))
     return [process for process in found if process is not None]
 
 

@@ -69,6 +69,7 @@ class HostConfig:
     ports: list[dict[str, Any]] = field(default_factory=list)  # network.ports.PortRequest
     publish_all: bool = False
     log_driver: str = "json-file"  # or "none"
+    cgroup_parent: str = ""  # with "/" before it: below the top of the hierarchies
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class EndpointRequest:
     address6: str = ""  # --ip6
     mac: str = ""
     aliases: list[str] = field(default_factory=list)
+    gw_priority: int = 0  # of several plugs, the one with the highest is the way out
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,12 @@ def directory(container_id: str) -> Path:
 def run_directory(container_id: str) -> Path:
     """Return the directory of what only a living container has."""
     return run_dir() / "containers" / container_id
+
+
+def cgroup_name(record: Record) -> str:
+    """Return the name of its cgroup, as :func:`minirt.kernel.cgroups.find` wants it."""
+    parent = record.host.cgroup_parent
+    return f"{parent.rstrip('/')}/{record.id}" if parent else record.id
 
 
 def save(record: Record) -> None:

@@ -48,7 +48,7 @@ def build(one: Record, namespaces: dict[str, str], files: Path) -> dict[str, Any
             "resources": _resources(host),
             "devices": [*_devices()] if privileged else [],
             "sysctl": _sysctls(host, namespaces),
-            "cgroupsPath": one.id,
+            "cgroupsPath": record.cgroup_name(one),
             "maskedPaths": [] if privileged else list(defaults.MASKED_PATHS),
             "readonlyPaths": [] if privileged else list(defaults.READONLY_PATHS),
             "seccomp": rights.seccomp(host, allowed),

@@ -118,7 +118,7 @@ def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:
     """Take the lock that says "alive". Raises Conflict."""
     path = record.run_directory(one.id) / "alive"
     fd = _locked(one, path) if lock is None else lock
-    cgroups.find(one.id).remove()  # That of a monitor that was killed.
+    lifecycle.group_of(one).remove()  # That of a monitor that was killed.
     return path, fd
 
 

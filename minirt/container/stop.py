@@ -17,7 +17,11 @@ KILL_PATIENCE = 10  # seconds that the kernel may need to end a process that was
 
 
 def send(one: Record, number: int) -> bool:
-    """Send a signal to the container's init; say whether it was there to get it."""
+    """Send a signal to the container's init; say whether it was there to get it.
+
+    As with Docker a paused container gets most signals when it goes on, and goes on at once for
+    one that is to end it.
+    """
     init = lifecycle.init_of(one)
     if init is None:
         return False
@@ -28,11 +32,18 @@ def send(one: Record, number: int) -> bool:
     try:
         with step("send it a signal", "kill", f"-{number}", init[0]):
             signal.pidfd_send_signal(pidfd, number)
+        if number in (signal.SIGKILL, signals.number(one.config.stop_signal)):
+            _let_go_on(one)
     except ProcessLookupError:
         return False
     finally:
         os.close(pidfd)
     return True
+
+
+def _let_go_on(one: Record) -> None:
+    if lifecycle.is_paused(one):
+        lifecycle.group_of(one).thaw()
 
 
 def stop(one: Record, seconds: int | None = None) -> None:

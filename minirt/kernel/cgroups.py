@@ -100,6 +100,10 @@ class Cgroup:
         """Let them go on."""
         cgroup_signals.thaw(self._freezer())
 
+    def is_frozen(self) -> bool:
+        """Say whether all of its processes stand; a group that is not there has none."""
+        return any(cgroup_signals.is_frozen(one.path) for one in self.folders)
+
     def kill(self) -> None:
         """Kill every process in it and below, also what it forks meanwhile; don't wait."""
         freezer = self.folder("freezer")
