@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import prctl
 import pytest
 
 from minirt.kernel import beneath, devices, libc, mounts, processes
 from minirt.kernel.namespaces import Namespace
+
+NULL = PurePath("/dev/null")
 
 
 @pytest.fixture
@@ -44,8 +46,8 @@ def test_a_node_has_the_mode_that_was_asked_for_whatever_the_umask(
 ) -> None:
     old = os.umask(0o077)
     try:
-        devices.make(folder, "null", "c", devices.NULL, 0o666, (1, 2))
-        devices.make(folder, "pipe", "p", (0, 0), 0o620, (0, 0))
+        devices.make(folder, NULL, "c", devices.NULL, 0o666, (1, 2))
+        devices.make(folder, PurePath("/dev/pipe"), "p", (0, 0), 0o620, (0, 0))
     finally:
         os.umask(old)
     found = (tmp_path / "null").stat()
@@ -56,15 +58,15 @@ def test_a_node_has_the_mode_that_was_asked_for_whatever_the_umask(
 
 def test_a_node_that_is_there_already_is_taken_if_it_is_the_same(folder: int) -> None:
     for _ in range(2):
-        devices.make(folder, "null", "c", devices.NULL, 0o666, (0, 0))
+        devices.make(folder, NULL, "c", devices.NULL, 0o666, (0, 0))
     with pytest.raises(FileExistsError, match="another file"):
-        devices.make(folder, "null", "c", (1, 5), 0o666, (0, 0))
+        devices.make(folder, NULL, "c", (1, 5), 0o666, (0, 0))
 
 
 def test_where_none_may_be_made_the_hosts_is_shown(tmp_path: Path) -> None:
     def body() -> None:
         fd = os.open(tmp_path, beneath.FOLDER)
-        devices.make(fd, "null", "c", devices.NULL, 0o666, (0, 0))
+        devices.make(fd, NULL, "c", devices.NULL, 0o666, (0, 0))
         assert is_null(tmp_path / "null")
         (tmp_path / "null").write_text("swallowed")
 
@@ -76,7 +78,7 @@ def test_the_hosts_node_of_another_number_is_not_shown(tmp_path: Path) -> None:
     def body() -> None:
         fd = os.open(tmp_path, beneath.FOLDER)
         with pytest.raises(FileExistsError, match="another file"):
-            devices.make(fd, "null", "c", (1, 5), 0o666, (0, 0))
+            devices.make(fd, NULL, "c", (1, 5), 0o666, (0, 0))
 
     assert without_mknod(body) == 0
     assert not (tmp_path / "null").exists()

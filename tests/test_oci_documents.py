@@ -45,11 +45,10 @@ def test_the_template_for_users_has_their_mappings() -> None:
 def test_features_are_what_the_code_has() -> None:
     found = features.document()
     assert found["ociVersionMax"] == oci.OCI_VERSION == main.OCI_VERSION
-    assert "user" not in found["linux"]["namespaces"]
-    assert {"mount", "pid", "network"} <= set(found["linux"]["namespaces"])
+    assert {"mount", "pid", "network", "user"} <= set(found["linux"]["namespaces"])
     assert "SCMP_ACT_ERRNO" in found["linux"]["seccomp"]["actions"]
     assert "SCMP_ACT_NOTIFY" not in found["linux"]["seccomp"]["actions"]
-    assert not found["linux"]["mountExtensions"]["idmap"]["enabled"]
+    assert found["linux"]["mountExtensions"]["idmap"]["enabled"]
     json.dumps(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
+from pathlib import PurePath
 
 from minirt.kernel import beneath, mounts
 from minirt.kernel.beneath import Below
@@ -17,9 +17,18 @@ NULL = (1, 3)  # Documentation/admin-guide/devices.txt
 
 
 def make(
-    folder: int, name: str, kind: str, number: tuple[int, int], mode: int, owner: tuple[int, int]
+    folder: int,
+    path: PurePath,
+    kind: str,
+    number: tuple[int, int],
+    mode: int,
+    owner: tuple[int, int],
 ) -> None:
-    """Make a node in ``folder``; where mknod(2) is forbidden, show the host's there instead."""
+    """Make the node ``path`` in its ``folder``, which is open.
+
+    Where mknod(2) is forbidden, as in every user namespace, show the host's of that path instead.
+    """
+    name = path.name
     numbers = number if kind != "p" else ()
     words = ("mknod", "-m", f"{mode:o}", Below(folder, name), kind, *numbers)
     with step("make a device node", *words):
@@ -29,7 +38,7 @@ def make(
             if owner != (0, 0):
                 os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
         except PermissionError:
-            _bind(folder, name, kind, number)
+            _bind(folder, path, kind, number)
         except FileExistsError:
             _check(os.stat(name, dir_fd=folder, follow_symlinks=False), kind, number, name)
         finally:
@@ -53,9 +62,10 @@ def open_null() -> int:
     return fd
 
 
-def _bind(folder: int, name: str, kind: str, number: tuple[int, int]) -> None:
-    """Attach the host's node of that name, which must be the same device."""
-    source = os.open(Path("/dev") / name, beneath.PATH_ONLY | os.O_NOFOLLOW)
+def _bind(folder: int, path: PurePath, kind: str, number: tuple[int, int]) -> None:
+    """Attach the host's node of that path, which must be the same device."""
+    name = path.name
+    source = os.open(path, beneath.PATH_ONLY | os.O_NOFOLLOW)
     try:
         _check(os.fstat(source), kind, number, name)
         target = beneath.make_file(folder, name)

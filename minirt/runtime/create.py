@@ -10,11 +10,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from minirt.kernel import clone, libc, namespaces, processes
+from minirt.kernel import clone, descriptors, libc, namespaces, processes
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
-from minirt.runtime import command, filters, gate, handshake, hooks, init, stripped
+from minirt.runtime import (
+    command,
+    filters,
+    gate,
+    handshake,
+    hooks,
+    init,
+    joining,
+    launch,
+    mount_sources,
+    stripped,
+    user_namespace,
+)
 from minirt.runtime.handshake import GATE, HOOKED, MOUNTED, PREPARED, Line
 from minirt.runtime.init import Plan, Setting
 from minirt.runtime.spec import Spec
@@ -45,18 +57,22 @@ def create(spec: Spec, setting: Setting, on_isolated: Callable[[int], None]) -> 
     rules = filters.prepare(spec.seccomp)
     ours, theirs = handshake.open_pair()
     held = gate.hold(setting.gate) if setting.gate else None
+    plan = Plan(spec, setting, theirs, handed_on, rules, held)
     try:
-        child = _give_birth(Plan(spec, setting, theirs, handed_on, rules, held))
+        child = _give_birth(plan)
     except BaseException:
         ours.close()
+        descriptors.close([] if held is None else [held])
         raise
     finally:
         theirs.close()
-        if held is not None:
-            os.close(held)
     created = Created(child.pid, child.pidfd, None, ours, spec, setting)
     try:
+        if spec.has_own_ids:
+            user_namespace.settle(plan, child.pidfd)
         on_isolated(child.pidfd)
+        if mount_sources.outside(spec):
+            user_namespace.outfit(plan, child.pidfd, ours)
         if spec.hooks.prestart or spec.hooks.create_runtime:
             ours.hear(MOUNTED)
             state = _state(created, "creating")
@@ -64,9 +80,13 @@ def create(spec: Spec, setting: Setting, on_isolated: Callable[[int], None]) -> 
             hooks.run("createRuntime", spec.hooks.create_runtime, state)
             ours.say(HOOKED)
         console = ours.hear(PREPARED)
+        if spec.has_own_ids:
+            launch.set_limits(spec.process, child.pid)
     except BaseException:
         discard(created)
         raise
+    finally:
+        descriptors.close([] if held is None else [held])
     return replace(created, console=console[0] if console else None)
 
 
@@ -102,18 +122,20 @@ def discard(created: Created) -> None:
 
 def _give_birth(plan: Plan) -> Child:
     """Start init in its namespaces; in those that exist already it steps by itself."""
-    kinds = plan.spec.new_namespaces() & ~Namespace.CGROUP
-    if plan.spec.time_offsets:
+    spec = plan.spec
+    kinds = spec.new_namespaces() & ~Namespace.CGROUP
+    if spec.time_offsets:
         kinds &= ~Namespace.TIME  # Whoever is born in it can't set its clocks any more.
     cgroup = plan.setting.cgroup.clone_fd() if plan.setting.cgroup else None
     options = [namespaces.option(kind) for kind in Namespace if kind in kinds]
     words = ("unshare", *options, "--fork", "--kill-child", "sleep", "infinity")
     try:
-        with (
-            _children_born_in(plan.spec.namespaces.get(Namespace.PID, "")),
-            step("start init in namespaces of its own", *words, Shell("& INIT=$!")),
-        ):
-            return clone.clone(lambda: init.main(plan), kinds, cgroup=cgroup)
+        with step("start init in namespaces of its own", *words, Shell("& INIT=$!")):
+            if not spec.has_own_ids:
+                with _children_born_in(spec.namespaces.get(Namespace.PID, "")):
+                    return clone.clone(lambda: init.main(plan), kinds, cgroup=cgroup)
+            with user_namespace.born_in(plan.setting.bundle):
+                return user_namespace.give_birth(plan, kinds, cgroup)
     finally:
         if cgroup is not None:
             os.close(cgroup)
@@ -127,7 +149,7 @@ def _children_born_in(path: str) -> Iterator[None]:
         return
     own = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        init.join(Namespace.PID, path)
+        joining.join(Namespace.PID, path)
         try:
             yield
         finally:

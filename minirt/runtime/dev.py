@@ -43,7 +43,7 @@ def fill(root: int, asked: tuple[Device, ...]) -> None:
         folder = _folder(root, str(path.parent))
         try:
             number, owner = (one.major, one.minor), (one.uid, one.gid)
-            devices.make(folder, path.name, one.kind, number, one.mode, owner)
+            devices.make(folder, path, one.kind, number, one.mode, owner)
         finally:
             os.close(folder)
     folder = _folder(root, "/dev")

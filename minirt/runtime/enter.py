@@ -20,7 +20,16 @@ import os
 from dataclasses import dataclass
 
 from minirt.errors import Conflict
-from minirt.kernel import beneath, clone, keyrings, libc, namespaces, processes, terminals
+from minirt.kernel import (
+    beneath,
+    clone,
+    keyrings,
+    libc,
+    namespaces,
+    processes,
+    terminals,
+    user_namespaces,
+)
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
@@ -59,6 +68,11 @@ class Visit:
     line: Line
     handed_on: tuple[int, ...] = ()
     personality: int | None = None
+
+    @property
+    def has_own_ids(self) -> bool:
+        """Say whether the container is in a user namespace."""
+        return Namespace.USER in self.kinds
 
 
 def enter(  # noqa: PLR0913 - what a process needs, each under its own name
@@ -100,7 +114,8 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
         finally:
             os.waitid(os.P_PIDFD, guide.pidfd, os.WEXITED)
             os.close(guide.pidfd)
-        return _let_go(ours, process, descriptors)
+        limited = process if spec.has_own_ids else None
+        return _let_go(ours, process, descriptors, limited)
     finally:
         ours.close()
 
@@ -115,11 +130,18 @@ def _send_guide(visit: Visit) -> Child:
             os.close(cgroup)
 
 
-def _let_go(line: Line, process: Process, descriptors: list[int]) -> Entered:
-    """Give the newcomer the word; raise what kept it from becoming the command."""
+def _let_go(
+    line: Line, process: Process, descriptors: list[int], limited: Process | None
+) -> Entered:
+    """Give the newcomer the word; raise what kept it from becoming the command.
+
+    ``limited`` is where to take its limits from, if it can't set them itself.
+    """
     newcomer, console = descriptors[0], descriptors[1] if len(descriptors) > 1 else None
     try:
         seen = processes.pid_as_seen_from_proc(newcomer)
+        if limited:
+            launch.set_limits(limited, seen)
         line.go()
     except BaseException as error:
         _discard(newcomer, console)
@@ -144,11 +166,15 @@ def _show_in(visit: Visit) -> None:
     process = visit.process
     stripped.strip(visit.stdio, {visit.line.fileno(), visit.pidfd, *visit.handed_on})
     launch.set_oom_score(process)
-    keyrings.leave_session_keyring()
     if visit.cgroup:
         visit.cgroup.enter_version_1()
     own_descriptors = terminals.open_descriptors()
+    if visit.has_own_ids:
+        _give_stdio(visit)
     _enter_namespaces(visit)
+    if visit.has_own_ids:
+        user_namespaces.become_root()
+    keyrings.leave_session_keyring()
     root = os.open("/", beneath.FOLDER)
     process = launch.as_user(process, root, visit.user, visit.groups)
     console: tuple[int, ...] = ()
@@ -162,6 +188,16 @@ def _show_in(visit: Visit) -> None:
     path = command.find(process.args[0], process.env)
     newcomer = clone.clone(lambda: _become(visit, process, path), as_sibling=True)
     visit.line.say(PREPARED, newcomer.pidfd, *console)
+
+
+def _give_stdio(visit: Visit) -> None:
+    """Let the root inside have the streams: from inside it could not take what is the host's."""
+    try:
+        root = user_namespaces.root_of(processes.pid_as_seen_from_proc(visit.pidfd))
+    except (FileNotFoundError, ProcessLookupError):
+        return  # It has just ended; to enter it will fail.
+    if root is not None:
+        launch.give_stdio((0, 1, 2), *root)
 
 
 def _enter_namespaces(visit: Visit) -> None:
@@ -186,7 +222,8 @@ def _become(visit: Visit, process: Process, path: str) -> int:
         for fd in visit.handed_on:
             os.set_inheritable(fd, True)
         launch.set_scheduling(process, visit.personality)
-        launch.set_limits(process)
+        if not visit.has_own_ids:  # Else the caller has: to raise them takes the host's root.
+            launch.set_limits(process)
         launch.become(process, path, visit.filters, visit.line.fileno())
     except CreatorDied:
         pass

@@ -2,6 +2,7 @@
 
     creator                               init
        |                                    |    born in its namespaces
+       |  -------- "outfitted" -----------> |    only if mounts were made for it outside
        |  (wires them up)                   |    (mounts its root)
        |  <--------- "mounted" ------------ |    only if createRuntime hooks wait for it
        |  ---------- "hooked" ------------> |
@@ -29,7 +30,10 @@ HOOKED = b"hooked"
 PREPARED = b"prepared"
 GO = b"go"
 GATE = b"gate"
+OUTFITTED = b"outfitted"  # mounts come along (``mount_sources``)
+BORN = b"born "  # and its number; its descriptor comes along (``user_namespace``)
 _LONGEST = 1 << 16  # bytes of a packed error
+_MOST = 253  # descriptors in one packet: SCM_MAX_FD
 _DESCRIPTOR = struct.Struct("i")
 
 
@@ -73,12 +77,20 @@ class Line:
 
         Raises the error that it met instead.
         """
-        message, descriptors = self._receive()
+        message, descriptors = self.receive()
         if message != word:
             for fd in descriptors:
                 os.close(fd)
             raise received(message)
         return descriptors
+
+    def collect(self, word: bytes, count: int, into: list[int]) -> None:
+        """Take ``count`` descriptors, which come with one or more of the same word.
+
+        Raises the error that the other side met instead.
+        """
+        while len(into) < count:
+            into += self.hear(word)
 
     def go(self) -> None:
         """Let the command run. Raises the error that kept it from doing so.
@@ -89,7 +101,7 @@ class Line:
             self.say(GO)
         except (BrokenPipeError, ConnectionResetError):
             pass  # Init is dead already; its last packet says why.
-        message, _ = self._receive()
+        message, _ = self.receive()
         if message:
             raise springboard.failure(message) or received(message)
 
@@ -100,8 +112,9 @@ class Line:
         except OSError:
             pass  # Nobody listens any more.
 
-    def _receive(self) -> tuple[bytes, list[int]]:
-        space = socket.CMSG_SPACE(2 * _DESCRIPTOR.size)
+    def receive(self) -> tuple[bytes, list[int]]:
+        """Return the next packet, empty at the end of file, and the descriptors with it."""
+        space = socket.CMSG_SPACE(_MOST * _DESCRIPTOR.size)
         try:
             message, ancillary, _, _ = self._socket.recvmsg(
                 _LONGEST, space, socket.MSG_CMSG_CLOEXEC

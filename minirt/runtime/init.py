@@ -11,8 +11,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from minirt.errors import InvalidRequest
-from minirt.kernel import keyrings, libc, mounts, namespaces, terminals
+from minirt.errors import MinirtError
+from minirt.kernel import keyrings, mounts, namespaces, terminals, user_namespaces
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import speak_as, step
@@ -21,14 +21,25 @@ from minirt.runtime import (
     dev,
     gate,
     hooks,
+    joining,
     launch,
+    mount_sources,
     mount_table,
     rootfs,
     stripped,
     sysctls,
 )
 from minirt.runtime.filters import Filters
-from minirt.runtime.handshake import GATE, GO, HOOKED, MOUNTED, PREPARED, CreatorDied, Line
+from minirt.runtime.handshake import (
+    GATE,
+    GO,
+    HOOKED,
+    MOUNTED,
+    OUTFITTED,
+    PREPARED,
+    CreatorDied,
+    Line,
+)
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Process, Spec
 
@@ -75,7 +86,8 @@ def main(plan: Plan) -> int:
         line = _await_start(plan, own_descriptors)
         hooks.run_inside(plan.spec.hooks.start_container, _state(plan, "created"), process.env)
         launch.set_scheduling(process, plan.spec.personality)
-        launch.set_limits(process)
+        if not plan.spec.has_own_ids:  # Else its creator has: to raise them takes the host's root.
+            launch.set_limits(process)
         launch.become(process, path, plan.filters, line.fileno())
     except CreatorDied:
         pass
@@ -93,16 +105,31 @@ def _prepare(plan: Plan) -> tuple[Process, str, int]:
         os.set_inheritable(fd, True)
     own_descriptors = terminals.open_descriptors()
     os.setsid()
-    keyrings.leave_session_keyring()
-    launch.set_oom_score(spec.process)
+    given = _await_outfit(plan)
+    if not spec.has_own_ids:
+        launch.set_oom_score(spec.process)
     _enter_namespaces(spec, setting.cgroup)
-    process, console = _build_root(plan, own_descriptors)
+    if spec.has_own_ids:
+        user_namespaces.become_root()
+    keyrings.leave_session_keyring()
+    process, console = _build_root(plan, own_descriptors, given)
     launch.enter_cwd(process.cwd)
     path = command.find(process.args[0], process.env)
     plan.line.say(PREPARED, *console)
     for fd in console:
         os.close(fd)
     return process, path, own_descriptors
+
+
+def _await_outfit(plan: Plan) -> dict[int, int]:
+    """Take what was made outside, by its keys in ``mount_sources``; usually that is nothing."""
+    keys = mount_sources.outside(plan.spec)
+    made: list[int] = []
+    try:
+        plan.line.collect(OUTFITTED, len(keys), made)
+    except MinirtError:
+        raise CreatorDied from None
+    return dict(zip(keys, made, strict=True))
 
 
 def _await_start(plan: Plan, own_descriptors: int) -> Line | gate.Answer:
@@ -122,8 +149,8 @@ def _await_start(plan: Plan, own_descriptors: int) -> Line | gate.Answer:
 def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:
     """Join those that exist, name those that are new; the cgroup's only from inside the cgroup."""
     for kind, path in spec.namespaces.items():
-        if path and kind != Namespace.PID:  # init was born in that
-            join(kind, path)
+        if path and kind != Namespace.PID and not spec.has_own_ids:  # Else init was born there.
+            joining.join(kind, path)
     if cgroup:
         cgroup.enter_version_1()
     if spec.time_offsets:
@@ -139,30 +166,19 @@ def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:
     sysctls.write(spec.sysctl)
 
 
-def join(kind: Namespace, path: str) -> None:
-    """Enter an existing namespace; a PID namespace only with the next child.
+def _build_root(
+    plan: Plan, own_descriptors: int, given: dict[int, int]
+) -> tuple[Process, tuple[int, ...]]:
+    """Put the root together and enter it; return the process with its user, and its console.
 
-    Raises InvalidRequest, also if what is at ``path`` is of another kind.
+    ``given`` is what was made outside.
     """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with step("join a namespace", "nsenter", f"{namespaces.option(kind)}={path}"):
-                libc.setns(fd, kind)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise InvalidRequest(f"Cannot join the namespace {path}", why) from error
-
-
-def _build_root(plan: Plan, own_descriptors: int) -> tuple[Process, tuple[int, ...]]:
-    """Put the root together and enter it; return the process with its user, and its console."""
     spec, setting = plan.spec, plan.setting
     mounts.hide_from_parent()
     place = setting.bundle / spec.root.path
-    root = rootfs.open_root(place, setting.overlay)
-    mount_table.mount_all(root, spec.mounts, setting.bundle)
+    made = given.get(mount_sources.ROOT)
+    root = rootfs.open_root(place, setting.overlay) if made is None else rootfs.attach(made, place)
+    mount_table.mount_all(root, spec.mounts, setting.bundle, given)
     process = launch.as_user(spec.process, root, setting.user, setting.groups)
     has_own_dev = dev.is_own(spec.mounts)
     if has_own_dev:
@@ -198,7 +214,9 @@ def _run_hooks(plan: Plan) -> None:
         plan.line.say(MOUNTED)
         plan.line.await_word(HOOKED)
     state = _state(plan, "creating")
-    hooks.run("createContainer", wanted.create_container, state, plan.setting.bundle)
+    here = plan.spec.has_own_ids  # It was born in the bundle, and may not find the way any more.
+    folder = None if here else plan.setting.bundle
+    hooks.run("createContainer", wanted.create_container, state, folder)
 
 
 def _state(plan: Plan, status: str) -> hooks.State:

@@ -50,12 +50,15 @@ def enter_cwd(path: str) -> None:
         raise InvalidRequest(f"Cannot use {path} as the working directory", why) from error
 
 
-def set_limits(process: Process) -> None:
-    """Set the resource limits. Raises InvalidRequest for one that can't be had."""
+def set_limits(process: Process, pid: int = 0) -> None:
+    """Set the resource limits, of the caller or of ``pid`` as its PID namespace counts.
+
+    Raises InvalidRequest for one that can't be had.
+    """
     for one in process.rlimits:
         name = one.kind.removeprefix("RLIMIT_").lower()
         try:
-            rlimits.write(name, one.soft, one.hard)
+            rlimits.write(name, one.soft, one.hard, pid)
         except PermissionError as error:
             why = "it is above the hard limit of this machine's root, who may not raise it"
             raise InvalidRequest(f"Cannot set the limit of {name} to {one.hard}", why) from error
@@ -74,11 +77,14 @@ def set_scheduling(process: Process, personality: int | None) -> None:
         raise kernel_refused("Cannot schedule the process as it is asked for", error) from error
 
 
-def set_oom_score(process: Process) -> None:
-    """Say how early the kernel kills it when memory runs out (proc_pid_oom_score_adj(5))."""
+def set_oom_score(process: Process, pid: int | str = "self") -> None:
+    """Say how early the kernel kills it when memory runs out (proc_pid_oom_score_adj(5)).
+
+    ``pid`` is as the mounted /proc counts.
+    """
     if process.oom_score_adj is None:
         return
-    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, str(process.oom_score_adj).encode())
     except PermissionError as error:
@@ -112,7 +118,12 @@ def become(process: Process, path: str, filters: Filters, line: int) -> None:
 
 def _own_stdio(uid: int) -> None:
     """Let the user open its standard streams again, by /dev/stdout. Never the host's files."""
-    for fd in (0, 1, 2):
+    give_stdio((0, 1, 2), uid)
+
+
+def give_stdio(stdio: Iterable[int], uid: int, gid: int = -1) -> None:
+    """Give streams that are pipes or terminals to a user."""
+    for fd in stdio:
         try:
             found = os.fstat(fd)
         except OSError:
@@ -121,7 +132,7 @@ def _own_stdio(uid: int) -> None:
         is_stream = stat.S_ISFIFO(found.st_mode) or os.isatty(fd)
         if is_stream and not is_null and found.st_uid != uid:
             try:
-                os.fchown(fd, uid, -1)
+                os.fchown(fd, uid, gid)
             except OSError:
                 continue
 

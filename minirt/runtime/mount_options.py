@@ -48,6 +48,7 @@ class Options:
     propagates_below: bool = False
     bind: bool = False
     recursive: bool = False
+    maps_below: bool = False  # "ridmap": owners also on what is mounted below
     copies_up: bool = False  # a tmpfs that begins with what it covers
     own: tuple[str, ...] = ()  # the file system's
 
@@ -58,6 +59,7 @@ def known() -> list[str]:
     travel = {f"{letter}{word}" for letter in ("", "r") for word in _PROPAGATIONS}
     return sorted(
         {*plain, *(f"r{word}" for word in plain), *travel, *_IGNORED, "bind", "rbind", "tmpcopyup"}
+        | {"idmap", "ridmap"}
     )
 
 
@@ -74,6 +76,8 @@ def _take(found: Options, text: str) -> bool:
     """Take one option, if it is one for the mount rather than for the file system."""
     if text in ("bind", "rbind"):
         found.bind, found.recursive = True, text == "rbind"
+    elif text in ("idmap", "ridmap"):
+        found.maps_below = text == "ridmap"
     elif text == "tmpcopyup":
         found.copies_up = True
     elif text in _SET:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from minirt.kernel import beneath, copying, mounts
 from minirt.kernel.beneath import Shown
 from minirt.kernel.mounts import Attribute, Propagation
 from minirt.kernel.steps import step
-from minirt.runtime import cgroup_view
+from minirt.runtime import cgroup_view, mount_sources
 from minirt.runtime.mount_options import Options, parse
 from minirt.runtime.spec import Mount
 
@@ -30,11 +30,16 @@ _IN_PROC = {
 }
 
 
-def mount_all(root: int, table: tuple[Mount, ...], bundle: Path) -> None:
-    """Mount the table in its order. Raises InvalidRequest, KernelRefused."""
-    for one in table:
+def mount_all(
+    root: int, table: tuple[Mount, ...], bundle: Path, given: Mapping[int, int] | None = None
+) -> None:
+    """Mount the table in its order. Raises InvalidRequest, KernelRefused.
+
+    ``given`` are mounts that were made outside, by their numbers (``mount_sources``).
+    """
+    for number, one in enumerate(table):
         try:
-            _mount(root, one, bundle)
+            _mount(root, one, bundle, (given or {}).get(number))
         except OSError as error:
             what = f"Cannot mount {one.kind or 'bind'} on {one.destination}"
             where = f" ({error.filename})" if error.filename else ""
@@ -42,10 +47,20 @@ def mount_all(root: int, table: tuple[Mount, ...], bundle: Path) -> None:
             raise KernelRefused(what, f"{why}{where}") from error
 
 
-def _mount(root: int, one: Mount, bundle: Path) -> None:
+def _mount(root: int, one: Mount, bundle: Path, given: int | None) -> None:
     options = parse(one.options)
-    if one.kind == "bind" or options.bind:
-        _bind(root, one, options, bundle)
+    if one.is_bind:
+        tree = mount_sources.copied(one, options, bundle) if given is None else given
+        try:
+            _bind(root, one, options, bundle / one.source, tree)
+        finally:
+            os.close(tree)
+    elif given is not None:
+        with _target(root, one) as target:
+            words = ("-t", one.kind, *_told(options), one.source or one.kind, Shown(target))
+            with step("mount a file system", "mount", *words):
+                mounts.attach(given, target)
+        os.close(given)
     elif one.kind == "cgroup":
         with _target(root, one) as target:
             cgroup_view.mount(target, options.add)
@@ -53,43 +68,19 @@ def _mount(root: int, one: Mount, bundle: Path) -> None:
         _new(root, one, options)
 
 
-def _bind(root: int, one: Mount, options: Options, bundle: Path) -> None:
-    """Show a file or folder of the host inside."""
-    if options.own:
-        why = f"{options.own[0]!r} is no option of a bind"
-        raise InvalidRequest(f"Cannot mount on {one.destination}", why)
-    source = bundle / one.source  # relative ones are relative to the bundle
-    fd = os.open(source, beneath.PATH_ONLY)
-    try:
-        is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
-        with _target(root, one, is_folder=is_folder) as target:
-            _refuse_proc(root, one, target)
-            if is_folder != stat.S_ISDIR(os.fstat(target).st_mode):
-                kinds = ("a folder", "a file") if is_folder else ("a file", "a folder")
-                why = f"{source} is {kinds[0]}, and that is {kinds[1]}"
-                raise InvalidRequest(f"Cannot mount on {one.destination}", why)
-            words = ("--rbind" if options.recursive else "--bind", _propagation(options))
-            with step("show a file of the host inside", "mount", *words, *_told(options),
-                      source, Shown(target)):  # fmt: skip
-                _attach_copy(fd, target, options)
-    finally:
-        os.close(fd)
-
-
-def _attach_copy(source: int, target: int, options: Options) -> None:
-    tree = mounts.copy(source, recursive=options.recursive)
-    try:
-        below = options.propagates_below or not options.propagation
-        propagation = options.propagation or Propagation.PRIVATE
-        mounts.change(tree, propagation=propagation, recursive=below)
-        if options.add or options.clear:
-            mounts.change(tree, add=options.add, clear=options.clear)
-        if options.add_below or options.clear_below:
-            add, clear = options.add_below, options.clear_below
-            mounts.change(tree, add=add, clear=clear, recursive=True)
-        mounts.attach(tree, target)
-    finally:
-        os.close(tree)
+def _bind(root: int, one: Mount, options: Options, source: Path, tree: int) -> None:
+    """Show a file or folder of the host inside: a copy of its mount, ready to be attached."""
+    is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
+    with _target(root, one, is_folder=is_folder) as target:
+        _refuse_proc(root, one, target)
+        if is_folder != stat.S_ISDIR(os.fstat(target).st_mode):
+            kinds = ("a folder", "a file") if is_folder else ("a file", "a folder")
+            why = f"{source} is {kinds[0]}, and that is {kinds[1]}"
+            raise InvalidRequest(f"Cannot mount on {one.destination}", why)
+        words = ("--rbind" if options.recursive else "--bind", _propagation(options))
+        with step("show a file of the host inside", "mount", *words, *_told(options),
+                  source, Shown(target)):  # fmt: skip
+            mounts.attach(tree, target)
 
 
 def _propagation(options: Options) -> str:

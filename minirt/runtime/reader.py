@@ -14,15 +14,14 @@ from minirt.errors import InvalidRequest
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.scheduling import DOMAINS
+from minirt.runtime import mapping_reader
 from minirt.runtime.document import Place
 from minirt.runtime.process_reader import environment, process
 from minirt.runtime.spec import (
     NAMESPACES,
-    UNSUPPORTED_NAMESPACES,
     Device,
     Hook,
     Hooks,
-    IdMapping,
     Mount,
     Root,
     Spec,
@@ -69,8 +68,8 @@ def read(document: Mapping[str, Any]) -> Spec:
         cgroups_path=linux.get("cgroupsPath").text(""),
         hooks=_hooks(top.get("hooks")),
         annotations=top.get("annotations").mapping(),
-        uid_mappings=linux.get("uidMappings").each(_mapping),
-        gid_mappings=linux.get("gidMappings").each(_mapping),
+        uid_mappings=mapping_reader.mappings(linux.get("uidMappings")),
+        gid_mappings=mapping_reader.mappings(linux.get("gidMappings")),
         personality=_personality(linux.get("personality")),
         time_offsets=_time_offsets(linux.get("timeOffsets"), namespaces),
     )
@@ -86,13 +85,7 @@ def _check_together(spec: Spec) -> None:
     if kinds.get(Namespace.MOUNT) != "":
         why = "linux.namespaces has no new mount namespace"
         raise InvalidRequest("This config.json cannot be obeyed", why)
-    if (
-        any(kind in UNSUPPORTED_NAMESPACES for kind in kinds)
-        or spec.uid_mappings
-        or spec.gid_mappings
-    ):
-        why = "linux.namespaces asks for a user namespace, which minirt does not make yet"
-        raise InvalidRequest("This config.json cannot be obeyed", why)
+    mapping_reader.check(spec)
     for name in ("hostname", "domainname"):
         if getattr(spec, name) and Namespace.UTS not in kinds:
             why = f"{name} would rename the host: linux.namespaces has no uts namespace"
@@ -117,14 +110,13 @@ def _mount(place: Place) -> Mount:
     destination = place.get("destination").text()
     if not destination:
         place.get("destination").refuse("is empty")
-    for key in ("uidMappings", "gidMappings"):
-        if place.get(key).value:
-            place.get(key).refuse("asks for an idmapped mount, which minirt does not make yet")
     return Mount(
         destination=destination,
         kind=place.get("type").text(""),
         source=place.get("source").text(""),
         options=place.get("options").texts(),
+        uid_mappings=mapping_reader.mappings(place.get("uidMappings")),
+        gid_mappings=mapping_reader.mappings(place.get("gidMappings")),
     )
 
 
@@ -162,11 +154,6 @@ def _hook(place: Place) -> Hook:
         env=environment(place.get("env")) if place.has("env") else None,
         timeout=place.get("timeout").number(0, 1) if place.has("timeout") else None,
     )
-
-
-def _mapping(place: Place) -> IdMapping:
-    numbers = [place.get(key).number() for key in ("containerID", "hostID", "size")]
-    return IdMapping(*numbers)
 
 
 def _sysctls(place: Place, namespaces: Mapping[Namespace, str]) -> dict[str, str]:

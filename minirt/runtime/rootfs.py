@@ -40,12 +40,37 @@ def open_root(path: Path, layers: Overlay | None) -> int:
     folder = os.open(path, beneath.FOLDER)
     try:
         with step("make the root file system a mount", "mount", "--bind", path, path):
-            tree = mounts.copy(folder, recursive=True)
-            mounts.change(tree, propagation=Propagation.PRIVATE, recursive=True)
+            tree = copied(path)
             mounts.attach(tree, folder)
         return tree
     finally:
         os.close(folder)
+
+
+def copied(path: Path) -> int:
+    """Copy the mount at ``path``, and all below it; return the copy, attached nowhere."""
+    folder = os.open(path, beneath.FOLDER)
+    try:
+        tree = mounts.copy(folder, recursive=True)
+    finally:
+        os.close(folder)
+    mounts.change(tree, propagation=Propagation.PRIVATE, recursive=True)
+    return tree
+
+
+def attach(tree: int, told: Path) -> int:
+    """Attach a root that was made outside; return it. ``told`` is where one looks for it.
+
+    Over "/", which anybody can reach, and where nobody comes across it: a path that begins
+    there begins below what is mounted over it.
+    """
+    fd = os.open("/", beneath.FOLDER)
+    try:
+        with step("attach the root that was made outside", "mount", "--move", told, "/"):
+            mounts.attach(tree, fd)
+    finally:
+        os.close(fd)
+    return tree
 
 
 def make_cwd(root: int, path: str) -> None:

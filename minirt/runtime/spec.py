@@ -13,6 +13,7 @@ from typing import Any
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.scheduling import Scheduler
+from minirt.kernel.user_namespaces import IdMapping
 
 OCI_VERSION = "1.2.0"
 
@@ -27,7 +28,6 @@ NAMESPACES = {
     "time": Namespace.TIME,
     "user": Namespace.USER,
 }
-UNSUPPORTED_NAMESPACES = Namespace.USER  # known, and refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,18 @@ class Mount:
     kind: str = ""
     source: str = ""
     options: tuple[str, ...] = ()
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
+
+    @property
+    def is_bind(self) -> bool:
+        """Say whether it shows what is there, rather than a file system made for it."""
+        return self.kind == "bind" or bool({"bind", "rbind"} & set(self.options))
+
+    @property
+    def is_idmapped(self) -> bool:
+        """Say whether its files are to be shown with other owners."""
+        return bool(self.uid_mappings or {"idmap", "ridmap"} & set(self.options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +144,6 @@ class Hooks:
 
 
 @dataclass(frozen=True, slots=True)
-class IdMapping:
-    """config-linux.md, "User namespace mappings"."""
-
-    inside: int
-    host: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class Spec:
     """One container, as config.json describes it."""
 
@@ -164,6 +167,11 @@ class Spec:
     gid_mappings: tuple[IdMapping, ...] = ()
     personality: int | None = None
     time_offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # s, ns by clock
+
+    @property
+    def has_own_ids(self) -> bool:
+        """Say whether it is in a user namespace, a new one or another's."""
+        return Namespace.USER in self.namespaces
 
     def new_namespaces(self) -> Namespace:
         """Return the kinds that are made for it."""

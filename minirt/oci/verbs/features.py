@@ -12,10 +12,9 @@ from typing import Any
 
 from minirt import __version__
 from minirt.kernel import capabilities, cgroup_mounts, syscall_tables
-from minirt.kernel.namespaces import Namespace
 from minirt.oci.words import Asked
 from minirt.runtime import mount_options, seccomp_rules
-from minirt.runtime.spec import NAMESPACES, OCI_VERSION, UNSUPPORTED_NAMESPACES
+from minirt.runtime.spec import NAMESPACES, OCI_VERSION
 
 _HOOKS = (
     *("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"),
@@ -50,19 +49,17 @@ def document() -> dict[str, Any]:
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
             "intelRdt": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
+            "mountExtensions": {"idmap": {"enabled": True}},
         },
         "annotations": {"org.minirt.version": __version__},
     }
 
 
 def _missing_namespaces() -> set[str]:
-    """Return what this kernel lacks, or minirt."""
+    """Return what this kernel lacks."""
     here = {one.name for one in Path("/proc/self/ns").iterdir()}
     names = {"mount": "mnt", "network": "net"}
-    lacking = {name for name in NAMESPACES if names.get(name, name) not in here}
-    kinds = {kind: name for name, kind in NAMESPACES.items()}
-    return lacking | {kinds[kind] for kind in Namespace if kind in UNSUPPORTED_NAMESPACES}
+    return {name for name in NAMESPACES if names.get(name, name) not in here}
 
 
 def _seccomp() -> dict[str, Any]:

@@ -1,0 +1,153 @@
+"""What is mounted in a container without being made there: what binds show, and more.
+
+Each is a mount that is attached nowhere yet, dressed as the config wants it. Usually init makes
+them. In a user namespace it can't: it is nobody on the host, so it finds no way to the
+sources, and may map no owners. Then a child of the creator makes them outside, with the
+rights of the host's root, in a mount namespace of its own that is gone a moment later:
+
+    its root       the overlay, over layers whose owners are mapped
+    binds          those that map owners even where there is no user namespace
+    file systems   of a namespace that the container shares: /sys is the network's
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from minirt.errors import InvalidRequest, KernelRefused
+from minirt.kernel import beneath, cgroup_mounts, mounts, user_namespaces
+from minirt.kernel.mounts import Propagation
+from minirt.kernel.namespaces import Namespace
+from minirt.kernel.steps import step
+from minirt.kernel.user_namespaces import Ids
+from minirt.runtime import joining, rootfs
+from minirt.runtime.mount_options import Options, parse
+from minirt.runtime.rootfs import Overlay
+from minirt.runtime.spec import Mount, Spec
+
+ROOT = -1  # the key of the root; the others are numbers of ``spec.mounts``
+_OWNERS = {"sysfs": Namespace.NET, "mqueue": Namespace.IPC, "cgroup": Namespace.CGROUP}
+
+
+def outside(spec: Spec) -> tuple[int, ...]:
+    """Return the keys of what must be made outside, in the order in which it is handed in."""
+    table = list(enumerate(spec.mounts))
+    if not spec.has_own_ids:
+        return tuple(number for number, one in table if one.is_idmapped)
+    made = (number for number, one in table if one.is_bind or _is_anothers(one, spec))
+    return (*made, ROOT)
+
+
+def _is_anothers(one: Mount, spec: Spec) -> bool:
+    """Say whether a file system shows a namespace that is not the container's own."""
+    owner = _OWNERS.get(one.kind)
+    if owner is None or owner in spec.new_namespaces():
+        return False
+    return one.kind != "cgroup" or all(h.version == 2 for h in cgroup_mounts.hierarchies())
+
+
+def make(spec: Spec, bundle: Path, overlay: Overlay | None, ids: Ids | None) -> list[int]:
+    """Make all that is to be made outside; ``ids`` are those of the container, if it has its own.
+
+    For a process with a mount namespace of its own, which ends soon. Raises InvalidRequest,
+    KernelRefused.
+    """
+    mounts.hide_from_parent()
+    found = [
+        _mount(spec, spec.mounts[number], bundle, ids) for number in outside(spec) if number != ROOT
+    ]
+    if ids is not None:
+        found.append(_root(bundle / spec.root.path, overlay, ids))
+    return found
+
+
+def _mount(spec: Spec, one: Mount, bundle: Path, ids: Ids | None) -> int:
+    options = parse(one.options)
+    try:
+        if one.is_bind:
+            return copied(one, options, bundle, ids)
+        path = spec.namespaces.get(_OWNERS[one.kind])
+        if path:
+            joining.join(_OWNERS[one.kind], path)
+        kind = "cgroup2" if one.kind == "cgroup" else one.kind
+        return mounts.new(kind, options.own, options.add | options.add_below, one.source)
+    except OSError as error:
+        what = f"Cannot mount {one.kind or 'bind'} on {one.destination}"
+        where = f" ({error.filename})" if error.filename else ""
+        raise KernelRefused(what, f"{error.strerror}{where}") from error
+
+
+def copied(one: Mount, options: Options, bundle: Path, ids: Ids | None = None) -> int:
+    """Copy the mount of a bind's source, relative to ``bundle``; return the copy, dressed.
+
+    Raises InvalidRequest, KernelRefused, OSError.
+    """
+    if options.own:
+        why = f"{options.own[0]!r} is no option of a bind"
+        raise InvalidRequest(f"Cannot mount on {one.destination}", why)
+    source = bundle / one.source
+    fd = os.open(source, beneath.PATH_ONLY)
+    try:
+        tree = mounts.copy(fd, recursive=options.recursive)
+    finally:
+        os.close(fd)
+    try:
+        if one.is_idmapped:
+            _map_owners(tree, source, one, options, ids)
+        _dress(tree, options)
+    except BaseException:
+        os.close(tree)
+        raise
+    return tree
+
+
+def _dress(tree: int, options: Options) -> None:
+    below = options.propagates_below or not options.propagation
+    propagation = options.propagation or Propagation.PRIVATE
+    mounts.change(tree, propagation=propagation, recursive=below)
+    if options.add or options.clear:
+        mounts.change(tree, add=options.add, clear=options.clear)
+    if options.add_below or options.clear_below:
+        add, clear = options.add_below, options.clear_below
+        mounts.change(tree, add=add, clear=clear, recursive=True)
+
+
+def _map_owners(tree: int, source: Path, one: Mount, options: Options, ids: Ids | None) -> None:
+    """Map owners with the mount's own mappings, or with those of the container."""
+    if one.uid_mappings:
+        with user_namespaces.mapped(one.uid_mappings, one.gid_mappings) as namespace:
+            _map(tree, source, namespace, recursive=options.maps_below)
+        return
+    assert ids is not None, "the reader lets no other through"
+    _map(tree, source, ids.fd, recursive=options.maps_below)
+
+
+def _map(tree: int, source: Path, namespace: int, *, recursive: bool = False) -> None:
+    words = ("--bind", "-o", "X-mount.idmap=/proc/$INIT/ns/user", source, source)
+    try:
+        with step("show other owners than on disk", "mount", *words):
+            mounts.map_owners(tree, namespace, recursive=recursive)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EPERM):
+            raise
+        what = f"Cannot map the owners of the files in {source}"
+        why = "its file system can't do that on this kernel, or maps them already"
+        raise KernelRefused(what, why, "Put it on ext4, xfs or btrfs.") from error
+
+
+def _root(place: Path, overlay: Overlay | None, ids: Ids) -> int:
+    """Make the container's root. On disk, files of an overlay keep the ids of the inside."""
+    if overlay is None:
+        return rootfs.copied(place)
+    for folder in (*overlay.lower, overlay.upper.parent):  # The last has overlayfs's own, too.
+        fd = os.open(folder, beneath.FOLDER)
+        tree = mounts.copy(fd)
+        _map(tree, folder, ids.fd)
+        mounts.attach(tree, fd)
+        os.close(tree)
+        os.close(fd)
+    user_namespaces.own_files_as(ids.uid, ids.gid)
+    fd = rootfs.open_root(place, overlay)
+    return mounts.copy(fd)
