@@ -10,6 +10,8 @@ import json
 import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any
 
 from integration.sandbox import PATIENCE, in_netns, started, wait_until
 from minirt.kernel import libc, locks, namespaces
-from minirt.network import resolver_link
+from minirt.network import lease_folder, lending, resolver_link
 from minirt.network.leases import Facts
 from minirt.state import run_dir
 
@@ -53,6 +55,18 @@ class Box:
             self.link.close()
         self.link = resolver_link.connect(self.network)
         resolver_link.introduce(self.link, **self.words, sockets=self.sockets)
+        if self.words["servers"]:
+            threading.Thread(target=self._lend, args=(self.link,), daemon=True).start()
+
+    def _lend(self, link: socket) -> None:
+        """Give the resolver the sockets that it asks for, as the monitor's loop does."""
+        while link.fileno() >= 0 and self.sockets[0] >= 0:
+            with contextlib.suppress(BlockingIOError, ConnectionResetError):
+                request = link.recv(lending.LONGEST)
+                if not request:
+                    return
+                lending.lend(link, request, self.sockets[0])
+            time.sleep(0.001)
 
     def tell(self, **words: object) -> None:
         """Tell the resolver that something is different now."""
@@ -72,9 +86,9 @@ class Box:
 
     def take(self, network: str, address: str, name: str, *names: str) -> None:
         """Hold a lease under these names."""
-        folder = run_dir() / "networks" / network / "leases"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.leases[network, address] = locks.acquire(folder / address)
+        folder = lease_folder.made(run_dir() / "networks" / network / "leases")
+        self.leases[network, address] = fd = locks.acquire(folder / address)
+        os.fchmod(fd, lease_folder.FILE_MODE)
         self.rename(network, address, name, *names)
 
     def rename(self, network: str, address: str, name: str, *names: str) -> None:

@@ -83,7 +83,7 @@ class Wire:
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     monkeypatch.setattr(forward, "PATIENCE", 0.05)
-    monkeypatch.setattr(forward, "LAST_CALL", 0.3)
+    monkeypatch.setattr(forward, "LAST_CALL", 1.0)
     made = Wire(monkeypatch)
     yield made
     made.close()

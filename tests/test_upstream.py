@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from minirt.network import upstream
+from minirt.network.stock import Stock
 from minirt.network.upstream import Host, Memory, Server
 
 
@@ -45,12 +46,12 @@ def test_the_silent_are_asked_last_until_they_speak_or_time_has_passed(
     assert memory.order([one, two, three]) == [one, two, three]
 
 
-def test_a_namespace_that_goes_takes_its_memories_along() -> None:
-    memory = Memory()
-    inside = Server("192.0.2.1", netns=7)
+def test_a_container_that_goes_takes_its_memories_along() -> None:
+    memory, stock = Memory(), Stock(lambda _: None)
+    inside = Server("192.0.2.1", stock)
     memory.blame(inside)
-    memory.forget(7)
-    assert memory.order([inside, Server("192.0.2.2", 7)])[0] == inside
+    memory.forget(stock)
+    assert memory.order([inside, Server("192.0.2.2", stock)])[0] == inside
 
 
 @pytest.mark.parametrize(

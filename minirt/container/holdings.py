@@ -16,7 +16,7 @@ from minirt.container.loop import Loop
 from minirt.container.splice import MOST, Splices
 from minirt.errors import MinirtError
 from minirt.kernel import descriptors, rlimits
-from minirt.network import ports, resolver_link
+from minirt.network import lending, ports, resolver_link
 from minirt.network.ports import Binding
 
 RETRY = 1.0  # seconds until a resolver that could not be started is tried again
@@ -114,11 +114,13 @@ class Holdings:
         loop.on_readable(self.link.fileno(), lambda: self._hear_resolver(loop))
 
     def _hear_resolver(self, loop: Loop) -> None:
-        """Find the resolver dead: its queries wait in our sockets, so start another one."""
+        """Lend what it asks for. If it is dead, its queries wait in our sockets: start another."""
         assert self.link is not None
         try:
-            if self.link.recv(1):
-                return  # It never says anything; a word is not its end.
+            request = self.link.recv(lending.LONGEST)
+            if request:
+                lending.lend(self.link, request, self.names[0])
+                return
         except BlockingIOError:
             return
         except OSError:

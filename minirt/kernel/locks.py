@@ -20,6 +20,7 @@ from pathlib import Path
 # struct flock of fcntl(2) on 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid, padded.
 _FLOCK = struct.Struct("hhqqi4x")
 _WHOLE_FILE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+_NOTHING = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
 
 # include/uapi/asm-generic/fcntl.h; the fcntl module has no names for them.
 _F_OFD_GETLK, _F_OFD_SETLK, _F_OFD_SETLKW = 36, 37, 38
@@ -40,6 +41,16 @@ def acquire(path: Path, *, wait: bool = False) -> int:
         if _is_named(path, fd):
             return fd
         os.close(fd)  # Its owner removed it between our open and our lock: take the new file.
+
+
+def lock(fd: int) -> None:
+    """Lock an open file, by whatever name. Raises BlockingIOError if somebody else holds it."""
+    fcntl.fcntl(fd, _F_OFD_SETLK, _WHOLE_FILE)
+
+
+def unlock(fd: int) -> None:
+    """Let go of the lock of an open file, and keep it open."""
+    fcntl.fcntl(fd, _F_OFD_SETLK, _NOTHING)
 
 
 def release(path: Path, fd: int) -> None:

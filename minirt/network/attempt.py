@@ -25,9 +25,14 @@ class Words:
     end: int
     stream: bool = False
 
+    @property
+    def transport(self) -> socket.SocketKind:
+        """The type of a socket for it."""
+        return socket.SOCK_STREAM if self.stream else socket.SOCK_DGRAM
+
 
 class Attempt:
-    """A question on its way to a server. Raises OSError when it can't even be sent."""
+    """A question on its way to a server. Raises OSError when it can't even be sent, or NotYet."""
 
     def __init__(self, loop: Loop, server: Server, words: Words, outcome: Outcome) -> None:
         self.server = server
@@ -36,7 +41,7 @@ class Attempt:
         self._query = os.urandom(2) + words.query[2:]
         self._unsent = len(self._query).to_bytes(2, "big") + self._query
         self._received = b""
-        self._socket = server.socket(socket.SOCK_STREAM if words.stream else socket.SOCK_DGRAM)
+        self._socket = server.socket(words.transport)
         try:
             if not words.stream:
                 self._socket.send(self._query)

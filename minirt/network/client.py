@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import array
-import fcntl
 import json
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from minirt.network import lending
 from minirt.network import question as q
 from minirt.network.answers import Answers
 from minirt.network.attempt import Words
 from minirt.network.forward import Desk, Reply, Traffic
 from minirt.network.loop import Loop
 from minirt.network.resolv_conf import RESOLVER
+from minirt.network.stock import Stock
 from minirt.network.streams import Streams
 from minirt.network.upstream import Host, Server
 from minirt.network.zone import Zone
@@ -25,7 +27,6 @@ _BATCH = 64  # datagrams of one container, before the next one has its turn
 _LONGEST_QUERY = 4096  # bytes over UDP
 _LONGEST_STREAMED = 65535
 _LONGEST_INTRODUCTION = 1 << 16
-_SIOCGSKNS = 0x894C  # include/uapi/linux/sockios.h: the network namespace of a socket
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class Client:
         self._desk = Desk(house.traffic)
         self._udp: socket.socket | None = None
         self._streams: Streams | None = None
-        self._netns: int | None = None
+        self._stock = Stock(self._borrow)
         self._servers: list[Server] | None = None  # None: those of this machine
         self._ndots = 0
         house.clients.add(self)
@@ -74,9 +75,8 @@ class Client:
         if self._streams is not None:
             self._streams.close()
         self._desk.close()
-        if self._netns is not None:
-            self._house.traffic.memory.forget(self._netns)
-            socket.close(self._netns)
+        self._stock.close()
+        self._house.traffic.memory.forget(self._stock)
         for zone in self._zones:
             self._house.watch.leave(zone)
         self._zones = []
@@ -91,6 +91,9 @@ class Client:
             text, fds = b"", []
         if not text:
             self.close()
+            return
+        if text in lending.KINDS:
+            self._stock.add(text, fds)
             return
         try:
             words = json.loads(text)
@@ -126,9 +129,12 @@ class Client:
 
     def _chosen(self, addresses: list[str]) -> list[Server]:
         """Return the servers to ask from inside the container, but never ourselves."""
-        if self._netns is None and self._udp is not None:
-            self._netns = fcntl.ioctl(self._udp, _SIOCGSKNS)
-        return [Server(address, self._netns) for address in addresses if address != RESOLVER]
+        return [Server(address, self._stock) for address in addresses if address != RESOLVER]
+
+    def _borrow(self, kind: bytes) -> None:
+        """Ask the monitor for sockets inside the container."""
+        with suppress(OSError):  # It has died, which the loop is about to tell us.
+            self._link.send(kind, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
 
     def _hear_datagrams(self) -> None:
         assert self._udp is not None
@@ -192,7 +198,7 @@ class Client:
 
 def _receive(link: socket.socket) -> tuple[bytes, list[int]]:
     """Receive one message and its descriptors, close-on-exec from the start."""
-    room = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+    room = socket.CMSG_SPACE(lending.MOST * array.array("i").itemsize)
     text, ancillary, _, _ = link.recvmsg(
         _LONGEST_INTRODUCTION, room, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from minirt.network import question as q
 from minirt.network.attempt import Attempt, Words
 from minirt.network.loop import Loop, Timer
+from minirt.network.stock import NotYet
 from minirt.network.upstream import Memory, Server
 
 PATIENCE = 1.5  # seconds until the next server is asked too
@@ -97,6 +98,8 @@ class Inquiry:
             self._desk.traffic.total -= 1
 
     def _ask_next(self) -> None:
+        if self._desk.open.get(self._key) is not self:
+            return  # It has ended while it waited for a socket.
         loop = self._desk.traffic.loop
         for timer in self._timers[1:]:  # The first one is the end of all patience.
             timer.cancel()
@@ -104,6 +107,10 @@ class Inquiry:
             server = self._next.pop(0)
             try:
                 attempt = Attempt(loop, server, self._words, self._hear)
+            except NotYet:
+                self._next.insert(0, server)
+                server.wait(self._words.transport, self._ask_next)
+                return
             except OSError:  # No route, no IPv6, no such interface: as good as a refusal.
                 continue
             self._asked.append(attempt)

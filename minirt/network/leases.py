@@ -19,11 +19,10 @@ from pathlib import Path
 
 from minirt.errors import Conflict, Exhausted, NotFound
 from minirt.kernel import locks, processes
-from minirt.network import choice, store
+from minirt.network import choice, lease_folder, store
 from minirt.network.block import Address, Block, Interface, interface
 from minirt.network.facts import Facts, parse, read, rewrite, write_to
 from minirt.network.spec import Network
-from minirt.state import made
 
 __all__ = [
     "Facts",
@@ -88,7 +87,7 @@ def take6(
 
 
 def _take(network: Network, block: Block, wanted: str, liked: list[str]) -> Lease:
-    folder = made(directory(network))
+    folder = lease_folder.made(directory(network))
     if wanted:
         lease = _take_wanted(network, block, folder, wanted)
     else:
@@ -198,6 +197,7 @@ def _try(network: Network, block: Block, folder: Path, address: Address) -> Leas
         if not _bury(os.pread(fd, 1 << 16, 0), address):
             os.close(fd)
             return None
+        os.fchmod(fd, lease_folder.FILE_MODE)
         os.ftruncate(fd, 0)
     except BaseException:
         os.close(fd)

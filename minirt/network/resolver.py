@@ -12,17 +12,17 @@ moment; and it leaves by itself when it has had no client for a while.
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from minirt.kernel import capabilities, locks
-from minirt.network import resolver_start
+from minirt.kernel import locks
+from minirt.network import lease_folder, resolver_start, resolver_user
 from minirt.network.client import Client, House
 from minirt.network.forward import Traffic
 from minirt.network.loop import Loop
-from minirt.network.resolver_start import LISTENER, LOCK, SOCKET
+from minirt.network.resolver_start import LISTENER, LOCK
 from minirt.network.upstream import Host, Memory
 from minirt.network.zone_watch import Watch
 
@@ -33,13 +33,11 @@ _LOCKED = 0.1  # seconds; somebody is connecting right now
 class Resolver:
     """Accepts clients, and decides when to leave."""
 
-    def __init__(self, networks: Path, network: str, listener: socket.socket) -> None:
-        self._directory = networks / network
-        self._listener = listener
-        self._inode = _inode(self._directory / SOCKET)
+    def __init__(self, listener: socket.socket, lock: int) -> None:
+        self._listener, self._lock = listener, lock
         self._loop = Loop()
         traffic = Traffic(self._loop, Memory())
-        self._house = House(self._loop, Watch(networks), traffic, Host())
+        self._house = House(self._loop, Watch(Path()), traffic, Host())
         self._loop.watch(listener.fileno(), self._accept)
         self._waiting = self._loop.later(_LINGER, self._leave)
 
@@ -65,20 +63,15 @@ class Resolver:
     def _leave(self) -> None:
         """Leave, unless somebody has connected: under the lock under which all connect."""
         try:
-            lock = locks.acquire(self._directory / LOCK)
+            locks.lock(self._lock)
         except BlockingIOError:
             self._waiting = self._loop.later(_LOCKED, self._leave)
             return
-        except FileNotFoundError:  # The network was removed, and its folder with it.
-            self._loop.stop()
-            return
         self._accept()
         if not self._house.clients:
-            if _inode(self._directory / SOCKET) == self._inode:  # Else it is another's.
-                (self._directory / SOCKET).unlink(missing_ok=True)
             self._listener.close()
             self._loop.stop()
-        os.close(lock)
+        locks.unlock(self._lock)
 
 
 def main(networks: str, network: str) -> None:
@@ -86,34 +79,18 @@ def main(networks: str, network: str) -> None:
 
     Descriptor 3 is the socket to listen on; without it, a socket is made.
     """
-    folder = Path(networks).absolute()
-    os.chdir("/")
     os.closerange(LISTENER + 1, 1 << 30)
     Path("/proc/self/comm").write_text("minirt-resolver")
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    _be_mortal()
-    listener = _given() or resolver_start.listen(folder / network)
+    os.chdir(networks)  # The only way to the leases, once we are nobody: no path leads there.
+    lease_folder.made(Path(network) / "leases")
+    for folder in Path().glob("*/leases"):
+        with suppress(FileNotFoundError):  # That network is being removed.
+            lease_folder.open_up(folder)
+    listener = _given() or resolver_start.listen(Path(network))
     listener.setblocking(False)
-    _drop_privileges()
-    Resolver(folder, network, listener).run()
-
-
-def _be_mortal() -> None:
-    """Give up the protection of the monitor that started us: we are easily replaced."""
-    adjustment = Path("/proc/self/oom_score_adj")  # proc_pid_oom_score_adj(5)
-    if int(adjustment.read_text()) < 0:
-        adjustment.write_text("0")
-
-
-def _drop_privileges() -> None:
-    """Keep what entering a container's network takes: every packet is a stranger's.
-
-    setns(2) wants CAP_SYS_ADMIN, SIOCGSKNS wants CAP_NET_ADMIN; leases are root's, as we are.
-    """
-    kept = capabilities.mask(["CAP_SYS_ADMIN", "CAP_NET_ADMIN"]) & capabilities.bounding()
-    capabilities.limit_bounding(kept)
-    capabilities.set_sets(capabilities.Sets(effective=kept, permitted=kept))
+    lock = os.open(Path(network) / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    resolver_user.become(network)
+    Resolver(listener, lock).run()
 
 
 def _given() -> socket.socket | None:
@@ -126,13 +103,6 @@ def _given() -> socket.socket | None:
         return listener
     listener.detach()  # Somebody else's.
     return None
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return None
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ is lost, and its client asks again (resolv.conf(5), attempts).
 connection and its message wait in the socket too.
 
 **Two can't start it, and none can miss its end.** Both connecting and leaving happen under
-the lock. A resolver that leaves looks a last time for connections, and removes its socket's
-name, before it lets go of the lock. One that was killed leaves a name to which nobody
-listens (ECONNREFUSED): the next to connect replaces it.
+the lock. A resolver that leaves looks a last time for connections before it lets go of the
+lock. Like one that was killed it leaves a name to which nobody listens (ECONNREFUSED): it has no
+right to remove it. The next to connect replaces it.
 
 **Who starts it.** Usually the command that starts a container: then the resolver is a
 process like any other. If it is killed, all monitors of the network wake, the first to get
@@ -45,7 +45,7 @@ from pathlib import Path
 from minirt.errors import kernel_refused
 from minirt.kernel import locks
 from minirt.kernel.namespaces import Netns, inside
-from minirt.network import resolver_start
+from minirt.network import lease_folder, resolver_start
 from minirt.network.resolver_start import LOCK, at
 from minirt.state import made, run_dir
 
@@ -94,7 +94,7 @@ def connect(network: str) -> socket.socket:
         try:
             try:
                 return _dial(folder)
-            except (FileNotFoundError, ConnectionRefusedError):
+            except (FileNotFoundError, ConnectionRefusedError):  # never was one; it has gone
                 resolver_start.note(lock)
                 resolver_start.start(folder)
                 return _dial(folder)
@@ -136,6 +136,8 @@ def introduce(
     container isn't ``internal`` to all its networks. Never waits. Raises OSError when the
     connection has ended.
     """
+    for network in networks:
+        lease_folder.made(run_dir() / "networks" / network / "leases")
     words = {
         "container": container,
         "networks": list(networks),

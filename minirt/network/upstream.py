@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from socket import SocketKind
 
-from minirt.kernel import namespaces
-from minirt.kernel.namespaces import Netns
 from minirt.network import resolv_conf
+from minirt.network.stock import Stock
 
 _HOST_FILE = Path("/etc/resolv.conf")
 _PORT = 53
@@ -21,23 +21,22 @@ _QUIET = 30.0  # seconds for which a server that didn't answer is asked last
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Whom to ask, and from where: ``netns`` is None for the namespace that we live in."""
+    """Whom to ask, and from where: without ``stock`` from the namespace that we live in."""
 
     address: str
-    netns: int | None = None
+    stock: Stock | None = None
 
     def socket(self, kind: socket.SocketKind) -> socket.socket:
         """Return a new socket on its way to the server: the kernel picks a random port.
 
         A connected datagram socket takes packets from that server only, and hears of ICMP
-        errors (udp(7)). Raises OSError.
+        errors (udp(7)). Raises OSError, or NotYet (see :meth:`wait`).
         """
         family, target = _target(self.address)
-        if self.netns is None:
+        if self.stock is None:
             made = socket.socket(family, kind | socket.SOCK_NONBLOCK)
         else:
-            with namespaces.inside(Netns("", self.netns)):
-                made = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+            made = self.stock.take(family, kind)
         try:
             made.connect(target)
         except BlockingIOError:
@@ -46,6 +45,11 @@ class Server:
             made.close()
             raise
         return made
+
+    def wait(self, kind: SocketKind, call: Callable[[], None]) -> None:
+        """Call when :meth:`socket` is worth another try."""
+        assert self.stock is not None
+        self.stock.wait(_target(self.address)[0], kind, call)
 
 
 class Host:
@@ -87,9 +91,9 @@ class Memory:
         """Forget it: the server has answered."""
         self._silent.pop(server, None)
 
-    def forget(self, netns: int) -> None:
-        """Forget the servers of a namespace that is going away."""
-        for server in [one for one in self._silent if one.netns == netns]:
+    def forget(self, stock: Stock) -> None:
+        """Forget the servers of a container that is going away."""
+        for server in [one for one in self._silent if one.stock is stock]:
             del self._silent[server]
 
     def order(self, servers: Sequence[Server]) -> list[Server]:

@@ -51,10 +51,6 @@ class Watch:
         zone = self._zones.get(network)
         if zone is None:
             directory = self._networks / network / "leases"
-            try:
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError:
-                pass  # A full or read-only disk: then nobody can have taken a lease either.
             zone = self._zones[network] = Zone(network, directory)
             self._begin(zone)  # Watch first, read second: nothing can happen in between.
             zone.look_at_all()
