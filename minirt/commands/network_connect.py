@@ -6,8 +6,7 @@ import click
 
 from minirt.container import lifecycle, plugging
 from minirt.container.changing import changing
-from minirt.container.flags.network import ipv4, ipv6
-from minirt.container.flags.network import mac_address as read_mac
+from minirt.container.flags import network as flags
 from minirt.container.record import EndpointRequest
 from minirt.network import store
 
@@ -17,10 +16,19 @@ from minirt.network import store
 @click.option("--ip6", default="", metavar="ADDRESS", help="Its IPv6 address there.")
 @click.option("--mac-address", default="", metavar="MAC", help="Its MAC address there.")
 @click.option("--alias", multiple=True, metavar="NAME", help="One more name there.")
+@click.option("--gw-priority", default="0", metavar="N",
+              help="The network of the highest gives the default route.")  # fmt: skip
 @click.argument("network")
 @click.argument("container")
 def command(
-    ip: str, ip6: str, mac_address: str, alias: tuple[str, ...], network: str, container: str
+    *,
+    ip: str,
+    ip6: str,
+    mac_address: str,
+    alias: tuple[str, ...],
+    gw_priority: str,
+    network: str,
+    container: str,
 ) -> None:
     """Plug CONTAINER into NETWORK, now and at its next starts."""
     there = store.find(network)
@@ -28,10 +36,11 @@ def command(
     request = EndpointRequest(
         network_id=there.id,
         network=there.name,
-        address=ipv4(ip, "--ip"),
-        address6=ipv6(ip6, "--ip6"),
-        mac=read_mac(mac_address, "--mac-address"),
+        address=flags.ipv4(ip, "--ip"),
+        address6=flags.ipv6(ip6, "--ip6"),
+        mac=flags.mac_address(mac_address, "--mac-address"),
         aliases=list(alias),
+        gw_priority=flags.gw_priority(gw_priority, "--gw-priority"),
     )
     with changing(one) as current:
         plugging.connect(current, there, request)

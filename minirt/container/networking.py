@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minirt.container import joining, record
+from minirt.container import joining, plug_rules, record
 from minirt.container.holdings import Holdings
 from minirt.container.joining import Joined
 from minirt.container.plug import Plug, introduce, take, wire
@@ -36,12 +36,11 @@ def prepare(one: Record, held: ExitStack) -> Wiring:
     if wiring.joined is not None:
         held.callback(descriptors.close, wiring.joined.descriptors())
     last = record.load_endpoints(one.id)
-    for number, request in enumerate(one.endpoints):
-        network = store.find(request.network_id)
-        has_way_out = any(plug.is_way_out for plug in wiring.plugs)
-        wiring.plugs.append(
-            take(one, request, network, number, last, held, way_out=not has_way_out)
-        )
+    asked = [(request, store.find(request.network_id)) for request in one.endpoints]
+    chosen = plug_rules.way_out(asked)
+    for number, (request, network) in enumerate(asked):
+        plug = take(one, request, network, number, last, held, way_out=network is chosen)
+        wiring.plugs.append(plug)
     # Ports belong to the way out, as with Docker; a container without one has none.
     wiring.plugs.sort(key=lambda plug: not plug.is_way_out)
     if wiring.plugs and wiring.plugs[0].is_way_out:

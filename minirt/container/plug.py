@@ -70,7 +70,7 @@ def take(
         f"{prefix}{number}",
         request.mac or endpoint.mac_of(lease.address.ip),
         names_in(one, network, request.aliases),
-        is_way_out=way_out and not network.internal,
+        is_way_out=way_out,
     )
 
 

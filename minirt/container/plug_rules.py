@@ -1,6 +1,8 @@
-"""Which plugs a container may get and lose."""
+"""Which plugs a container may get and lose, and which of them is its way out."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from minirt.container.record import EndpointRequest, Record
 from minirt.errors import Conflict, InvalidRequest
@@ -41,3 +43,13 @@ def check_disconnect(one: Record, network: Network) -> None:
     if all(existing.network_id != network.id for existing in one.endpoints):
         why = f"container {one.name} is not connected to network {network.name}"
         raise Conflict(what, why)
+
+
+def way_out(plugs: Iterable[tuple[EndpointRequest, Network]]) -> Network | None:
+    """Return the network that gives the default route, as with Docker 28; None: none can.
+
+    The one of the highest gw-priority; of equal ones the first. An internal one never.
+    """
+    able = [(asked, network) for asked, network in plugs if not network.internal]
+    best = max(able, key=lambda one: one[0].gw_priority, default=None)  # max: the first of equals
+    return best[1] if best else None

@@ -14,7 +14,8 @@ LONG_FORM = r"(?s)[\w-]+=.*"
 MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 DOMAIN = r"\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_])?\.?"
 ALONE = ("host", "none", "bridge")  # They don't go together with other networks.
-NOT_YET = ("link-local-ip", "driver-opt", "gw-priority")
+NOT_YET = ("link-local-ip", "driver-opt")
+KEYS = ("name", "ip", "ip6", "alias", "mac-address", "gw-priority")
 
 
 def networking(flags: Flags) -> tuple[str, list[EndpointRequest]]:
@@ -42,7 +43,7 @@ def networking(flags: Flags) -> tuple[str, list[EndpointRequest]]:
 
 
 def one_network(text: str) -> EndpointRequest:
-    """Read one ``--net``: a name, or ``name=…,ip=…,ip6=…,alias=…,mac-address=…``.
+    """Read one ``--net``: a name, or ``name=NAME,KEY=VALUE…`` with the keys above.
 
     Raises InvalidRequest.
     """
@@ -56,7 +57,7 @@ def one_network(text: str) -> EndpointRequest:
         key = key.strip().lower()
         if key in NOT_YET:
             raise refused("--net", text, f"minirt doesn't have {key}")
-        if not equals or key not in ("name", "ip", "ip6", "alias", "mac-address"):
+        if not equals or key not in KEYS:
             raise refused("--net", text, f"invalid field key {key}")
         values.setdefault(key, []).append(value)
     if not any(values.get("name", [])):
@@ -68,6 +69,7 @@ def one_network(text: str) -> EndpointRequest:
         address6=ipv6(values.get("ip6", [""])[-1], "--net"),
         mac=mac_address(values.get("mac-address", [""])[-1], "--net"),
         aliases=values.get("alias", []),
+        gw_priority=gw_priority(values.get("gw-priority", ["0"])[-1], "--net"),
     )
 
 
@@ -150,6 +152,13 @@ def mac_address(text: str, flag: str) -> str:
     if int(plain[:2], 16) & 1 or plain == "00:00:00:00:00:00":
         raise refused(flag, text, "a multicast or empty MAC address can't be an interface's")
     return plain
+
+
+def gw_priority(text: str, flag: str) -> int:
+    """Return the priority of a plug as the way out. Raises InvalidRequest."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
+        raise refused(flag, text, f"gw-priority is a whole number, not {text!r}")
+    return int(text)
 
 
 def dns_server(text: str) -> str:
