@@ -137,16 +137,16 @@ class Client:
             self._link.send(kind, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
 
     def _hear_datagrams(self) -> None:
+        """Take one query at a time: if we are killed, the others are still in the socket."""
         assert self._udp is not None
-        batch = []
-        try:
-            for _ in range(_BATCH):
-                batch.append(self._udp.recvfrom(_LONGEST_QUERY))
-        except BlockingIOError:
-            pass
-        self._house.catch_up()
-        kept, send = self.answers.kept, self._udp.sendto
-        for query, sender in batch:
+        receive, send = self._udp.recvfrom, self._udp.sendto
+        kept, catch_up = self.answers.kept, self._house.catch_up
+        for _ in range(_BATCH):
+            try:
+                query, sender = receive(_LONGEST_QUERY)
+            except OSError:  # There is no more.
+                return
+            catch_up()
             rotation = kept.get(query[2:])
             try:
                 if rotation is not None:

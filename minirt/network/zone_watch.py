@@ -1,12 +1,12 @@
 """Keep zones true: hear from the kernel which leases to read again.
 
 Nothing runs when something changes. inotify(7) collects, and :meth:`Watch.catch_up` is
-called after a query has arrived and before it is answered: whatever was true before the
-question was asked is therefore in the answer, and an idle resolver sleeps.
+called for each query, after it has arrived and before it is answered: whatever was true before
+the question was asked is therefore in the answer, and an idle resolver sleeps.
 
 The death of a lease's holder closes the file, which is an event (IN_CLOSE_WRITE); its lock
 falls a moment *later*. So a lease that was closed but is still locked stays in doubt for a
-second, and is read again for each query until then.
+second, and is read again for each query until it is free.
 
 A user may have 128 inotify instances. Without one, all leases are read for every query.
 """
@@ -72,6 +72,8 @@ class Watch:
         """Make all zones true; say whether any of them changed."""
         if self._inotify is None:
             return any([zone.look_at_all() for zone in self._zones.values()])
+        if not self._doubts and inotify.is_silent(self._inotify):
+            return False
         stale: dict[str, set[str]] = {}
         lost = False
         for event in inotify.events(self._inotify):
@@ -90,10 +92,11 @@ class Watch:
     def _add_doubtful(self, stale: dict[str, set[str]]) -> None:
         now = time.monotonic()
         for (network, lease), until in list(self._doubts.items()):
-            if network in self._zones:
+            zone = self._zones.get(network)
+            if zone is not None:
                 stale.setdefault(network, set()).add(lease)
-            if until < now or network not in self._zones:
-                del self._doubts[network, lease]
+            if zone is None or until < now or lease not in zone.members:
+                del self._doubts[network, lease]  # after this last look
 
     def _begin(self, zone: Zone) -> None:
         if self._inotify is None:
