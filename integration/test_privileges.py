@@ -12,6 +12,7 @@ import pytest
 from minirt.kernel import capabilities, keyrings, libc, processes, rlimits
 from minirt.kernel.capabilities import mask
 from minirt.runtime import privileges, seccomp_profile, seccomp_programs
+from minirt.runtime.filters import Filters
 from minirt.runtime.spec import Capabilities, Process, User
 
 FOURTEEN = tuple(capabilities.names(0xA804_25FB))
@@ -39,7 +40,7 @@ def after(one: Process, program: bytes | None = None, *words: str) -> str:
         os.dup2(write, 2)
         path, environment = f"/usr/bin/{command[0]}", {"PATH": "/usr/bin"}
         keyrings.leave_session_keyring()
-        privileges.drop(one, program)
+        privileges.drop(one, Filters(program))
         os.execve(path, command, environment)
         return 0
 

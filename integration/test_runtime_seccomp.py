@@ -72,3 +72,31 @@ def test_where_the_springboard_is_forbidden_our_own_binary_is_refused(bundle: Bu
     assert bundle.run("true").code == 0
     with pytest.raises(MinirtError, match="it is minirt itself"):
         bundle.run("/proc/self/exe")
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "said"),
+    [
+        ({"action": "SCMP_ACT_ERRNO", "errnoRet": 122}, 1, "quota exceeded"),
+        ({"action": "SCMP_ACT_ERRNO"}, 1, "not permitted"),
+        ({"action": "SCMP_ACT_TRACE", "errnoRet": 5}, 1, "not implemented"),  # nobody traces
+        ({"action": "SCMP_ACT_TRAP"}, 128 + 31, ""),  # SIGSYS
+        ({"action": "SCMP_ACT_KILL"}, 128 + 31, ""),
+        ({"action": "SCMP_ACT_KILL_THREAD"}, 128 + 31, ""),
+        ({"action": "SCMP_ACT_KILL_PROCESS"}, 128 + 31, ""),
+        ({"action": "SCMP_ACT_LOG"}, 0, ""),
+        ({"action": "SCMP_ACT_ALLOW"}, 0, ""),
+    ],
+)
+def test_each_action_does_what_it_is_called(
+    bundle: Bundle, rule: dict[str, Any], code: int, said: str
+) -> None:
+    flags = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "flags": [*flags, "SECCOMP_FILTER_FLAG_TSYNC"],
+        "syscalls": [{"names": ["mkdir", "mkdirat"], **rule}],
+    }
+    ended = bundle.run("sh", "-c", "mkdir /a; echo $?")
+    assert ended.lines[-1] == str(code)
+    assert said in ended.output

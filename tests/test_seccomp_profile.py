@@ -164,7 +164,7 @@ def test_two_conditions_on_one_argument_mean_either() -> None:
     [
         ({}, "linux.seccomp.defaultAction is missing"),
         ({"defaultAction": "ALLOW"}, "linux.seccomp.defaultAction is 'ALLOW'"),
-        ({"defaultAction": "SCMP_ACT_NOTIFY"}, "linux.seccomp.defaultAction asks"),
+        ({"defaultAction": "SCMP_ACT_NOTIFY"}, "linux.seccomp.defaultAction would"),
         ({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["X"]}, "linux.seccomp.flags[0]"),
         ({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["x"]}, "architectures[0]"),
         ({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}, "defaultErrnoRet is 4096"),

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from minirt.kernel import libc
 from minirt.kernel.steps import step
 
-# include/uapi/linux/prctl.h, include/uapi/linux/seccomp.h.
-_PR_SET_SECCOMP, _MODE_FILTER = 22, 2
+# include/uapi/linux/seccomp.h
+_SET_MODE_FILTER = 1
+LOG, SPEC_ALLOW, NEW_LISTENER, WAIT_KILLABLE_RECV = 0x2, 0x4, 0x8, 0x20
 INSTRUCTION = 8  # bytes: struct sock_filter of include/uapi/linux/filter.h
 MOST_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
@@ -37,10 +38,12 @@ def prepare(program: bytes) -> Loadable:
     return Loadable(instructions, header, ctypes.addressof(header))
 
 
-def load(program: Loadable) -> None:
+def load(program: Loadable, flags: int = 0) -> int:
     """Filter all further system calls of this process and of its descendants, seccomp(2).
 
-    Needs no_new_privs, or CAP_SYS_ADMIN in the user namespace. Raises OSError.
+    With NEW_LISTENER among the ``flags`` it returns the supervisor's descriptor
+    (seccomp_unotify(2)). Needs no_new_privs, or CAP_SYS_ADMIN in the user namespace.
+    Raises OSError.
     """
     with step("filter the system calls", "bwrap", "--seccomp", "3", "..."):
-        libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, program.address)
+        return libc.syscall("seccomp", _SET_MODE_FILTER, flags, program.address)

@@ -21,7 +21,7 @@ from minirt.kernel.syscall_tables import ARCHITECTURES, X32_BIT, Architecture, n
 
 # include/uapi/linux/seccomp.h: what a filter answers.
 KILL_PROCESS, KILL_THREAD, TRAP, ERRNO = 0x8000_0000, 0, 0x0003_0000, 0x0005_0000
-TRACE, LOG, ALLOW = 0x7FF0_0000, 0x7FFC_0000, 0x7FFF_0000
+USER_NOTIF, TRACE, LOG, ALLOW = 0x7FC0_0000, 0x7FF0_0000, 0x7FFC_0000, 0x7FFF_0000
 
 # struct seccomp_data: nr, arch, instruction_pointer, args[6]; the low word of an argument first.
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16

@@ -66,6 +66,7 @@ def create(spec: Spec, setting: Setting, on_isolated: Callable[[int], None]) -> 
         raise
     finally:
         theirs.close()
+        rules.close()
     created = Created(child.pid, child.pidfd, None, ours, spec, setting)
     try:
         if spec.has_own_ids:

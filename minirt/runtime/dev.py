@@ -69,6 +69,16 @@ def open_console(root: int, process: Process, own_descriptors: int) -> tuple[int
     return master, slave
 
 
+def take_console(root: int, process: Process, own_descriptors: int, *, shown: bool) -> int:
+    """Open the terminal, as standard streams and as /dev/console; return its master."""
+    master, slave = open_console(root, process, own_descriptors)
+    if shown:
+        _show_console(root, slave)
+    become_stdio(slave)
+    terminals.take_control(0)
+    return master
+
+
 def become_stdio(slave: int) -> None:
     """Let the terminal be the standard streams; closes ``slave``."""
     for number in (0, 1, 2):
@@ -76,7 +86,7 @@ def become_stdio(slave: int) -> None:
     os.close(slave)
 
 
-def show_console(root: int, slave: int) -> None:
+def _show_console(root: int, slave: int) -> None:
     """Show the terminal as /dev/console."""
     folder = _folder(root, "/dev")
     try:

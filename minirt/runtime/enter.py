@@ -35,8 +35,9 @@ from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import speak_as, step
 from minirt.runtime import command, dev, filters, handshake, launch, stripped
-from minirt.runtime.filters import Filters
-from minirt.runtime.handshake import GO, PREPARED, CreatorDied, Line
+from minirt.runtime.handshake import PREPARED, Line
+from minirt.runtime.hooks import State
+from minirt.runtime.newcomer import Visit, become
 from minirt.runtime.spec import Process, Spec
 
 
@@ -52,29 +53,6 @@ class Entered:
     console: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """All that guide and newcomer need."""
-
-    pidfd: int
-    pid: int
-    process: Process
-    kinds: Namespace
-    stdio: tuple[int, int, int] | None
-    user: str | None
-    groups: tuple[str, ...]
-    cgroup: Cgroup | None
-    filters: Filters
-    line: Line
-    handed_on: tuple[int, ...] = ()
-    personality: int | None = None
-
-    @property
-    def has_own_ids(self) -> bool:
-        """Say whether the container is in a user namespace."""
-        return Namespace.USER in self.kinds
-
-
 def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     pidfd: int,
     pid: int,
@@ -86,36 +64,38 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     groups: tuple[str, ...] = (),
     cgroup: Cgroup | None = None,
     keep_fds: int = 0,
+    state: State | None = None,
 ) -> Entered:
     """Run ``process`` in the namespaces of the init that ``pidfd`` names; return when it runs.
 
     ``pid`` is for the told steps only. ``spec`` tells which namespaces the container has of
     its own, and its seccomp rules. ``keep_fds`` further descriptors, from 3 on, are handed
-    through. Raises CommandNotFound, CommandNotRunnable, InvalidRequest,
+    through. ``state`` is what a supervisor of its calls is told.
+    Raises CommandNotFound, CommandNotRunnable, InvalidRequest,
     Conflict if the container has ended.
     """
     kinds = Namespace(0)
     for kind in spec.namespaces:
         kinds |= kind
-    rules = filters.prepare(spec.seccomp)
     handed_on = stripped.to_hand_on(keep_fds, {pidfd})
+    rules = filters.prepare(spec.seccomp)
     ours, theirs = handshake.open_pair()
     visit = Visit(
         *(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs),
-        *(handed_on, spec.personality),
+        *(handed_on, spec.personality, state),
     )
     try:
         try:
             guide = _send_guide(visit)
         finally:
             theirs.close()
+            rules.close()
         try:
             descriptors = ours.hear(PREPARED)
         finally:
             os.waitid(os.P_PIDFD, guide.pidfd, os.WEXITED)
             os.close(guide.pidfd)
-        limited = process if spec.has_own_ids else None
-        return _let_go(ours, process, descriptors, limited)
+        return _let_go(ours, visit, descriptors)
     finally:
         ours.close()
 
@@ -130,23 +110,20 @@ def _send_guide(visit: Visit) -> Child:
             os.close(cgroup)
 
 
-def _let_go(
-    line: Line, process: Process, descriptors: list[int], limited: Process | None
-) -> Entered:
-    """Give the newcomer the word; raise what kept it from becoming the command.
-
-    ``limited`` is where to take its limits from, if it can't set them itself.
-    """
+def _let_go(line: Line, visit: Visit, descriptors: list[int]) -> Entered:
+    """Give the newcomer the word; raise what kept it from becoming the command."""
     newcomer, console = descriptors[0], descriptors[1] if len(descriptors) > 1 else None
     try:
         seen = processes.pid_as_seen_from_proc(newcomer)
-        if limited:
-            launch.set_limits(limited, seen)
+        if visit.has_own_ids:  # Then it can't set them itself.
+            launch.set_limits(visit.process, seen)
+        if visit.filters.agent:
+            line.say(str(seen).encode())
         line.go()
     except BaseException as error:
         _discard(newcomer, console)
         if isinstance(error, OSError):
-            raise command.refused(process.args[0], error) from error
+            raise command.refused(visit.process.args[0], error) from error
         raise
     return Entered(seen, newcomer, console)
 
@@ -164,7 +141,8 @@ def _guide(visit: Visit) -> int:
 
 def _show_in(visit: Visit) -> None:
     process = visit.process
-    stripped.strip(visit.stdio, {visit.line.fileno(), visit.pidfd, *visit.handed_on})
+    held = {visit.line.fileno(), *visit.handed_on, *visit.filters.descriptors()}
+    stripped.strip(visit.stdio, {visit.pidfd, *held})
     launch.set_oom_score(process)
     if visit.cgroup:
         visit.cgroup.enter_version_1()
@@ -186,8 +164,8 @@ def _show_in(visit: Visit) -> None:
     os.close(own_descriptors)
     launch.enter_cwd(process.cwd)
     path = command.find(process.args[0], process.env)
-    newcomer = clone.clone(lambda: _become(visit, process, path), as_sibling=True)
-    visit.line.say(PREPARED, newcomer.pidfd, *console)
+    born = clone.clone(lambda: become(visit, process, path), as_sibling=True)
+    visit.line.say(PREPARED, born.pidfd, *console)
 
 
 def _give_stdio(visit: Visit) -> None:
@@ -209,27 +187,6 @@ def _enter_namespaces(visit: Visit) -> None:
     except ProcessLookupError as error:
         raise Conflict("Cannot run a command there", "the container has ended") from error
     os.close(visit.pidfd)
-
-
-def _become(visit: Visit, process: Process, path: str) -> int:
-    """Be the newcomer: take the terminal, wait for the word, drop all privileges, execute."""
-    try:
-        os.setsid()
-        if process.terminal:
-            terminals.take_control(0)
-        processes.close_all_but(stripped.with_standard({visit.line.fileno(), *visit.handed_on}))
-        visit.line.await_word(GO)
-        for fd in visit.handed_on:
-            os.set_inheritable(fd, True)
-        launch.set_scheduling(process, visit.personality)
-        if not visit.has_own_ids:  # Else the caller has: to raise them takes the host's root.
-            launch.set_limits(process)
-        launch.become(process, path, visit.filters, visit.line.fileno())
-    except CreatorDied:
-        pass
-    except BaseException as error:
-        visit.line.report(launch.explained(error))
-    return 1
 
 
 def _discard(newcomer: int, console: int | None) -> None:

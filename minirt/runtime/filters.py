@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from minirt.errors import InvalidRequest
+from minirt.kernel import seccomp
+
+if TYPE_CHECKING:
+    from minirt.runtime.seccomp_agent import Agent
 
 _LETS_THROUGH = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
+_NOTIFY = "SCMP_ACT_NOTIFY"
+# config-linux.md, "Seccomp", flags, in bits of seccomp(2). TSYNC is for threads: there are none.
+FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": 0,
+    "SECCOMP_FILTER_FLAG_LOG": seccomp.LOG,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": seccomp.SPEC_ALLOW,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": seccomp.WAIT_KILLABLE_RECV,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """A compiled program, None for no filter, and what it was compiled from."""
+    """A compiled program, None for no filter, and what it was compiled from.
+
+    ``agent`` is the supervisor that answers the calls of rules with SCMP_ACT_NOTIFY.
+    """
 
     program: bytes | None = None
     rules: Mapping[str, Any] | None = None
+    flags: int = 0
+    agent: Agent | None = None
 
     def let_through(self, calls: Iterable[str]) -> bool:
         """Say whether the filter surely lets all of these system calls through."""
@@ -22,14 +41,41 @@ class Filters:
             return True
         return all(_lets_through(self.rules, call) for call in calls)
 
+    def descriptors(self) -> set[int]:
+        """Return what must stay open until the filter is loaded."""
+        return {self.agent.fileno()} if self.agent else set()
+
+    def supervised(self, listener: int) -> None:
+        """Hand what loading the filter has returned over to the supervisor, if it has one."""
+        if self.agent:
+            self.agent.hand_over(listener)
+
+    def close(self) -> None:
+        """Leave the supervisor to the child."""
+        if self.agent:
+            self.agent.close()
+
 
 def prepare(rules: Mapping[str, Any] | None) -> Filters:
-    """Compile config-linux.md, "Seccomp". Raises InvalidRequest."""
+    """Compile config-linux.md, "Seccomp", and connect to its supervisor. Raises InvalidRequest."""
     if rules is None:
         return Filters()
     from minirt.runtime import seccomp_programs
 
-    return Filters(seccomp_programs.compiled(rules), rules)
+    program = seccomp_programs.compiled(rules)
+    flags = 0
+    for name in rules.get("flags") or ():
+        flags |= FLAGS[name]
+    if not any(one["action"] == _NOTIFY for one in rules.get("syscalls") or ()):
+        return Filters(program, rules, flags & ~seccomp.WAIT_KILLABLE_RECV)
+    from minirt.runtime import seccomp_agent
+
+    ready = Filters(program, rules, flags | seccomp.NEW_LISTENER)
+    if not ready.let_through(seccomp_agent.CALLS):
+        calls = " and ".join(seccomp_agent.CALLS)
+        why = f"the filter must allow {calls}, by which its supervisor gets to know of it"
+        raise InvalidRequest("linux.seccomp cannot be obeyed", why)
+    return Filters(program, rules, ready.flags, seccomp_agent.connect(rules))
 
 
 def _lets_through(rules: Mapping[str, Any], call: str) -> bool:

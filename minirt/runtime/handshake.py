@@ -72,6 +72,13 @@ class Line:
             raise CreatorDied
         return word
 
+    def await_number(self) -> int:
+        """Return the number that the creator says. Raises CreatorDied."""
+        word = self._socket.recv(_LONGEST)
+        if not word.isdigit():
+            raise CreatorDied
+        return int(word)
+
     def hear(self, word: bytes) -> list[int]:
         """Return when the other has said ``word``, with the descriptors that came along.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from minirt.errors import MinirtError
 from minirt.kernel import processes, springboard
@@ -30,9 +31,9 @@ class State:
     bundle: Path
     annotations: Mapping[str, str]
 
-    def to_json(self) -> bytes:
+    def document(self) -> dict[str, Any]:
         """Return the document."""
-        document = {
+        return {
             "ociVersion": OCI_VERSION,
             "id": self.id,
             "status": self.status,
@@ -40,7 +41,10 @@ class State:
             "bundle": str(self.bundle),
             "annotations": dict(self.annotations),
         }
-        return json.dumps(document).encode()
+
+    def to_json(self) -> bytes:
+        """Return the document as text."""
+        return json.dumps(self.document()).encode()
 
 
 def run(kind: str, hooks: tuple[Hook, ...], state: State, cwd: Path | None = None) -> None:

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minirt.errors import MinirtError
-from minirt.kernel import keyrings, mounts, namespaces, terminals, user_namespaces
+from minirt.kernel import (
+    keyrings,
+    mounts,
+    namespaces,
+    processes,
+    terminals,
+    user_namespaces,
+)
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import speak_as, step
@@ -99,12 +106,16 @@ def main(plan: Plan) -> int:
 def _prepare(plan: Plan) -> tuple[Process, str, int]:
     """Do all but become the command; return it, its path, and the folder of descriptors."""
     spec, setting = plan.spec, plan.setting
-    held = {plan.line.fileno(), *plan.handed_on} | ({plan.gate} if plan.gate is not None else set())
+    held = {plan.line.fileno(), *plan.handed_on, *plan.filters.descriptors()}
+    held |= {plan.gate} if plan.gate is not None else set()
     stripped.strip(setting.stdio, held)
     for fd in plan.handed_on:
         os.set_inheritable(fd, True)
     own_descriptors = terminals.open_descriptors()
     os.setsid()
+    if plan.filters.agent:
+        pid = processes.own_pid_as_seen_from_proc()
+        plan.filters.agent.introduce(pid, replace(_state(plan, "creating"), pid=pid))
     given = _await_outfit(plan)
     if not spec.has_own_ids:
         launch.set_oom_score(spec.process)
@@ -185,7 +196,7 @@ def _build_root(
         dev.fill(root, spec.devices)
     console: tuple[int, ...] = ()
     if process.terminal:
-        console = (_open_console(root, process, own_descriptors, shown=has_own_dev),)
+        console = (dev.take_console(root, process, own_descriptors, shown=has_own_dev),)
     _run_hooks(plan)
     rootfs.make_cwd(root, process.cwd)
     rootfs.set_readonly(root, spec.readonly_paths)
@@ -195,16 +206,6 @@ def _build_root(
     mounts.pivot(root, place, spec.rootfs_propagation)
     os.close(root)
     return process, console
-
-
-def _open_console(root: int, process: Process, own_descriptors: int, *, shown: bool) -> int:
-    """Open the terminal, as standard streams and as /dev/console; return its master."""
-    master, slave = dev.open_console(root, process, own_descriptors)
-    if shown:
-        dev.show_console(root, slave)
-    dev.become_stdio(slave)
-    terminals.take_control(0)
-    return master
 
 
 def _run_hooks(plan: Plan) -> None:

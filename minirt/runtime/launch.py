@@ -107,7 +107,7 @@ def become(process: Process, path: str, filters: Filters, line: int) -> None:
     if board is None:
         _refuse_own_binary(path)
     announce("become the command", "exec", *process.args)
-    privileges.drop(process, filters.program)
+    privileges.drop(process, filters)
     try:
         if board is not None:
             os.execve(board, (path, *process.args), environment)

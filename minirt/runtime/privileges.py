@@ -17,10 +17,11 @@ import prctl
 
 from minirt.kernel import capabilities, libc, seccomp
 from minirt.kernel.steps import Shell, step
+from minirt.runtime.filters import Filters
 from minirt.runtime.spec import Process
 
 
-def drop(process: Process, seccomp_program: bytes | None) -> None:
+def drop(process: Process, filters: Filters) -> None:
     """Take the user, the groups and the capabilities of ``process``, and no way back.
 
     All that can be computed is computed first, since the seccomp program may forbid
@@ -28,9 +29,9 @@ def drop(process: Process, seccomp_program: bytes | None) -> None:
     """
     user, sets = process.user, sets_of(process)
     groups = list(dict.fromkeys([user.gid, *user.additional_gids]))
-    program = seccomp.prepare(seccomp_program) if seccomp_program else None
+    program = seccomp.prepare(filters.program) if filters.program else None
     if program and not process.no_new_privileges:
-        seccomp.load(program)
+        filters.supervised(seccomp.load(program, filters.flags))
     capabilities.limit_bounding(sets.bounding)
     capabilities.keep_across_setuid(True)
     become(user.uid, user.gid, groups)
@@ -40,7 +41,7 @@ def drop(process: Process, seccomp_program: bytes | None) -> None:
         with step("never gain privileges again", "setpriv", "--no-new-privs", Shell('"$@"')):
             prctl.set_no_new_privs(1)
         if program:
-            seccomp.load(program)
+            filters.supervised(seccomp.load(program, filters.flags))
 
 
 def become(uid: int, gid: int, groups: list[int]) -> None:

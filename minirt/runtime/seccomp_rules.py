@@ -13,6 +13,7 @@ from minirt.kernel import seccomp_compiler as bpf
 from minirt.kernel import syscall_tables
 from minirt.kernel.seccomp_compiler import Condition, Filter, Operator, Rule
 from minirt.runtime.document import Place
+from minirt.runtime.filters import FLAGS
 
 ARCHITECTURES = {
     "SCMP_ARCH_X86_64": "x86_64",
@@ -28,6 +29,7 @@ ACTIONS = {
     "SCMP_ACT_TRAP": bpf.TRAP,
     "SCMP_ACT_ERRNO": bpf.ERRNO,
     "SCMP_ACT_TRACE": bpf.TRACE,
+    "SCMP_ACT_NOTIFY": bpf.USER_NOTIF,
     "SCMP_ACT_LOG": bpf.LOG,
     "SCMP_ACT_ALLOW": bpf.ALLOW,
 }
@@ -41,23 +43,17 @@ OPERATORS = {
     "SCMP_CMP_MASKED_EQ": Operator.MASKED_EQ,
 }
 _MOST_ERRNO = 4095  # MAX_ERRNO of the kernel's include/linux/err.h
-# Of SECCOMP_FILTER_FLAG_*: TSYNC is for threads, and there are none; the others change no answer.
-FLAGS = {
-    "SECCOMP_FILTER_FLAG_TSYNC",
-    "SECCOMP_FILTER_FLAG_LOG",
-    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
-}
 
 
 def read(document: Mapping[str, Any]) -> Filter:
     """Read linux.seccomp. Raises InvalidRequest with the path of what is wrong."""
     place = Place(document, "linux.seccomp")
     for one in place.get("flags").items():
-        if one.text() not in FLAGS:
-            one.refuse(f"is {one.value!r}, which is no flag")
-    if place.get("listenerPath").text(""):
-        place.get("listenerPath").refuse("asks for a supervisor of system calls: not supported")
+        one.one_of(FLAGS)
+    if place.get("defaultAction").value == "SCMP_ACT_NOTIFY":
+        place.get("defaultAction").refuse("would let the supervisor wait for itself")
+    if place.get("listenerMetadata").text("") and not place.get("listenerPath").text(""):
+        place.get("listenerMetadata").refuse("needs a listenerPath")
     default = _answer(place.get("defaultAction"), place.get("defaultErrnoRet"))
     return Filter(
         default=default,
@@ -89,8 +85,6 @@ def _answer_to_unknown(default: int) -> int | None:
 
 
 def _answer(action: Place, number: Place) -> int:
-    if action.value == "SCMP_ACT_NOTIFY":
-        action.refuse("asks for a supervisor of system calls: not supported")
     answer = action.one_of(ACTIONS)
     if answer in (bpf.ERRNO, bpf.TRACE):
         return answer | number.number(errno.EPERM, 0, _MOST_ERRNO)

@@ -37,6 +37,7 @@ def run(asked: Asked) -> int:
             user=user,
             cgroup=groups.of_process(record.cgroup, asked.texts("cgroup")),
             keep_fds=asked.number("preserve-fds"),
+            state=lifecycle.hook_state(record, "running", record.pid),
         )
     finally:
         os.close(init)

@@ -13,7 +13,7 @@ from typing import Any
 from minirt import __version__
 from minirt.kernel import capabilities, cgroup_mounts, syscall_tables
 from minirt.oci.words import Asked
-from minirt.runtime import mount_options, seccomp_rules
+from minirt.runtime import filters, mount_options, seccomp_rules
 from minirt.runtime.spec import NAMESPACES, OCI_VERSION
 
 _HOOKS = (
@@ -41,7 +41,7 @@ def document() -> dict[str, Any]:
             "cgroup": {
                 "v1": 1 in versions,
                 "v2": 2 in versions,
-                "systemd": False,
+                "systemd": True,
                 "systemdUser": False,
                 "rdma": True,
             },
@@ -69,6 +69,6 @@ def _seccomp() -> dict[str, Any]:
         "actions": sorted(seccomp_rules.ACTIONS),
         "operators": sorted(seccomp_rules.OPERATORS),
         "archs": sorted(one for one, name in seccomp_rules.ARCHITECTURES.items() if name in native),
-        "knownFlags": sorted(seccomp_rules.FLAGS),
-        "supportedFlags": sorted(seccomp_rules.FLAGS),
+        "knownFlags": sorted(filters.FLAGS),
+        "supportedFlags": sorted(filters.FLAGS),
     }
