@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from integration import bundles
 from integration.bundles import Bundle
+from integration.sandbox import in_netns, shell, started, wait_until
+from integration.traces import Ground
+from minirt.errors import InvalidRequest, KernelRefused, MinirtError
 
 FIRST, COUNT = 1_000_000, 65536
-MAP = [{"containerID": 0, "hostID": FIRST, "size": COUNT}]
+HALF = 500_000  # where another container's ids begin
+WHO = "stat -c %u:%g"
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, rootfs: Path) -> Bundle:
-    made = bundles.make(tmp_path, rootfs)
-    made.linux["namespaces"].append({"type": "user"})
-    made.linux.update(uidMappings=MAP, gidMappings=MAP)
-    return made
+def bundle(ground: Ground, rootfs: Path) -> Bundle:
+    return with_ids(bundles.make(ground.root / "bundle", rootfs), FIRST)
+
+
+def mapping(first: int, size: int = COUNT) -> list[dict[str, int]]:
+    return [{"containerID": 0, "hostID": first, "size": size}]
+
+
+def with_ids(bundle: Bundle, first: int) -> Bundle:
+    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.linux.update(uidMappings=mapping(first), gidMappings=mapping(first))
+    return bundle
+
+
+def join(bundle: Bundle, pid: int, *kinds: str) -> None:
+    """Let it join the namespaces of a process."""
+    names = {"mount": "mnt", "network": "net"}
+    kept = [one for one in bundle.linux["namespaces"] if one["type"] not in kinds]
+    paths = {kind: f"/proc/{pid}/ns/{names.get(kind, kind)}" for kind in kinds}
+    joined = [{"type": kind, "path": path} for kind, path in paths.items()]
+    bundle.linux["namespaces"] = kept + joined
+
+
+def grant(bundle: Bundle, *names: str) -> None:
+    sets = ("bounding", "effective", "permitted")
+    bundle.process["capabilities"] = {key: list(names) for key in sets}
+
+
+def without_ids(bundle: Bundle) -> None:
+    left = [one for one in bundle.linux["namespaces"] if one["type"] != "user"]
+    bundle.linux["namespaces"] = left
+    bundle.linux.update(uidMappings=[], gidMappings=[])
+
+
+# ---- who is who --------------------------------------------------------------------------------
 
 
 def test_its_root_is_nobody_outside(bundle: Bundle) -> None:
@@ -26,3 +62,335 @@ def test_its_root_is_nobody_outside(bundle: Bundle) -> None:
     ended = bundle.run("sh", "-c", script)
     line = f"         0    {FIRST}      {COUNT}"
     assert ended.lines == ["0", "0", line, line, "allow"]
+    with bundle.running() as created:
+        found = Path(f"/proc/{created.pid}").stat()
+    assert (found.st_uid, found.st_gid) == (FIRST, FIRST)
+
+
+def test_its_files_look_as_they_are_and_are_kept_as_they_look(bundle: Bundle) -> None:
+    """No file is changed for it: layers stay shared, and its own can have other ids tomorrow."""
+    layer = bundle.add_layer("files")
+    (layer / "www").write_text("x")
+    os.chown(layer / "www", 33, 33)
+    script = f"{WHO} / /bin/sh /www; echo more >> /www; echo > /new; touch /his; chown 5:6 /his"
+    ended = bundle.run("sh", "-c", f"{script}; mkdir /folder; rm /etc/group; {WHO} /new /his /www")
+    assert ended.lines == ["0:0", "0:0", "33:33", "0:0", "5:6", "33:33"]
+    owners = {one.name: (one.stat().st_uid, one.stat().st_gid) for one in bundle.changes.iterdir()}
+    assert owners["new"] == owners["folder"] == (0, 0)
+    assert (owners["his"], owners["www"]) == ((5, 6), (33, 33))
+    assert (layer / "www").read_text() == "x"
+    again = with_ids(bundles.make(bundle.top / "again", bundle.layers[-1]), HALF)
+    again.layers[:0] = [bundle.changes, layer]
+    assert again.run("sh", "-c", f"{WHO} /new /his /www").lines == ["0:0", "5:6", "33:33"]
+
+
+def test_users_and_groups_are_those_of_the_inside(bundle: Bundle) -> None:
+    bundle.setting["user"] = "www"
+    script = "id -u; id -G; echo said > /dev/stdout; touch /tmp/x && stat -c %u /tmp/x"
+    bundle.mount("/tmp", "tmpfs", "tmpfs", "mode=1777")
+    assert bundle.run("sh", "-c", script).lines == ["33", "33 50", "said", "33"]
+
+
+def test_an_id_that_is_not_mapped_is_refused(bundle: Bundle) -> None:
+    bundle.process["user"] = {"uid": COUNT, "gid": 0}
+    with pytest.raises(MinirtError, match="Invalid argument"):
+        bundle.run("true")
+
+
+# ---- its world ---------------------------------------------------------------------------------
+
+
+def test_all_its_namespaces_belong_to_it(bundle: Bundle) -> None:
+    """Its root may do with them what root may do."""
+    grant(bundle, "CAP_SYS_ADMIN", "CAP_NET_ADMIN")
+    script = "hostname other && hostname && ip link set lo up && mount -t tmpfs x /tmp"
+    assert bundle.run("sh", "-c", f"{script} && echo done").lines == ["other", "done"]
+
+
+def test_every_usual_mount_is_there(bundle: Bundle) -> None:
+    ended = bundle.run("cat", "/proc/self/mounts")
+    kinds = {line.split()[1]: line.split()[2] for line in ended.lines}
+    assert [kinds[path] for path in ("/proc", "/dev", "/dev/pts", "/sys")] == [
+        *("proc", "tmpfs", "devpts", "sysfs")
+    ]
+    assert (kinds["/dev/mqueue"], kinds["/dev/shm"]) == ("mqueue", "tmpfs")
+    assert "/proc/sys" in kinds and "/sys/fs/cgroup" in kinds
+
+
+def test_devices_can_be_used(bundle: Bundle) -> None:
+    script = "echo x > /dev/null && head -c 3 /dev/zero | wc -c && head -c 2 /dev/urandom | wc -c"
+    assert bundle.run("sh", "-c", f"{script}; tty < /dev/tty").lines[:2] == ["3", "2"]
+
+
+def test_it_has_a_terminal_of_its_own(bundle: Bundle) -> None:
+    bundle.process["terminal"] = True
+    ended = bundle.run("sh", "-c", f"tty; {WHO} /dev/pts/0; echo x > /dev/console")
+    assert ended.lines == ["/dev/pts/0", "0:5", "x"]
+
+
+def test_kernel_parameters_and_names_are_set(bundle: Bundle) -> None:
+    bundle.config["domainname"] = "example.org"
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.shmmax": "1000"}
+    files = "net/ipv4/ip_forward kernel/shmmax kernel/domainname kernel/hostname"
+    ended = bundle.run("sh", "-c", f"cd /proc/sys; cat {files}")
+    assert ended.lines == ["1", "1000", "example.org", "one"]
+
+
+def test_limits_and_the_oom_score_are_set(bundle: Bundle) -> None:
+    bundle.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 50, "hard": 60}]
+    bundle.process["oomScoreAdj"] = 77
+    script = "ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj"
+    with bundle.running() as created:
+        other = bundles.enter_and_wait(created, "sh", "-c", script)
+    assert bundle.run("sh", "-c", script).lines == other.lines == ["50", "60", "77"]
+
+
+def test_capabilities_are_those_that_were_granted(bundle: Bundle) -> None:
+    granted = bundle.process["capabilities"]["bounding"]
+    plain = bundle.run("grep", "Cap", "/proc/self/status")
+    assert "CapEff:\t00000000a80425fb" in plain.lines and "CAP_CHOWN" in granted
+    bundle.process["noNewPrivileges"] = True
+    assert bundle.run("grep", "Cap", "/proc/self/status").output == plain.output
+
+
+def test_it_may_have_clocks_of_its_own(bundle: Bundle) -> None:
+    bundle.linux["namespaces"].append({"type": "time"})
+    bundle.linux["timeOffsets"] = {"boottime": {"secs": 1_000_000}}
+    seen = float(bundle.run("cat", "/proc/uptime").output.split()[0])
+    assert seen > float(Path("/proc/uptime").read_text().split()[0]) + 900_000
+
+
+def test_hooks_run_with_its_rights_once_they_run_in_it(bundle: Bundle) -> None:
+    """A createContainer hook begins in the bundle, to which its root has no way by the path."""
+    bundle.top.chmod(0o711)
+    (bundle.top / "said").touch()
+    (bundle.top / "said").chmod(0o666)
+    script = "(/bin/pwd; id -u; ls -d rootfs/proc/self) > said"
+    outside = {"path": "/bin/sh", "args": ["sh", "-c", script]}
+    inside = {"path": "/bin/sh", "args": ["sh", "-c", "id -u > /hooked"]}
+    bundle.config["hooks"] = {"createContainer": [outside], "startContainer": [inside]}
+    assert bundle.run("cat", "/hooked").lines == ["0"]
+    said = (bundle.top / "said").read_text().splitlines()
+    assert said == [str(bundle.top), "0", "rootfs/proc/self"]
+
+
+# ---- one more process --------------------------------------------------------------------------
+
+
+def test_exec_is_root_of_the_inside_too(bundle: Bundle) -> None:
+    script = "id -u; cat /proc/self/uid_map; echo said > /dev/stdout; readlink /proc/self/ns/user"
+    with bundle.running() as created:
+        own = str(Path(f"/proc/{created.pid}/ns/user").readlink())
+        other = bundles.enter_and_wait(created, "sh", "-c", script)
+        assert other.lines == ["0", f"         0    {FIRST}      {COUNT}", "said", own]
+        assert bundles.enter_and_wait(created, "id", "-u", user="www").lines == ["33"]
+        shown = bundles.enter_and_wait(created, "sh", "-c", f"tty; {WHO} $(tty)", terminal=True)
+        assert shown.lines == ["/dev/pts/0", "0:5"]
+
+
+# ---- namespaces that exist ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(bundle: Bundle, rootfs: Path) -> Bundle:
+    return bundles.make(bundle.top / "other", rootfs)
+
+
+def test_a_user_namespace_is_joined_with_what_belongs_to_it(bundle: Bundle, other: Bundle) -> None:
+    with bundle.running() as created:
+        join(other, created.pid, "user", "network", "ipc", "uts", "pid")
+        other.config["hostname"] = ""
+        # podman gives a mapping that means nothing; the namespace's own hold.
+        other.linux.update(uidMappings=mapping(0, 1), gidMappings=mapping(0, 1))
+        other.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+        script = f"cat /proc/self/uid_map; hostname; {WHO} /bin/sh; ps -o comm | grep -c sleep"
+        ended = other.run("sh", "-c", script)
+        line = f"         0    {FIRST}      {COUNT}"
+        assert ended.lines == [line, "one", "0:0", "1"]
+        seen = bundles.enter_and_wait(created, "cat", "/proc/sys/net/ipv4/ip_forward")
+        assert seen.lines == ["1"]
+
+
+def test_namespaces_of_the_host_are_joined_by_one_with_ids_of_its_own(bundle: Bundle) -> None:
+    """/sys shows the network, whoever that belongs to."""
+    with started("unshare", "--net", "sh", "-c", "echo; exec sleep 100") as keeper:
+        assert keeper.stdout and keeper.stdout.readline()
+        make = ("ip", "link", "add", "test-one", "type", "veth", "peer", "name", "test-two")
+        in_netns(keeper.pid, *make)
+        join(bundle, keeper.pid, "network")
+        assert "test-two" in bundle.run("ls", "/sys/class/net").lines
+
+
+@pytest.mark.parametrize("kind", ["network", "ipc", "cgroup", "uts"])
+def test_a_namespace_of_the_host_can_be_shared(bundle: Bundle, kind: str) -> None:
+    left = [one for one in bundle.linux["namespaces"] if one["type"] != kind]
+    bundle.linux["namespaces"] = left
+    if kind == "uts":
+        bundle.config["hostname"] = ""
+    if kind == "cgroup":  # Of version 1 it can only be mounted from a group of one's own.
+        bundle.config["mounts"] = [
+            one for one in bundle.config["mounts"] if one["type"] != "cgroup"
+        ]
+    name = "net" if kind == "network" else kind
+    own = str(Path(f"/proc/self/ns/{name}").readlink())
+    assert bundle.run("readlink", f"/proc/self/ns/{name}").output.strip() == own
+
+
+def test_one_without_root_is_refused(bundle: Bundle) -> None:
+    with started("unshare", "--user", "sh", "-c", "echo; exec sleep 100") as keeper:
+        assert keeper.stdout and keeper.stdout.readline()
+        join(bundle, keeper.pid, "user")
+        bundle.linux.update(uidMappings=[], gidMappings=[])
+        with pytest.raises(InvalidRequest, match="maps no root"):
+            bundle.create("true")
+    join(bundle, os.getpid(), "user")
+    with pytest.raises(InvalidRequest, match="Cannot join the namespace"):
+        bundle.create("true")
+
+
+# ---- idmapped mounts ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """Return a folder of the host with a file of its root and one of somebody else."""
+    tmp_path.chmod(0o755)
+    for uid in (0, 33):
+        (tmp_path / str(uid)).write_text(f"of {uid}")
+        os.chown(tmp_path / str(uid), uid, uid)
+    (tmp_path / "0").chmod(0o600)
+    return tmp_path
+
+
+def test_a_bind_shows_nobody_unless_it_is_idmapped(bundle: Bundle, shared: Path) -> None:
+    bundle.mount("/plain", "bind", shared, "rbind")
+    bundle.mount("/mapped", "bind", shared, "bind", "idmap")
+    script = f"{WHO} /plain/0 /mapped/0 /mapped/33; cat /mapped/0; touch /mapped/new"
+    ended = bundle.run("sh", "-c", f"{script}; cat /plain/0; touch /plain/no")
+    assert ended.lines[:4] == ["65534:65534", "0:0", "33:33", "of 0cat: can't open '/plain/0': "
+                               "Permission denied"]  # fmt: skip
+    assert sorted(one.name for one in shared.iterdir()) == ["0", "33", "new"]
+    assert (shared / "new").stat().st_uid == 0
+
+
+def test_a_mount_may_have_mappings_of_its_own(bundle: Bundle, shared: Path) -> None:
+    bundle.mount("/x", "bind", shared, "ro")
+    for first in (FIRST, 0):
+        one = {"containerID": 0, "hostID": first + 7, "size": 1}
+        two = {"containerID": 33, "hostID": first + 8, "size": 1}
+        bundle.config["mounts"][-1].update(uidMappings=[one, two], gidMappings=[two, one])
+        assert bundle.run("sh", "-c", f"{WHO} /x/0 /x/33").lines == ["7:7", "8:8"]
+        without_ids(bundle)
+
+
+def test_ridmap_reaches_what_is_mounted_below_and_idmap_does_not(
+    bundle: Bundle, shared: Path
+) -> None:
+    (shared / "below").mkdir()
+    shell("mount", "-t", "tmpfs", "-o", "mode=755", "x", shared / "below")
+    try:
+        for option, owner in (("idmap", "65534:65534"), ("ridmap", "0:0")):
+            bundle.mount("/x", "bind", shared, "rbind", option)
+            assert bundle.run("sh", "-c", f"{WHO} /x/below").lines == [owner]
+            bundle.config["mounts"].pop()
+    finally:
+        shell("umount", shared / "below")
+
+
+def test_what_can_not_be_idmapped_is_named(bundle: Bundle) -> None:
+    bundle.mount("/x", "bind", "/proc/sys", "bind", "idmap")
+    with pytest.raises(KernelRefused, match="Cannot map the owners of the files in /proc/sys"):
+        bundle.create("true")
+
+
+def test_the_way_to_a_source_is_the_hosts_root_alone_to_go(bundle: Bundle, shared: Path) -> None:
+    (shared / "secret").mkdir(mode=0o700)
+    (shared / "secret" / "open").mkdir(mode=0o755)
+    bundle.mount("/x", "bind", shared / "secret" / "open", "rbind")
+    assert bundle.run("ls", "-d", "/x").lines == ["/x"]
+
+
+# ---- and what its root can't do: attacks, with controls ----------------------------------------
+
+
+def test_it_may_not_write_to_files_of_the_hosts_root(bundle: Bundle, tmp_path: Path) -> None:
+    """Suppose that a folder of the host has leaked in, as in CVE-2024-21626."""
+    tmp_path.chmod(0o755)
+    victim = tmp_path / "passwd"
+    victim.write_text("untouched")
+    bundle.mount("/leak", "bind", tmp_path, "rbind")
+    attack = "echo rooted > /leak/passwd; rm /leak/passwd; chown 0 /leak/passwd; touch /leak/x"
+    bundle.run("sh", "-c", attack)
+    assert victim.read_text() == "untouched" and list(tmp_path.iterdir()) == [victim]
+    without_ids(bundle)
+    bundle.run("sh", "-c", "echo rooted > /leak/passwd")
+    assert victim.read_text() == "rooted\n", "the control did nothing either"
+
+
+def test_it_may_not_kill_what_it_sees_of_the_host(bundle: Bundle) -> None:
+    left = [one for one in bundle.linux["namespaces"] if one["type"] != "pid"]
+    bundle.linux["namespaces"] = left
+    for has_ids in (True, False):
+        with started("sleep", "100") as victim:
+            seen = bundle.run("kill", str(victim.pid))
+            if has_ids:
+                assert seen.code == 1 and "not permitted" in seen.output
+                assert victim.poll() is None
+                without_ids(bundle)
+            else:
+                assert victim.wait(10) == -signal.SIGTERM, "the control did not kill"
+
+
+def test_it_may_make_no_device_nodes(bundle: Bundle, tmp_path: Path) -> None:
+    bundle.mount("/x", "bind", tmp_path, "bind", "idmap")
+    make = "mknod /x/disk b 8 0 2>&-; echo $?; mknod /dev/null2 c 1 3 2>&-; echo $?"
+    ended = bundle.run("busybox", "sh", "-c", make.replace("mknod", "busybox mknod"))
+    assert ended.lines == ["1", "1"] and not (tmp_path / "disk").exists()
+    bundle.config["mounts"].pop()
+    without_ids(bundle)
+    assert bundle.run("busybox", "mknod", "/tmp/disk", "b", "8", "0").code == 0
+
+
+def test_it_may_mount_no_file_system_of_a_device(bundle: Bundle) -> None:
+    grant(bundle, "CAP_SYS_ADMIN")
+    ended = bundle.run("mount", "-t", "ext4", "/dev/null", "/tmp")
+    assert ended.code and "permission denied" in ended.output
+    assert bundle.run("mount", "-t", "tmpfs", "x", "/tmp").code == 0, "it may mount nothing at all"
+
+
+def test_a_setuid_program_makes_nobody_root_outside(bundle: Bundle, shared: Path) -> None:
+    tool = shared / "tool"
+    tool.write_bytes((bundle.layers[-1] / "bin/busybox").read_bytes())
+    tool.chmod(0o4755)
+    bundle.mount("/x", "bind", shared, "bind", "idmap")
+    bundle.process["user"] = {"uid": 33, "gid": 33}
+    script = "/x/tool id -u; /x/tool sleep 100 & sleep 100"
+    with bundle.running("sh", "-c", script) as created:
+        task = Path(f"/proc/{created.pid}/task/{created.pid}/children")
+        wait_until(lambda: any(uid_of(pid) == FIRST for pid in task.read_text().split()))
+        assert all(uid_of(pid) >= FIRST for pid in task.read_text().split())
+
+
+def uid_of(pid: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[2]) for line in lines if line.startswith("Uid:"))
+
+
+def test_its_maps_are_written_for_good(bundle: Bundle) -> None:
+    script = "for f in uid_map gid_map setgroups projid_map; do echo '0 0 1' > /proc/self/$f; done"
+    ended = bundle.run("sh", "-c", f"({script}) 2>&-; cat /proc/self/uid_map; id -u")
+    assert ended.lines == [f"         0    {FIRST}      {COUNT}", "0"]
+
+
+def test_a_nested_user_namespace_gains_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    """It is made of the same ids: what was nobody's before is nobody's there."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "secret").chmod(0o600)
+    bundle.mount("/leak", "bind", tmp_path, "rbind")
+    grant(bundle, "CAP_SYS_ADMIN", "CAP_SETFCAP")
+    attack = "mount -o remount,rw /proc/sys; echo 1 > /proc/sys/vm/overcommit_memory"
+    inner = f"id -u; cat /leak/secret; {attack}"
+    ended = bundle.run("busybox", "unshare", "-Urm", "sh", "-c", f"({inner}) 2>&1")
+    assert ended.lines[0] == "0" and "secret" not in ended.lines
+    assert ended.output.count("denied") + ended.output.count("Read-only") >= 2

@@ -82,6 +82,22 @@ def open_of(pid: int) -> int:
     return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
 
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """A user namespace that is held open, and who its root is outside."""
+
+    fd: int
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, pid: int) -> Ids:
+        """Hold the user namespace of a process, which has a root. Raises OSError."""
+        root = root_of(pid)
+        assert root is not None, "a process without root there was not let in"
+        return cls(open_of(pid), *root)
+
+
 @contextmanager
 def mapped(uids: Map, gids: Map) -> Iterator[int]:
     """Hold a user namespace with these maps open, in which nobody lives: for idmapped mounts."""

@@ -20,6 +20,7 @@ from minirt.kernel import (
     terminals,
     user_namespaces,
 )
+from minirt.kernel.beneath import Shown
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import speak_as, step
@@ -58,7 +59,7 @@ class Setting:
     ``user`` is Docker's "user[:group]", to be looked up in the image; None: the config's ids
     stand. ``groups`` are further ones of that user, by name or number. ``keep_fds`` further
     descriptors, from 3 on, are handed through. ``gate`` is the FIFO where init waits if its
-    creator leaves before the start.
+    creator leaves before the start. ``shm_of`` is the mount namespace whose /dev/shm it shows.
     """
 
     bundle: Path
@@ -70,6 +71,7 @@ class Setting:
     keep_fds: int = 0
     id: str = ""  # for hooks; "": the name of the bundle's folder
     gate: Path | None = None
+    shm_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,10 @@ def _prepare(plan: Plan) -> tuple[Process, str, int]:
     if not spec.has_own_ids:
         launch.set_oom_score(spec.process)
     _enter_namespaces(spec, setting.cgroup)
-    if spec.has_own_ids:
-        user_namespaces.become_root()
+    place = rootfs.place_for(setting.bundle / spec.root.path) if spec.has_own_ids else None
+    _set_parameters(spec)
     keyrings.leave_session_keyring()
-    process, console = _build_root(plan, own_descriptors, given)
+    process, console = _build_root(plan, own_descriptors, given, place)
     launch.enter_cwd(process.cwd)
     path = command.find(process.args[0], process.env)
     plan.line.say(PREPARED, *console)
@@ -174,21 +176,39 @@ def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:
             socket.sethostname(spec.hostname)
     if spec.domainname:
         sysctls.write({"kernel.domainname": spec.domainname})
-    sysctls.write(spec.sysctl)
+
+
+def _set_parameters(spec: Spec) -> None:
+    """Set the kernel parameters, and become root of the user namespace if there is one.
+
+    Of those of System V and of message queues Linux before 6.9 thinks that they are the host's
+    root's, and later ones that they are this namespace's root's.
+    """
+    left = spec.sysctl
+    if spec.has_own_ids:
+        left = sysctls.write_permitted(spec.sysctl)
+        user_namespaces.become_root()
+    sysctls.write(left)
 
 
 def _build_root(
-    plan: Plan, own_descriptors: int, given: dict[int, int]
+    plan: Plan, own_descriptors: int, given: dict[int, int], onto: int | None
 ) -> tuple[Process, tuple[int, ...]]:
     """Put the root together and enter it; return the process with its user, and its console.
 
-    ``given`` is what was made outside.
+    ``given`` is what was made outside, and ``onto`` where the root goes if it was.
     """
     spec, setting = plan.spec, plan.setting
+    given |= mount_sources.before_hiding(spec, setting.bundle, setting.shm_of, but=given)
     mounts.hide_from_parent()
     place = setting.bundle / spec.root.path
-    made = given.get(mount_sources.ROOT)
-    root = rootfs.open_root(place, setting.overlay) if made is None else rootfs.attach(made, place)
+    if onto is None:
+        root = rootfs.open_root(place, setting.overlay)
+    else:
+        root = given[mount_sources.ROOT]
+        with step("attach the root that was made outside", "mount", "--move", place, Shown(onto)):
+            mounts.attach(root, onto)
+        os.close(onto)
     mount_table.mount_all(root, spec.mounts, setting.bundle, given)
     process = launch.as_user(spec.process, root, setting.user, setting.groups)
     has_own_dev = dev.is_own(spec.mounts)

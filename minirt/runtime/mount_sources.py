@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Container
+from contextlib import ExitStack
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, KernelRefused
-from minirt.kernel import beneath, cgroup_mounts, mounts, user_namespaces
+from minirt.kernel import beneath, cgroup_mounts, libc, mounts, user_namespaces
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
@@ -27,6 +29,7 @@ from minirt.runtime.mount_options import Options, parse
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Mount, Spec
 
+SHM = "/dev/shm"
 ROOT = -1  # the key of the root; the others are numbers of ``spec.mounts``
 _OWNERS = {"sysfs": Namespace.NET, "mqueue": Namespace.IPC, "cgroup": Namespace.CGROUP}
 
@@ -41,7 +44,12 @@ def outside(spec: Spec) -> tuple[int, ...]:
 
 
 def _is_anothers(one: Mount, spec: Spec) -> bool:
-    """Say whether a file system shows a namespace that is not the container's own."""
+    """Say whether a file system shows a namespace that is not the container's own.
+
+    A PID namespace that is joined shows only to those who are in it: that is init, not we.
+    """
+    if one.kind == "proc":
+        return Namespace.PID not in spec.namespaces
     owner = _OWNERS.get(one.kind)
     if owner is None or owner in spec.new_namespaces():
         return False
@@ -54,13 +62,53 @@ def make(spec: Spec, bundle: Path, overlay: Overlay | None, ids: Ids | None) -> 
     For a process with a mount namespace of its own, which ends soon. Raises InvalidRequest,
     KernelRefused.
     """
+    tied = before_hiding(spec, bundle)
     mounts.hide_from_parent()
     found = [
-        _mount(spec, spec.mounts[number], bundle, ids) for number in outside(spec) if number != ROOT
+        tied.get(number) or _mount(spec, spec.mounts[number], bundle, ids)
+        for number in outside(spec)
+        if number != ROOT
     ]
     if ids is not None:
         found.append(_root(bundle / spec.root.path, overlay, ids))
     return found
+
+
+def before_hiding(
+    spec: Spec, bundle: Path, shm_of: str = "", but: Container[int] = ()
+) -> dict[int, int]:
+    """Copy what must keep its tie to the host, and what another mount namespace has.
+
+    A mount that passes on what is mounted in it (mount_namespaces(7), "shared") does so only if
+    it is copied as long as this namespace is a peer of the host's. ``but`` are those that are
+    made already. Raises as :func:`copied`.
+    """
+    found = {}
+    for number, one in enumerate(spec.mounts):
+        options = parse(one.options)
+        if number in but or not one.is_bind:
+            continue
+        if shm_of and one.destination == SHM:
+            found[number] = _elsewhere(shm_of, one.source)
+        elif options.propagation == Propagation.SHARED and not one.is_idmapped:
+            found[number] = copied(one, options, bundle)
+    return found
+
+
+def _elsewhere(namespace: str, path: str) -> int:
+    """Copy the mount at a path of another mount namespace, whose processes may be hostile."""
+    with ExitStack() as held:
+        own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        held.callback(os.close, own)
+        joining.join(Namespace.MOUNT, namespace)
+        held.callback(libc.setns, own, Namespace.MOUNT)
+        root = os.open("/", beneath.FOLDER)
+        held.callback(os.close, root)
+        fd = beneath.open_beneath(root, path, beneath.FOLDER, resolve=beneath.STRAIGHT)
+        held.callback(os.close, fd)
+        tree = mounts.copy(fd)
+    mounts.change(tree, propagation=Propagation.PRIVATE)
+    return tree
 
 
 def _mount(spec: Spec, one: Mount, bundle: Path, ids: Ids | None) -> int:
@@ -68,9 +116,10 @@ def _mount(spec: Spec, one: Mount, bundle: Path, ids: Ids | None) -> int:
     try:
         if one.is_bind:
             return copied(one, options, bundle, ids)
-        path = spec.namespaces.get(_OWNERS[one.kind])
+        owner = _OWNERS.get(one.kind, Namespace(0))
+        path = spec.namespaces.get(owner)
         if path:
-            joining.join(_OWNERS[one.kind], path)
+            joining.join(owner, path)
         kind = "cgroup2" if one.kind == "cgroup" else one.kind
         return mounts.new(kind, options.own, options.add | options.add_below, one.source)
     except OSError as error:

@@ -58,19 +58,15 @@ def copied(path: Path) -> int:
     return tree
 
 
-def attach(tree: int, told: Path) -> int:
-    """Attach a root that was made outside; return it. ``told`` is where one looks for it.
+def place_for(path: Path) -> int:
+    """Open the place for a root that was made outside: ``path`` if there is a way to it, or "/".
 
-    Over "/", which anybody can reach, and where nobody comes across it: a path that begins
-    there begins below what is mounted over it.
+    What is mounted over "/" is nowhere in the way: a path that begins there begins below it.
     """
-    fd = os.open("/", beneath.FOLDER)
     try:
-        with step("attach the root that was made outside", "mount", "--move", told, "/"):
-            mounts.attach(tree, fd)
-    finally:
-        os.close(fd)
-    return tree
+        return os.open(path, beneath.FOLDER)
+    except PermissionError:
+        return os.open("/", beneath.FOLDER)
 
 
 def make_cwd(root: int, path: str) -> None:

@@ -54,14 +54,29 @@ def write(values: Mapping[str, str]) -> None:
     try:
         for key, value in values.items():
             with step("set a kernel parameter", "sysctl", "-w", f"{key}={value}"):
-                path = f"sys/{path_of(key)}"
-                fd = beneath.open_beneath(proc, path, os.O_WRONLY, resolve=_STRAIGHT)
-                try:
-                    os.write(fd, value.encode())
-                finally:
-                    os.close(fd)
+                _write(proc, key, value)
     finally:
         os.close(proc)
+
+
+def write_permitted(values: Mapping[str, str]) -> dict[str, str]:
+    """Set those that this process may set; return the others. Raises OSError."""
+    left = {}
+    for key, value in values.items():
+        try:
+            write({key: value})
+        except PermissionError:
+            left[key] = value
+    return left
+
+
+def _write(proc: int, key: str, value: str) -> None:
+    path = f"sys/{path_of(key)}"
+    fd = beneath.open_beneath(proc, path, os.O_WRONLY, resolve=_STRAIGHT)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
 
 
 def _owner(path: str) -> Namespace | None:
