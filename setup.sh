@@ -113,21 +113,24 @@ make_venv() {
     echo "$wanted" > ".venv/minirt-$1"
 }
 
-# Write the command anew: without a look at the environment and at site-packages (-I, -S of
-# python(1)) an interpreter starts in half the time, and most of the time it only asks the server.
+# Write the commands anew: without a look at the environment and at site-packages (-I, -S of
+# python(1)) an interpreter starts in half the time. minirt mostly asks its server only, and of
+# minirt-oci a caller needs three starts for one container.
 quick_start() {
     case $PWD in *[!a-zA-Z0-9/._+-]*) return ;; esac # no name for a first line
     packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
-    cat > .venv/bin/minirt << END
+    for command in minirt:minirt.server.client minirt-oci:minirt.oci.main; do
+        cat > ".venv/bin/${command%%:*}" << END
 #!$PWD/.venv/bin/python -IS
 import sys
 
 sys.path += ["$PWD", "$packages"]
 
-from minirt.server.client import main
+from ${command##*:} import main
 
 sys.exit(main())
 END
+    done
 }
 
 case ${1:-use} in

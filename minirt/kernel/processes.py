@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def fork(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         status = SIGNAL_BASE + signal.SIGINT
     except BaseException:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())  # what traceback would print
     finally:
         os._exit(status)
 

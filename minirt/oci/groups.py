@@ -10,7 +10,6 @@ from typing import Any
 from minirt.errors import Conflict, InvalidRequest, kernel_refused
 from minirt.kernel import cgroup_signals, cgroups
 from minirt.kernel.cgroups import Cgroup
-from minirt.runtime import resources
 
 # What every container may use, whatever its config allows: the devices that every /dev has
 # (config-linux.md, "Default Devices"), pseudoterminals, and the making of any node.
@@ -29,8 +28,14 @@ def use_manager(name: str) -> None:
     """Choose who makes cgroups. Raises InvalidRequest for what doesn't exist."""
     global _manager
     if name not in ("cgroupfs", "systemd", "disabled"):
-        raise InvalidRequest(f"unknown cgroup manager {name!r}", "it is cgroupfs or disabled")
+        why = "it is cgroupfs, systemd or disabled"
+        raise InvalidRequest(f"unknown cgroup manager {name!r}", why)
     _manager = name
+
+
+def by_systemd() -> bool:
+    """Say whether systemd shall make the groups of new containers."""
+    return _manager == "systemd"
 
 
 def name_for(path: str, identifier: str) -> str:
@@ -39,9 +44,6 @@ def name_for(path: str, identifier: str) -> str:
     An absolute path is below the top of each hierarchy, a relative one below minirt's own
     group; without a path the group is called like the container.
     """
-    if _manager == "systemd":
-        remedy = "Use cgroupfs: leave --systemd-cgroup out."
-        raise InvalidRequest("cgroups by systemd are not supported yet", "", remedy)
     if _manager == "disabled":
         return ""
     try:
@@ -72,8 +74,15 @@ def missing_of(group: Cgroup) -> tuple[str, ...]:
     return tuple(map(str, missing))
 
 
+def is_version_2_alone(group: Cgroup) -> bool:
+    """Say whether this machine has one hierarchy for all."""
+    return all(one.hierarchy.version == 2 for one in group.folders)
+
+
 def make(name: str, limits: Mapping[str, Any]) -> Cgroup:
     """Make the group, with its limits. Raises InvalidRequest, KernelRefused."""
+    from minirt.runtime import resources
+
     try:
         group = _make(name)
     except OSError as error:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minirt.errors import Conflict, kernel_refused
 from minirt.kernel import processes
 from minirt.kernel.steps import step
-from minirt.oci import groups, log, records
+from minirt.oci import OCI_VERSION, groups, log, records
 from minirt.oci.records import Record
-from minirt.runtime import hooks, spec
-from minirt.runtime.spec import OCI_VERSION
+
+if TYPE_CHECKING:
+    from minirt.runtime import hooks
 
 _PATIENCE = 10.0  # seconds that a killed process may need: it may wait for a disk
 
@@ -74,6 +75,8 @@ def living(record: Record) -> int:
 
 def hook_state(record: Record, now: str, pid: int) -> hooks.State:
     """Return what hooks are told."""
+    from minirt.runtime import hooks
+
     return hooks.State(record.id, now, pid, Path(record.bundle), record.annotations)
 
 
@@ -89,6 +92,10 @@ def destroy(record: Record) -> None:
     group = groups.of(record.cgroup)
     try:
         _kill(record)
+        if record.unit:
+            from minirt.oci import systemd
+
+            systemd.stop(record.unit, record.description)
         if group:
             groups.remove(group, record.made)
     except OSError as error:
@@ -117,6 +124,8 @@ def _run_poststop_hooks(record: Record, config: Any) -> None:
     """Run them; what goes wrong there no longer concerns the container."""
     if not (isinstance(config, dict) and (config.get("hooks") or {}).get("poststop")):
         return
+    from minirt.runtime import hooks, spec
+
     wanted = spec.read(config).hooks.poststop
     for failure in hooks.run_all("poststop", wanted, hook_state(record, "stopped", 0)):
         log.warning(str(failure))

@@ -10,12 +10,12 @@ import os
 import sys
 
 from minirt.errors import InvalidRequest, MinirtError
+from minirt.oci import OCI_VERSION
 from minirt.oci.command_line import DEFAULT_ROOT, GLOBAL, VERBS, help_of, help_text, options_of
 from minirt.oci.words import Asked, take_options
 
 FAILED = 1
 EXEC_FAILED = 255  # as runc: every other code could be the process's own
-OCI_VERSION = "1.2.0"
 
 
 def main() -> None:
@@ -63,6 +63,9 @@ def _say_version() -> int:
 
 def _configure(common: Asked) -> None:
     """Obey the global options. Raises InvalidRequest."""
+    from minirt.oci import lean
+
+    lean.begin()
     from minirt.oci import groups, log, records
 
     log.open_log(common.text("log"), common.text("log-format", "text"), common.flag("debug"))

@@ -20,9 +20,7 @@ from types import FrameType
 
 from minirt import errors
 from minirt.errors import Conflict, MinirtError
-from minirt.kernel import springboard
 from minirt.kernel.steps import step
-from minirt.runtime.handshake import received
 
 _PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # What asks a process to end. The kernel keeps them from process 1 unless it has a handler.
@@ -93,6 +91,9 @@ def open_for(init: int, path: Path) -> None:
     finally:
         os.close(fd)
     if message:
+        from minirt.kernel import springboard
+        from minirt.runtime.handshake import received
+
         raise springboard.failure(message) or received(message)
 
 

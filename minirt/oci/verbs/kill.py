@@ -11,7 +11,6 @@ from minirt.kernel.steps import step
 from minirt.oci import groups, lifecycle, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
-from minirt.runtime import spec
 
 
 def run(asked: Asked) -> int:
@@ -56,6 +55,8 @@ def parse(text: str) -> int:
 
 
 def _has_own_pids(record: Record) -> bool:
+    from minirt.runtime import spec
+
     return Namespace.PID in spec.read(record.config()).new_namespaces()
 
 

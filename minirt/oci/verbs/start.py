@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from minirt.errors import Conflict
 from minirt.oci import lifecycle, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
-from minirt.runtime import command, gate, hooks, spec
+from minirt.runtime import gate
 
 
 def run(asked: Asked) -> int:
@@ -19,23 +20,28 @@ def run(asked: Asked) -> int:
         raise Conflict("cannot start a container that has stopped")
     if now != "created":
         raise Conflict(f"cannot start an already {now} container")
-    wanted = spec.read(record.config())
+    config = record.config()
     init = lifecycle.living(record)
     try:
         gate.open_for(init, record.gate)
     except OSError as error:
-        raise command.refused(wanted.process.args[0], error) from error
+        from minirt.runtime import command
+
+        raise command.refused(config["process"]["args"][0], error) from error
     finally:
         os.close(init)
-    run_poststart_hooks(record, wanted)
+    if (config.get("hooks") or {}).get("poststart"):
+        _run_poststart_hooks(record, config)
     return 0
 
 
-def run_poststart_hooks(record: Record, wanted: spec.Spec) -> None:
+def _run_poststart_hooks(record: Record, config: Any) -> None:
     """Run them. If one fails the container is stopped and deleted. Raises MinirtError."""
-    state = lifecycle.hook_state(record, "running", record.pid)
+    from minirt.runtime import hooks, spec
+
     try:
-        hooks.run("poststart", wanted.hooks.poststart, state)
+        state = lifecycle.hook_state(record, "running", record.pid)
+        hooks.run("poststart", spec.read(config).hooks.poststart, state)
     except BaseException:
         lifecycle.destroy(record)
         raise
