@@ -335,10 +335,3 @@ def test_what_is_asked_wrongly_fails(one: Oci, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("verb", ["checkpoint", "restore"])
 def test_there_is_no_checkpoint(one: Oci, verb: str) -> None:
     assert "not supported" in one(verb, "a", code=1).stderr
-
-
-def test_systemd_is_refused_where_it_matters(one: Oci) -> None:
-    one.write("true")
-    refused = one("--systemd-cgroup", "create", "--bundle", one.bundle, "a", code=1)
-    assert "not supported yet" in refused.stderr
-    assert one.is_clean()

@@ -21,7 +21,7 @@ from typing import Any
 from minirt.errors import InvalidRequest, MinirtError
 from minirt.kernel import processes
 from minirt.kernel.cgroups import Cgroup
-from minirt.oci import console, groups, lifecycle, records
+from minirt.oci import console, lifecycle, placing, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
 from minirt.runtime import create, gate, spec
@@ -52,7 +52,7 @@ def claimed(order: Order) -> Iterator[Record]:
     for number in _ENDINGS:
         signal.signal(number, _end)
     identifier = order.asked.id
-    name = groups.name_for(order.spec.cgroups_path, identifier)
+    placing.check(order.spec.cgroups_path, identifier)
     lock = records.claim(identifier)
     record = Record(
         id=identifier,
@@ -63,7 +63,7 @@ def claimed(order: Order) -> Iterator[Record]:
         annotations=order.spec.annotations,
     )
     try:
-        record = _with_group(record, name)
+        record = placing.note(record, order.spec.cgroups_path)
         records.keep_config(record, order.config)
         yield record
     except BaseException:
@@ -98,8 +98,12 @@ def bear(order: Order, record: Record) -> tuple[Record, Created]:
 
     Its terminal is sent away, and its PID written, if that was asked for.
     """
+    with placing.placed(record, order.spec) as group:
+        return _bear_in(order, record, group)
+
+
+def _bear_in(order: Order, record: Record, group: Cgroup | None) -> tuple[Record, Created]:
     asked = order.asked
-    group = _make_group(order, record)
     if asked.verb == "create":
         gate.make(record.gate)
     setting = Setting(
@@ -165,25 +169,6 @@ def check_console(asked: Asked, *, terminal: bool, detached: bool) -> None:
 
 def _end(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(processes.SIGNAL_BASE + number)
-
-
-def _with_group(record: Record, name: str) -> Record:
-    """Note the group before it is made: then it can be removed. Raises Conflict."""
-    if name:
-        group = groups.of(name)
-        assert group is not None
-        try:
-            groups.check_free(group)
-        except MinirtError:
-            records.save(record)
-            raise
-        record = replace(record, cgroup=name, made=groups.missing_of(group))
-    records.save(record)
-    return record
-
-
-def _make_group(order: Order, record: Record) -> Cgroup | None:
-    return groups.make(record.cgroup, order.spec.resources) if record.cgroup else None
 
 
 def _latest(record: Record) -> Record:

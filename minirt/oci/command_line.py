@@ -11,7 +11,7 @@ GLOBAL = (
     Option("log", "PATH", "where messages go, besides the error on standard error"),
     Option("log-format", "FORMAT", "text (the default) or json"),
     Option("debug", "", "log every step that is taken with the kernel"),
-    Option("systemd-cgroup", "", "let systemd make the cgroups: not supported yet"),
+    Option("systemd-cgroup", "", "let systemd make the cgroups; cgroupsPath is slice:prefix:name"),
     Option("cgroup-manager", "NAME", "cgroupfs, systemd or disabled (crun's word)"),
     Option("rootless", "WORD", "ignored: minirt-oci needs root"),
     Option("criu", "PATH", "ignored: there is no checkpoint"),

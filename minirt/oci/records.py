@@ -44,6 +44,7 @@ class Record:
     born: int = 0  # ``processes.start_time`` of init
     cgroup: str = ""  # as ``kernel.cgroups.find`` wants it
     made: tuple[str, ...] = ()  # which of its folders were made for it
+    unit: str = ""  # the scope of systemd's that the group belongs to
 
     @property
     def folder(self) -> Path:
@@ -54,6 +55,11 @@ class Record:
     def gate(self) -> Path:
         """Where init waits for the start."""
         return self.folder / "exec.fifo"
+
+    @property
+    def description(self) -> str:
+        """What its scope says of itself."""
+        return f"minirt-oci {self.folder}"
 
     def config(self) -> Any:
         """Read the copy of config.json."""

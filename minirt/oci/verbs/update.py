@@ -42,6 +42,10 @@ def run(asked: Asked) -> int:
         raise Conflict(f"cannot update {asked.id}", "it has no cgroup")
     wanted = _from_file(asked.text("resources")) if asked.has("resources") else from_options(asked)
     wanted.pop("devices", None)  # As with runc: devices are decided at create.
+    if record.unit:
+        from minirt.oci import systemd, systemd_properties
+
+        systemd.update(record.unit, systemd_properties.of_limits(wanted))
     resources.apply(group, wanted)
     return 0
 
