@@ -42,7 +42,9 @@ def line_from(console: int) -> bytes:
 
 def test_its_size_is_that_of_the_config_and_can_change(bundle: Bundle) -> None:
     bundle.process["consoleSize"] = {"height": 33, "width": 111}
-    created = bundle.create("sh", "-c", "trap 'stty size; exit 0' WINCH; stty size; read x; read x")
+    # Short sleeps: a shell's "read" may miss a signal that comes just before it waits.
+    script = "trap 'stty size; exit 0' WINCH; stty size; while :; do sleep 0.01; done"
+    created = bundle.create("sh", "-c", script)
     bundles.started_or_discarded(created)
     assert created.console is not None
     assert line_from(created.console) == b"33 111\r\n"
