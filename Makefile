@@ -7,8 +7,6 @@
 export PYTHON
 BIN := .venv/bin
 WORKERS ?= 2
-# What failed beside others, on a busy machine, is tried once more alone: a bug fails again.
-AGAIN = $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures=none tests integration
 SUITES ?= bookworm trixie
 
 .PHONY: setup demo test test-vm bench bench-quick clean
@@ -24,7 +22,7 @@ test:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy minirt tests integration bench
-	$(BIN)/python -m pytest -q -n $(WORKERS) tests integration || $(AGAIN)
+	$(BIN)/python -m pytest -q -n $(WORKERS) tests integration
 
 test-vm:
 	@./setup.sh vm
