@@ -121,3 +121,38 @@ def test_a_network_of_podmans_own(podman: World, ground: Ground) -> None:
     podman("rm", "--force", "--time", "0", "one")
     podman("network", "rm", "net1")
     shell("nft", "delete", "table", "inet", "netavark", code=None)  # Podman leaves it.
+
+
+UIDMAP = ("--uidmap=0:1000000:65536", "--gidmap=0:1000000:65536")
+
+
+def test_a_container_with_ids_of_its_own(podman: World, ground: Ground) -> None:
+    script = "id -u; cat /proc/self/uid_map; stat -c %u /bin/sh; touch /x; stat -c %u /x"
+    done = podman(*run(ground, "--rm", *UIDMAP), "box", "sh", "-c", script)
+    assert done.stdout.split() == ["0", "0", "1000000", "65536", "0", "0"]
+    podman(*run(ground, "-d", "--name", "one", *UIDMAP), "box", "sleep", "100")
+    assert podman("exec", "--user", "33", "one", "id", "-u").stdout == "33\n"
+    assert podman("top", "one", "huser", "args").stdout.split()[-3:] == ["1000000", "sleep", "100"]
+    podman("stop", "--time", "0", "one")
+
+
+def test_a_pod_whose_containers_share_their_ids(podman: World, ground: Ground) -> None:
+    pods = ("--network=none", "--infra-image=localhost/box", "--infra-command=/bin/sleep 1000")
+    podman("pod", "create", f"--cgroup-parent=/{ground.cgroup}", *pods, *UIDMAP, "--name", "pod")
+    podman("run", "-d", "--pod", "pod", "--name", "one", "box", "sleep", "100")
+    podman("run", "-d", "--pod", "pod", "--name", "two", "box", "sleep", "100")
+    links = ("sh", "-c", "for kind in user net ipc; do readlink /proc/self/ns/$kind; done; id -u")
+    assert podman("exec", "one", *links).stdout == podman("exec", "two", *links).stdout
+    assert podman("exec", "one", "cat", "/proc/self/uid_map").stdout.split()[1] == "1000000"
+    podman("pod", "rm", "--force", "--time", "0", "pod")
+
+
+def test_files_of_the_host_shown_with_the_ids_of_the_container(
+    podman: World, ground: Ground, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    words = (*run(ground, "--rm", *UIDMAP), "-v", f"{folder}:/x:idmap", "box")
+    script = "stat -c %u /x; touch /x/made; stat -c %u /x/made"
+    assert podman(*words, "sh", "-c", script).stdout == "0\n0\n"
+    assert (folder / "made").stat().st_uid == 0
