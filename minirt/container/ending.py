@@ -32,6 +32,8 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
     if not joining.hand_on(holdings.locked(), holdings.heirs):
         for path, _ in holdings.locked():
             path.unlink(missing_ok=True)  # before its lock falls: nobody ever locks a dead file
+    if holdings.ids is not None:
+        holdings.ids[0].unlink(missing_ok=True)
     if holdings.link is not None:
         holdings.link.close()
     remains = []

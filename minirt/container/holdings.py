@@ -39,12 +39,14 @@ class Holdings:
     relays: dict[str, Splices | Relays] = field(default_factory=dict)  # by protocol
     joined: Joined | None = None  # what belongs to the container whose network we share
     heirs: list[str] = field(default_factory=list)  # ids of those who share ours
+    ids: tuple[Path, int] | None = None  # the file and lock of the range of user ids
 
     def descriptors(self) -> set[int]:
         """Return all descriptors."""
         held = {fd for one in self.bindings for fd in one.sockets}
         held |= {fd for _, fd in self.locked()}
         joined = self.joined.descriptors() if self.joined else set()
+        held |= {self.ids[1]} if self.ids else set()
         return {self.alive[1], *held, *self.names, *joined}
 
     def locked(self) -> list[tuple[Path, int]]:

@@ -40,6 +40,8 @@ def fill(root: int, asked: tuple[Device, ...]) -> None:
     """Make the default nodes, those that were asked for, and the links. Raises OSError."""
     for one in {device.path: device for device in (*_DEFAULTS, *asked)}.values():
         path = PurePosixPath(one.path)
+        if str(path.parent) == "/dev" and path.name in _LINKS:
+            continue  # The terminals are those of its own devpts, whatever node is asked for.
         folder = _folder(root, str(path.parent))
         try:
             number, owner = (one.major, one.minor), (one.uid, one.gid)

@@ -56,13 +56,15 @@ def _is_anothers(one: Mount, spec: Spec) -> bool:
     return one.kind != "cgroup" or all(h.version == 2 for h in cgroup_mounts.hierarchies())
 
 
-def make(spec: Spec, bundle: Path, overlay: Overlay | None, ids: Ids | None) -> list[int]:
+def make(
+    spec: Spec, bundle: Path, overlay: Overlay | None, ids: Ids | None, shm_of: str = ""
+) -> list[int]:
     """Make all that is to be made outside; ``ids`` are those of the container, if it has its own.
 
     For a process with a mount namespace of its own, which ends soon. Raises InvalidRequest,
     KernelRefused.
     """
-    tied = before_hiding(spec, bundle)
+    tied = before_hiding(spec, bundle, shm_of)
     mounts.hide_from_parent()
     found = [
         tied.get(number) or _mount(spec, spec.mounts[number], bundle, ids)

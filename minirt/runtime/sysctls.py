@@ -50,13 +50,25 @@ def write(values: Mapping[str, str]) -> None:
     """Set the parameters in the namespaces of this process. Raises OSError."""
     if not values:
         return
-    proc = mounts.new("proc")
+    proc = _open_proc()
     try:
         for key, value in values.items():
             with step("set a kernel parameter", "sysctl", "-w", f"{key}={value}"):
                 _write(proc, key, value)
     finally:
         os.close(proc)
+
+
+def _open_proc() -> int:
+    """Open a procfs; the host's where this process may make none.
+
+    That is so in a user namespace that has no PID namespace of its own. The root that is
+    attached later is not there yet.
+    """
+    try:
+        return mounts.new("proc")
+    except PermissionError:
+        return os.open("/proc", beneath.FOLDER)
 
 
 def write_permitted(values: Mapping[str, str]) -> dict[str, str]:

@@ -133,7 +133,9 @@ def _be_outfitter(plan: Plan, pidfd: int, line: Line) -> int:
     spec, setting = plan.spec, plan.setting
     try:
         ids = Ids.of(processes.pid_as_seen_from_proc(pidfd)) if spec.has_own_ids else None
-        _hand_over(line, mount_sources.make(spec, setting.bundle, setting.overlay, ids))
+        _hand_over(
+            line, mount_sources.make(spec, setting.bundle, setting.overlay, ids, setting.shm_of)
+        )
     except BaseException as error:
         line.report(launch.explained(error))
         return 1
