@@ -55,6 +55,7 @@ def apply(cgroup: Cgroup, resources: Mapping[str, Any]) -> None:
     Raises InvalidRequest for what makes no sense, or what this machine lacks.
     """
     place = Place(resources, "linux.resources")
+    _check_use(cgroup, place.get("memory"))
     for part in _PARTS:
         _apply_part(cgroup, part, place.get(part.key))
     if place.has("devices"):
@@ -108,6 +109,15 @@ def _apply_part(cgroup: Cgroup, part: _Part, place: Place) -> None:
     again = [one for one in settings if not _put(folder.path, one)]
     for one in again:  # Two limits can stand in each other's way, as memory and memory + swap.
         _put(folder.path, one, last=True)
+
+
+def _check_use(cgroup: Cgroup, memory: Place) -> None:
+    """Obey memory.checkBeforeUpdate: refuse a limit below what is in use by now."""
+    if not memory.get("checkBeforeUpdate").truth():
+        return
+    limit, used = memory.get("limit").number(0, v1.LOW), cgroup.stats().memory or 0
+    if 0 < limit < used:
+        memory.get("limit").refuse(f"is {limit}, but {used} bytes are in use")
 
 
 def _ruler(cgroup: Cgroup, part: _Part) -> tuple[Folder | None, Read]:

@@ -79,6 +79,7 @@ def pids(place: Place) -> list[Setting]:
 def block_io(place: Place) -> list[Setting]:
     """Read resources.blockIO. Weights are BFQ's; kernels before 5.0 had CFQ's."""
     found = []
+    refuse_leaves(place)
     if weight := place.get("weight").number(0, 0, 1000):
         files = (("blkio.bfq.weight", str(weight)), ("blkio.weight", str(weight)))
         found.append(Setting("an I/O weight", files))
@@ -93,12 +94,20 @@ def block_io(place: Place) -> list[Setting]:
     return found
 
 
+def refuse_leaves(place: Place) -> None:
+    """Refuse weights against the groups below: only CFQ had them, until Linux 5.0."""
+    for one in (place, *place.get("weightDevice").items()):
+        if one.get("leafWeight").number(0):
+            one.get("leafWeight").refuse("is a weight that Linux has no more, since 5.0")
+
+
 def hugepages(place: Place) -> list[Setting]:
     """Read resources.hugepageLimits."""
     return [
-        setting("a limit of huge pages", f"hugetlb.{page_size(one)}.limit_in_bytes", limit)
+        setting("a limit of huge pages", f"hugetlb.{page_size(one)}.{file}", limit, optional=last)
         for one in place.items()
         for limit in [one.get("limit").number()]
+        for file, last in (("limit_in_bytes", False), ("rsvd.limit_in_bytes", True))
     ]
 
 

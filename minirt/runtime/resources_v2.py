@@ -11,7 +11,7 @@ import math
 
 from minirt.runtime.document import Place
 from minirt.runtime.resource_settings import Setting, or_max, setting
-from minirt.runtime.resources_v1 import LOW, device, page_size
+from minirt.runtime.resources_v1 import LOW, device, page_size, refuse_leaves
 
 _THROTTLES = {
     "throttleReadBpsDevice": "rbps",
@@ -72,6 +72,7 @@ def weight_of_shares(shares: int) -> int:
 def block_io(place: Place) -> list[Setting]:
     """Read resources.blockIO. io.weight is of the iocost controller, on another scale."""
     found = []
+    refuse_leaves(place)
     if weight := place.get("weight").number(0, 0, 1000):
         scaled = str(1 + (weight - 10) * 9999 // 990)
         files = (("io.bfq.weight", str(weight)), ("io.weight", scaled))
@@ -89,7 +90,8 @@ def block_io(place: Place) -> list[Setting]:
 def hugepages(place: Place) -> list[Setting]:
     """Read resources.hugepageLimits."""
     return [
-        setting("a limit of huge pages", f"hugetlb.{page_size(one)}.max", limit)
+        setting("a limit of huge pages", f"hugetlb.{page_size(one)}.{file}", limit, optional=last)
         for one in place.items()
         for limit in [one.get("limit").number()]
+        for file, last in (("max", False), ("rsvd.max", True))
     ]

@@ -1,0 +1,140 @@
+"""What config-linux.md allows to limit: in the files of the container's cgroup, or refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration import oci
+from integration.oci import Oci
+from integration.sandbox import cgroup_roots, controllers, is_cgroup2_only, wait_until
+from integration.traces import Ground
+
+
+@pytest.fixture
+def one(ground: Ground, rootfs: Path) -> Oci:
+    return oci.make(ground.root / "oci", rootfs)
+
+
+def disk() -> str:
+    """Return the numbers of a block device of this machine: major:minor."""
+    files = sorted(Path("/sys/block").glob("*/dev"), reverse=True)
+    real = [one for one in files if not one.parent.name.startswith(("loop", "ram", "zram"))]
+    return (real or files)[0].read_text().strip()
+
+
+def numbers() -> dict[str, int]:
+    major, _, minor = disk().partition(":")
+    return {"major": int(major), "minor": int(minor)}
+
+
+def value_of(ground: Ground, name: str, file: str) -> str | None:
+    """Return what a file of the container's group says; None if this machine has no such file."""
+    for root in cgroup_roots():
+        with contextlib.suppress(FileNotFoundError):
+            return (root / ground.cgroup / name / file).read_text().strip()
+    return None
+
+
+def used(one: Oci) -> int:
+    stats = json.loads(one("events", "--stats", "a").stdout)
+    return int(stats["data"]["memory"]["usage"]["usage"])
+
+
+DISK = disk()
+CASES: list[tuple[str, dict[str, Any], dict[str, str]]] = [  # controller, limits, files
+    ("hugetlb", {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}]},
+     {"hugetlb.2MB.max": str(4 << 20), "hugetlb.2MB.limit_in_bytes": str(4 << 20),
+      "hugetlb.2MB.rsvd.max": str(4 << 20)}),
+    ("cpu", {"cpu": {"shares": 512, "quota": 20_000, "period": 50_000}},
+     {"cpu.shares": "512", "cpu.cfs_quota_us": "20000", "cpu.weight": "59",
+      "cpu.max": "20000 50000"}),
+    ("cpuset", {"cpu": {"cpus": "0", "mems": "0"}}, {"cpuset.cpus": "0", "cpuset.mems": "0"}),
+    ("cpu", {"cpu": {"idle": 1}}, {"cpu.idle": "1"}),
+    ("memory", {"memory": {"limit": 64 << 20, "reservation": 32 << 20}},
+     {"memory.limit_in_bytes": str(64 << 20), "memory.max": str(64 << 20),
+      "memory.soft_limit_in_bytes": str(32 << 20), "memory.low": str(32 << 20)}),
+    ("pids", {"pids": {"limit": 17}}, {"pids.max": "17"}),
+    ("blkio" if not is_cgroup2_only() else "io",
+     {"blockIO": {
+         "throttleReadBpsDevice": [{**numbers(), "rate": 1 << 20}],
+         "throttleWriteIOPSDevice": [{**numbers(), "rate": 77}],
+     }},
+     {"blkio.throttle.read_bps_device": f"{DISK} {1 << 20}",
+      "blkio.throttle.write_iops_device": f"{DISK} 77",
+      "io.max": f"{DISK} rbps={1 << 20} wbps=max riops=max wiops=77"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("controller", "limits", "files"), CASES)
+def test_a_limit_stands_in_the_files_of_the_group(
+    one: Oci, ground: Ground, controller: str, limits: dict[str, Any], files: dict[str, str]
+) -> None:
+    if controller not in controllers():
+        pytest.skip(f"no cgroup controller {controller}")
+    one.linux["resources"] |= limits
+    one.create("a", "true")
+    found = {file: value_of(ground, "a", file) for file in files}
+    there = {file: value for file, value in found.items() if value is not None}
+    assert there == {file: files[file] for file in there}
+    assert there
+    one("delete", "a")
+
+
+def test_files_of_version_2_can_be_named(one: Oci, ground: Ground) -> None:
+    if is_cgroup2_only():
+        unified = {"pids.max": "19", "memory.high": str(48 << 20)}
+    elif "hugetlb" in controllers():
+        unified = {"hugetlb.2MB.max": str(6 << 20)}
+    else:
+        pytest.skip("version 2 has no controllers here")
+    one.linux["resources"]["unified"] = unified
+    one.create("a", "true")
+    assert {file: value_of(ground, "a", file) for file in unified} == unified
+    one("delete", "a")
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        ({"unified": {"../cgroup.procs": "1"}}, "unified"),
+        ({"unified": {"memory.nonsense": "1"}}, "memory.nonsense"),
+        ({"hugepageLimits": [{"pageSize": "3MB", "limit": 1}]}, "3MB"),
+        ({"hugepageLimits": [{"pageSize": "2 MB", "limit": 1}]}, "pageSize"),
+        ({"rdma": {"mlx5_9": {"hcaHandles": 1}}}, "rdma|RDMA"),
+        ({"network": {"classID": 0x10_0001}}, "net_cls"),
+        ({"network": {"priorities": [{"name": "eth0", "priority": 3}]}}, "net_prio"),
+        ({"blockIO": {"leafWeight": 500}}, "leafWeight"),
+        ({"blockIO": {"weightDevice": [{"major": 1, "minor": 0, "leafWeight": 9}]}}, "leafWeight"),
+        ({"memory": {"limit": 1 << 20, "swap": 1 << 19}}, "swap"),
+        ({"cpu": {"cpus": "9999"}}, "cpus"),
+        ({"devices": [{"allow": True, "type": "x", "access": "r"}]}, "type"),
+    ],
+)
+def test_what_can_not_be_held_is_refused_and_nothing_stays(
+    one: Oci, limits: dict[str, Any], why: str
+) -> None:
+    """What this machine lacks (RDMA, net_cls), and what makes no sense anywhere."""
+    one.linux["resources"] |= limits
+    one.write("true")
+    said = one("create", "--bundle", one.bundle, "a", code=1).stderr
+    assert any(word in said for word in why.split("|")), said
+    assert one.is_clean()
+
+
+def test_more_memory_is_in_use_than_is_to_be_allowed(one: Oci) -> None:
+    """With checkBeforeUpdate that is an error; without it the kernel would reclaim, or kill."""
+    if "memory" not in controllers():
+        pytest.skip("no cgroup controller memory")
+    one.start("a", "sh", "-c", "head -c 8000000 /dev/zero > /dev/shm/x; sleep 100")
+    words = ("update", "--resources", "-", "a")
+    wait_until(lambda: used(one) > 500_000)
+    limits = json.dumps({"memory": {"limit": 4096, "checkBeforeUpdate": True}})
+    assert "in use" in one(*words, code=1, input=limits).stderr
+    limits = json.dumps({"memory": {"limit": 64 << 20, "checkBeforeUpdate": True}})
+    one(*words, input=limits)
+    one("delete", "--force", "a")
