@@ -29,13 +29,14 @@ def command(**flags: Any) -> int:
             started = start.start(one, attach=not asked.detach, lock=lock)
             if asked.cidfile:
                 asked.cidfile.write_text(one.id)
+            mask = None if asked.detach else attach.hold_signals()
         except BaseException:
             forget(one)
             raise
     if started.line is None:
         click.echo(one.id)
         return 0
-    code = attach.converse(one, started.line, stdin=one.config.open_stdin)
+    code = attach.converse(one, started.line, stdin=one.config.open_stdin, mask=mask)
     return 0 if code == DETACHED else code
 
 

@@ -34,12 +34,19 @@ def connect(one: Record, *, stdin: bool, output: bool = True) -> socket.socket:
     return line
 
 
-def converse(one: Record, line: socket.socket, *, stdin: bool, proxy: bool = True) -> int:
+def converse(
+    one: Record,
+    line: socket.socket,
+    *,
+    stdin: bool,
+    proxy: bool = True,
+    mask: set[int] | None = None,
+) -> int:
     """Copy between this process and the container until that ends; return its exit code.
 
     Signals go to the container if ``proxy``; from a raw terminal, whose keys go there anyway,
-    they end this process, which gives the terminal back first. Returns :data:`DETACHED` if the
-    person left.
+    they end this process, which gives the terminal back first. ``mask`` is what
+    :func:`hold_signals` returned. Returns :data:`DETACHED` if the person left.
     """
     is_raw = one.config.tty and stdin and os.isatty(0)
     passed = passed_on() if proxy else set()
@@ -47,6 +54,8 @@ def converse(one: Record, line: socket.socket, *, stdin: bool, proxy: bool = Tru
         caught((ENDING if is_raw else passed) | {signal.SIGWINCH}) as signals,
         terminal_modes.raw(0) if is_raw else nullcontext(),
     ):
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         talk = _Conversation(one, line, signals, proxy=proxy and not is_raw)
         if one.config.tty:
             talk.tell_size()
@@ -193,6 +202,15 @@ def signals_raise() -> Iterator[None]:
     finally:
         for one in numbers:
             signal.signal(one, signal.SIG_DFL)
+
+
+def hold_signals() -> set[int]:
+    """Let signals wait until :func:`converse` can pass them on; return the mask of before.
+
+    The last act in a body of :func:`signals_raise`: a signal either raises here or waits, so none
+    ends this process and leaves its container behind.
+    """
+    return signal.pthread_sigmask(signal.SIG_BLOCK, passed_on() | ENDING)
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:
