@@ -74,7 +74,9 @@ def verbs() -> list[Verb]:
 
 
 def _verb(words: str, line: str, command: click.Command) -> Verb:
-    options = [_option(one) for one in command.params if isinstance(one, click.Option)]
+    options = [
+        _option(one) for one in command.params if isinstance(one, click.Option) and not one.hidden
+    ]
     options.append(Option(("--help",), "Show the help", takes_value=False, kind=""))
     kinds = tuple(ARGUMENTS.get(words, "").split())
     return Verb(words, line, tuple(options), kinds, words not in FIRST_ONLY)

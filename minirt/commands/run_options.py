@@ -26,8 +26,17 @@ def _one(*names: str, help: str, metavar: str) -> Any:
     return click.option(*names, default="", metavar=metavar, help=help)
 
 
+def _number(*names: str, help: str, metavar: str) -> Any:
+    return click.option(*names, type=int, default=0, metavar=metavar, help=help)
+
+
 def _many(*names: str, help: str, metavar: str) -> Any:
     return click.option(*names, multiple=True, metavar=metavar, help=help)
+
+
+def _hidden(name: str) -> Any:
+    """Take what Docker has and minirt hasn't, so that it can be said why."""
+    return click.option(f"--{name}", default="", hidden=True)
 
 
 _OPTIONS = (
@@ -47,6 +56,7 @@ _OPTIONS = (
     _many("--env-file", metavar="FILE", help="A file of environment variables."),
     _many("-v", "--volume", metavar="SOURCE:PATH", help="A folder or VOLUME, seen at PATH[:ro]."),
     _many("--mount", metavar="MOUNT", help="type=bind|volume|tmpfs,source=…,target=…[,readonly]"),
+    _many("--volumes-from", metavar="NAME", help="What container NAME has mounted, too: NAME[:ro]"),
     _many("--tmpfs", metavar="PATH", help="An empty folder in memory: PATH[:size=64m,…]"),
     _one("-w", "--workdir", metavar="PATH", help="Where its command starts."),
     _one("-u", "--user", metavar="USER", help="Who runs its command: USER[:GROUP]."),
@@ -59,13 +69,28 @@ _OPTIONS = (
     _flag("--privileged", help="Take nothing from it that the host has."),
     _many("--cap-add", metavar="CAPABILITY", help="Add a capability, or ALL."),
     _many("--cap-drop", metavar="CAPABILITY", help="Take a capability, or ALL."),
-    _many("--security-opt", metavar="OPTION", help="no-new-privileges, seccomp=FILE|unconfined"),
+    _many("--security-opt", metavar="OPTION", help="no-new-privileges, seccomp=…, apparmor=…"),
     _one("-m", "--memory", metavar="BYTES", help="The most memory it may use: 512m."),
     _one("--memory-swap", metavar="BYTES", help="Memory and swap together; -1: no limit."),
     _one("--cpus", metavar="NUMBER", help="The most processors it may use: 1.5."),
-    click.option("--pids-limit", type=int, default=0, metavar="N", help="The most processes."),
+    _number("--pids-limit", metavar="N", help="The most processes."),
     _many("--ulimit", metavar="NAME=SOFT:HARD", help="A resource limit: nofile=1024:2048."),
     _many("--sysctl", metavar="NAME=VALUE", help="A kernel parameter of its namespaces."),
+    _one("--memory-reservation", metavar="BYTES", help="Memory to keep when it is short."),
+    _number("--cpu-shares", metavar="N", help="Its weight beside others; else 1024."),
+    _one("--cpuset-cpus", metavar="LIST", help="The processors that it may use: 0-2,7."),
+    _one("--cpuset-mems", metavar="LIST", help="The memory nodes that it may use."),
+    _number("--blkio-weight", metavar="N", help="Its weight at disks: 10 to 1000."),
+    _flag("--oom-kill-disable", help="Let it wait when memory runs out (cgroup version 1)."),
+    _number("--oom-score-adj", metavar="N", help="How early it is killed: -1000 to 1000."),
+    _one("--cgroup-parent", metavar="GROUP", help="The cgroup that its own lies in."),
+    _many("--device", metavar="DEVICE", help="A device of the host: PATH[:PATH][:rwm]."),
+    _many("--device-cgroup-rule", metavar="RULE", help="Devices that it may use: 'c 42:* rwm'."),
+    _one("--pid", metavar="MODE", help="Whose processes it sees: host, container:NAME."),
+    _one("--ipc", metavar="MODE", help="private, shareable, host, none or container:NAME."),
+    _one("--uts", metavar="MODE", help="host: it has the host's name."),
+    _one("--cgroupns", metavar="MODE", help="private, or host: it sees the host's cgroups."),
+    _one("--userns", metavar="MODE", help="private: ids of its own; FIRST:COUNT; else host."),
     _one("--shm-size", metavar="BYTES", help="The size of /dev/shm; else 64m."),
     _many("--dns", metavar="ADDRESS", help="A DNS server instead of the host's."),
     _many("--dns-search", metavar="DOMAIN", help="A domain to look for short names in."),
@@ -79,6 +104,13 @@ _OPTIONS = (
     _one("--stop-signal", metavar="SIGNAL", help="What stop sends; else SIGTERM."),
     click.option("--stop-timeout", type=int, metavar="SECONDS", help="How long stop waits."),
     _one("--cidfile", metavar="FILE", help="Write its id into this new file."),
+    _many("--annotation", metavar="NAME=VALUE", help="An annotation of its config.json."),
+    _one("--pull", metavar="WHEN", help="missing or never: minirt pulls no images."),
+    _one("--platform", metavar="PLATFORM", help="This machine's: linux/amd64."),
+    *(_hidden(name) for name in ("restart", "health-cmd", "health-interval")),
+    *(_hidden(name) for name in ("health-timeout", "health-retries")),
+    click.option("--link", multiple=True, hidden=True),
+    click.option("--no-healthcheck", is_flag=True, hidden=True),
     click.argument("image"),
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARGUMENT]…]"),
 )

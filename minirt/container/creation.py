@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from minirt.container import ending, lifecycle, names, options, record, stop, sweeping, volumes
+from minirt.container import (
+    ending,
+    lifecycle,
+    names,
+    options,
+    record,
+    sharing,
+    stop,
+    sweeping,
+    volumes,
+)
 from minirt.container.log_writer import timestamp
 from minirt.container.options import Request
 from minirt.container.record import EndpointRequest, HostConfig, Record
@@ -45,7 +55,7 @@ def create_to_run(request: Request, *, by_run: bool = True) -> tuple[Record, int
     image = images.find(request.image)
     config = options.merge(image.config.get("config") or {}, request)
     container_id = new_id()
-    host = replace(request.host, network_mode=_mode(request.host.network_mode))
+    host = sharing.by_id(request.host)
     one = Record(
         id=container_id,
         name=request.name,
@@ -58,9 +68,8 @@ def create_to_run(request: Request, *, by_run: bool = True) -> tuple[Record, int
         by_run=by_run,
     )
     with _half_made(one) as alive:
-        mounts = volumes.resolve(
-            request.mounts, config.volumes, image.layers, covered=request.host.tmpfs
-        )
+        wanted = [*request.mounts, *volumes.inherited(request.host, request.mounts)]
+        mounts = volumes.resolve(wanted, config.volumes, image.layers, covered=request.host.tmpfs)
         return _named(replace(one, mounts=mounts)), alive
 
 
@@ -152,15 +161,8 @@ def _resolved(request: EndpointRequest) -> EndpointRequest:
 
 def _hostname(container_id: str, host: HostConfig) -> str:
     """Return the name of whose network it is: the machine, another container, or itself."""
-    if host.network_mode == "host":
+    if "host" in (host.network_mode, host.uts_mode):
         return os.uname().nodename
-    kind, colon, target = host.network_mode.partition(":")
-    if colon and kind == "container":
-        return record.load(target).config.hostname
+    if other := sharing.container_of(host.network_mode):
+        return record.load(other).config.hostname
     return container_id[: lifecycle.SHORT]
-
-
-def _mode(mode: str) -> str:
-    """Write the container of a "container:" mode down by its id. Raises NotFound."""
-    kind, colon, target = mode.partition(":")
-    return f"container:{lifecycle.find(target).id}" if colon and kind == "container" else mode

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minirt.container import lifecycle, published, record
-from minirt.container.record import Config, Endpoint, EndpointRequest, HostConfig, LastRun, Record
+from minirt.container import inspect_host, lifecycle, published, record
+from minirt.container.record import Config, Endpoint, EndpointRequest, LastRun, Record
 from minirt.container.templates.values import OpenMap
 from minirt.container.times import NEVER
 
@@ -55,7 +55,7 @@ def document(one: Record) -> dict[str, Any]:
         "RestartCount": last.restarts,
         "Driver": "overlay",
         "Platform": "linux",
-        "HostConfig": _host(one.host, one),
+        "HostConfig": inspect_host.document(one),
         "GraphDriver": {
             "Name": "overlay",
             "Data": {"UpperDir": str(folder / "upper"), "WorkDir": str(folder / "work")},
@@ -103,45 +103,6 @@ def _config(config: Config, one: Record) -> dict[str, Any]:
         "StopSignal": config.stop_signal,
         "StopTimeout": config.stop_timeout,
     }
-
-
-def _host(host: HostConfig, one: Record) -> dict[str, Any]:
-    swap = host.memory_swap or 2 * host.memory
-    return {
-        "Binds": [_bind(mount) for mount in one.mounts] or None,
-        "LogConfig": {"Type": host.log_driver, "Config": {}},
-        "NetworkMode": host.network_mode,
-        "PortBindings": published.requests(one),
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        "AutoRemove": host.auto_remove,
-        "CapAdd": host.cap_add or None,
-        "CapDrop": host.cap_drop or None,
-        "Dns": host.dns,
-        "DnsOptions": host.dns_options,
-        "DnsSearch": host.dns_search,
-        "ExtraHosts": host.extra_hosts or None,
-        "GroupAdd": host.group_add or None,
-        "Privileged": host.privileged,
-        "PublishAllPorts": host.publish_all,
-        "ReadonlyRootfs": host.read_only,
-        "SecurityOpt": host.security_opt or None,
-        "Tmpfs": OpenMap(host.tmpfs) or None,
-        "ShmSize": host.shm_size,
-        "Sysctls": OpenMap(host.sysctls),
-        "Memory": host.memory,
-        "MemorySwap": swap,
-        "NanoCpus": host.nano_cpus,
-        "PidsLimit": host.pids_limit or None,
-        "Ulimits": [
-            {"Name": limit["name"], "Hard": limit["hard"], "Soft": limit["soft"]}
-            for limit in host.ulimits
-        ],
-        "Init": host.init,
-    }
-
-
-def _bind(mount: record.Mount) -> str:
-    return f"{mount.name or mount.source}:{mount.destination}:{'ro' if mount.read_only else 'rw'}"
 
 
 def _mounts(one: Record) -> list[dict[str, Any]]:
@@ -200,6 +161,7 @@ def _endpoint(
         shown |= {
             "IPAMConfig": {key: value for key, value in asked.items() if value} or None,
             "Aliases": request.aliases or None,
+            "DriverOpts": OpenMap(request.driver_opts) or None,
         }
         shown |= {"MacAddress": request.mac, "GwPriority": request.gw_priority}
     if made is None:

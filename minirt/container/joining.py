@@ -21,7 +21,6 @@ from minirt.kernel import locks, processes
 from minirt.network import facts, ports
 from minirt.state import read_json
 
-OWN = ("mount", "uts", "ipc", "pid", "cgroup", "network")  # kinds of namespace by default
 _LONGEST = 1 << 16  # bytes of a lease file
 
 
@@ -37,24 +36,6 @@ class Joined:
     def descriptors(self) -> set[int]:
         """Return all descriptors."""
         return {self.line, *(fd for _, fd in self.leases), *self.names}
-
-
-def own_namespaces(one: Record) -> dict[str, str]:
-    """Return the namespaces that it gets, and the path of the network namespace that it joins.
-
-    Raises NotFound or Conflict if that belongs to a container that doesn't run.
-    """
-    kinds = dict.fromkeys(OWN, "")
-    mode = one.host.network_mode
-    if mode == "host":
-        del kinds["network"]
-    elif mode.startswith("container:"):
-        target = lifecycle.find_running(mode.partition(":")[2])
-        init = lifecycle.init_of(target)
-        if init is None:
-            raise _starting(target)
-        kinds["network"] = f"/proc/{init[0]}/ns/net"
-    return kinds
 
 
 def has_own_network(one: Record) -> bool:

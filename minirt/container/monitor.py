@@ -39,6 +39,7 @@ from minirt.container.record import LastRun, Record
 from minirt.errors import MinirtError, kernel_refused, pack
 from minirt.kernel import cgroups, descriptors, processes, steps
 from minirt.kernel.cgroups import Cgroup
+from minirt.kernel.namespaces import Namespace
 from minirt.runtime import create, resources
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.rootfs import Overlay
@@ -126,11 +127,18 @@ def _create(plan: Plan, cgroup: Cgroup, line: socket.socket) -> tuple[Created, S
         cgroup=cgroup,
         user=one.config.user,
         groups=tuple(one.host.group_add),
+        shm_of=_namespace_of_shm(plan),
     )
     created = create.create(plan.spec, setting, on_isolated)
     for fd in theirs or ():
         os.close(fd)
     return created, ours
+
+
+def _namespace_of_shm(plan: Plan) -> str:
+    """Return the mount namespace of whom it shares /dev/shm with; "" if that is its own."""
+    path = plan.spec.namespaces.get(Namespace.IPC, "")
+    return f"{path.removesuffix('ipc')}mnt" if path else ""
 
 
 def _open_streams(one: Record) -> tuple[Streams, tuple[int, int, int] | None]:

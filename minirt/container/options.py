@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from minirt.container import signals
-from minirt.container.flags import environment, limits, network, ports, security
+from minirt.container.flags import (
+    absent,
+    devices,
+    environment,
+    limits,
+    namespaces,
+    network,
+    ports,
+    security,
+)
 from minirt.container.flags import mounts as mount_flags
 from minirt.container.flags.typed import Flags, refused
 from minirt.container.record import Config, EndpointRequest, HostConfig, Mount
@@ -53,6 +62,7 @@ def read(flags: Flags, outside: Mapping[str, str]) -> Request:
 
     Raises InvalidRequest, naming the flag.
     """
+    absent.check(flags)
     mode, endpoints = network.networking(flags)
     if flags.stop_signal:
         signals.number(flags.stop_signal)
@@ -134,7 +144,6 @@ def merge(image: Mapping[str, Any], request: Request) -> Config:
 
 
 def _host(flags: Flags, mode: str, mounts: list[Mount]) -> HostConfig:
-    memory, with_swap = limits.memory(flags.memory, flags.memory_swap)
     if flags.log_driver not in LOG_DRIVERS:
         why = f"no log driver named '{flags.log_driver}' is registered"
         raise refused("--log-driver", flags.log_driver, why, "There are json-file and none.")
@@ -152,12 +161,12 @@ def _host(flags: Flags, mode: str, mounts: list[Mount]) -> HostConfig:
         cap_drop=[security.capability(name, "--cap-drop") for name in flags.cap_drop],
         security_opt=[security.security_option(text) for text in flags.security_opt],
         group_add=list(flags.group_add),
-        memory=memory,
-        memory_swap=with_swap,
-        nano_cpus=limits.nano_cpus(flags.cpus),
-        pids_limit=limits.count(flags.pids_limit, "--pids-limit"),
-        shm_size=(flags.shm_size and limits.size(flags.shm_size, "--shm-size")) or 64 << 20,
-        ulimits=[limits.ulimit(text) for text in flags.ulimit],
+        **limits.fields(flags),
+        **_shared(flags),
+        devices=[devices.device(text) for text in flags.device],
+        device_cgroup_rules=[devices.rule(text) for text in flags.device_cgroup_rule],
+        volumes_from=[mount_flags.volumes_from(text) for text in flags.volumes_from],
+        annotations=environment.labels([], flags.annotation),
         sysctls=sysctls,
         dns=[network.dns_server(text) for text in flags.dns],
         dns_search=[network.search_domain(text) for text in flags.dns_search],
@@ -168,6 +177,17 @@ def _host(flags: Flags, mode: str, mounts: list[Mount]) -> HostConfig:
         publish_all=flags.publish_all,
         log_driver=flags.log_driver,
     )
+
+
+def _shared(flags: Flags) -> dict[str, Any]:
+    """Return the fields of HostConfig that say whose namespaces it has, but for the network."""
+    return {
+        "pid_mode": namespaces.pid(flags.pid),
+        "ipc_mode": namespaces.ipc(flags.ipc),
+        "uts_mode": namespaces.uts(flags),
+        "cgroupns_mode": namespaces.cgroup(flags.cgroupns),
+        "userns_mode": namespaces.user(flags),
+    }
 
 
 def _working_dir(path: str) -> str:

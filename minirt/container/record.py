@@ -70,6 +70,22 @@ class HostConfig:
     publish_all: bool = False
     log_driver: str = "json-file"  # or "none"
     cgroup_parent: str = ""  # with "/" before it: below the top of the hierarchies
+    memory_reservation: int = 0  # bytes
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    blkio_weight: int = 0
+    oom_kill_disable: bool = False
+    oom_score_adj: int = 0
+    devices: list[dict[str, str]] = field(default_factory=list)  # {"host", "inside", "access"}
+    device_cgroup_rules: list[str] = field(default_factory=list)  # "c 42:* rwm"
+    volumes_from: list[str] = field(default_factory=list)  # "NAME[:ro]"
+    pid_mode: str = ""  # "host" or "container:ID"
+    ipc_mode: str = "private"  # "shareable", "host", "none" or "container:ID"
+    uts_mode: str = ""  # "host"
+    cgroupns_mode: str = "private"  # or "host"
+    userns_mode: str = ""  # "private" or "FIRST:COUNT", ids of the host
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,7 @@ class EndpointRequest:
     mac: str = ""
     aliases: list[str] = field(default_factory=list)
     gw_priority: int = 0  # of several plugs, the one with the highest is the way out
+    driver_opts: dict[str, str] = field(default_factory=dict)  # plug_options.py
 
 
 @dataclass(frozen=True, slots=True)

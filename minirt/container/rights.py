@@ -12,6 +12,8 @@ from minirt.kernel import capabilities
 from minirt.runtime import seccomp_profile
 from minirt.state import read_json
 
+APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
+
 
 def everything() -> list[str]:
     """Return all capabilities that this process may hand on: those of its bounding set."""
@@ -50,11 +52,7 @@ def granted(host: HostConfig) -> list[str]:
 
 def seccomp(host: HostConfig, allowed: list[str]) -> dict[str, Any] | None:
     """Return the seccomp profile: minirt's own, the operator's file, or none."""
-    chosen = ""
-    for option in host.security_opt:
-        key, _, value = option.replace(":", "=", 1).partition("=")
-        if key == "seccomp":
-            chosen = value
+    chosen = _chosen(host, "seccomp")
     if chosen == "unconfined" or (host.privileged and not chosen):
         return None
     if not chosen:
@@ -64,6 +62,28 @@ def seccomp(host: HostConfig, allowed: list[str]) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"Cannot use the seccomp profile {chosen}", str(error)) from error
     return seccomp_profile.adapt(document, allowed)
+
+
+def apparmor(host: HostConfig) -> str:
+    """Return the profile that was asked for; "" for none. Raises InvalidRequest."""
+    chosen = _chosen(host, "apparmor")
+    if chosen in ("", "unconfined"):
+        return ""
+    if not APPARMOR.exists() or APPARMOR.read_text().strip() != "Y":
+        why = "AppArmor is not enabled on this machine"
+        raise InvalidRequest(f"Cannot use the profile {chosen}", why)
+    return chosen
+
+
+def sees_system_paths(host: HostConfig) -> bool:
+    """Say whether nothing of /proc and /sys is hidden, or forbidden to be written."""
+    return host.privileged or _chosen(host, "systempaths") == "unconfined"
+
+
+def _chosen(host: HostConfig, wanted: str) -> str:
+    """Return the last value of a ``--security-opt``."""
+    pairs = (option.replace(":", "=", 1).partition("=") for option in host.security_opt)
+    return ([""] + [value for key, _, value in pairs if key == wanted])[-1]
 
 
 def _capability(name: str) -> str:

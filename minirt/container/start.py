@@ -13,22 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from minirt.container import (
+    ending,
     etc_files,
     joining,
+    layer,
     lifecycle,
     monitor,
     name_service,
     networking,
     protocol,
     record,
+    sharing,
     spec_builder,
+    user_ids,
 )
 from minirt.container.monitor import Plan
 from minirt.container.name_service import Service
 from minirt.container.networking import Wiring
 from minirt.container.record import Record
+from minirt.container.user_ids import Range
 from minirt.errors import Conflict, MinirtError, unpack
-from minirt.images import store as images
 from minirt.kernel import (
     cgroups,
     clone,
@@ -42,7 +46,6 @@ from minirt.kernel import (
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
 from minirt.runtime import spec as oci
-from minirt.runtime.rootfs import Overlay
 from minirt.state import made, write_json
 
 _SWEEP = 1.0  # seconds that a sweep may hold the lock of a container that does not live
@@ -71,8 +74,9 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
         alive = _become_alive(one, lock)
         held.callback(_let_go, one, alive)
         wiring = networking.prepare(one, held)
+        ids = user_ids.take(one, held)
         service = name_service.plan(one, [plug.network for plug in wiring.plugs])
-        plan = _plan(one, wiring, service, alive)
+        plan = _plan(one, wiring, service, alive, ids)
         ours, theirs = protocol.pair()
         _give_birth(plan, theirs)
         theirs.close()
@@ -94,6 +98,9 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
 def _give_birth(plan: Plan, line: socket.socket) -> None:
     """Fork the monitor: process 1 of a new PID namespace, in the group of all monitors.
 
+    (With ``--pid host`` it can't be around the container: then a monitor that is killed leaves
+    processes behind, which the next command kills.)
+
     So neither a terminal that is hung up nor a session or a unit that is stopped ends it.
     Born there it costs nothing; to move there later would make all processors wait.
     """
@@ -108,7 +115,8 @@ def _give_birth(plan: Plan, line: socket.socket) -> None:
     sys.stderr.flush()
     try:
         with step("start its monitor in a PID namespace around it", "unshare", "--pid", "--fork"):
-            child = clone.clone(main, Namespace.PID, cgroup=folder)
+            kinds = Namespace.PID if sharing.is_around(plan.record) else Namespace(0)
+            child = clone.clone(main, kinds, cgroup=folder)
     finally:
         descriptors.close([] if folder is None else [folder])
     os.close(child.pidfd)
@@ -118,7 +126,7 @@ def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:
     """Take the lock that says "alive". Raises Conflict."""
     path = record.run_directory(one.id) / "alive"
     fd = _locked(one, path) if lock is None else lock
-    lifecycle.group_of(one).remove()  # That of a monitor that was killed.
+    ending.sweep_dead(one)  # What a monitor that was killed has left.
     return path, fd
 
 
@@ -141,34 +149,27 @@ def _let_go(one: Record, alive: tuple[Path, int]) -> None:
     os.close(alive[1])
 
 
-def _plan(one: Record, wiring: Wiring, service: Service, alive: tuple[Path, int]) -> Plan:
+def _plan(
+    one: Record, wiring: Wiring, service: Service, alive: tuple[Path, int], ids: Range | None
+) -> Plan:
     """Write the files that the container will see, and its config.json."""
     folder = record.directory(one.id)
-    kinds = joining.own_namespaces(one)
+    kinds = sharing.namespaces_of(one)
     files = joining.host_of(one) or folder
     if files == folder:
         addresses = [str(address.ip) for plug in wiring.plugs for address in plug.addresses]
         etc_files.write_all(one, folder, addresses, service.text)
     document = spec_builder.build(one, kinds, files)
+    user_ids.apply(document, one, ids)
     size = terminal_modes.size_of_first((0, 1, 2)) if one.config.tty else None
     if size:
         document["process"]["consoleSize"] = {"height": size[0], "width": size[1]}
     write_json(folder / "config.json", document, durable=False)
     made(record.run_directory(one.id) / "rootfs")
-    layers = images.find(one.image_id).layers
-    overlay = Overlay(layers, _upper(folder / "upper", layers[0]), made(folder / "work"))
+    overlay = layer.over_image(one)
     holdings = networking.hold(wiring, alive)
+    holdings.ids = ids.lock if ids else None
     return Plan(one, oci.read(document), overlay, holdings)
-
-
-def _upper(place: Path, topmost: Path) -> Path:
-    """Return the container's own layer: its folder is what the root directory looks like."""
-    if not place.exists():
-        like = topmost.stat()
-        made(place)
-        os.chown(place, like.st_uid, like.st_gid)
-        place.chmod(like.st_mode & 0o7777)
-    return place
 
 
 def _bring_up(

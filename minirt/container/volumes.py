@@ -17,7 +17,7 @@ from pathlib import Path
 
 from minirt.container import lifecycle
 from minirt.container.log_writer import timestamp
-from minirt.container.record import Mount, Record, known
+from minirt.container.record import HostConfig, Mount, Record, known
 from minirt.errors import Conflict, NotFound
 from minirt.kernel import locks, trees
 from minirt.state import check_name, made, new_id, read_json, root_dir, write_json
@@ -129,6 +129,21 @@ def remove_anonymous(one: Record) -> None:
                 trees.remove(grave)
         except (NotFound, FileNotFoundError):
             continue
+
+
+def inherited(host: HostConfig, own: Sequence[Mount]) -> list[Mount]:
+    """Return what ``--volumes-from`` adds: mounts of other containers, where none of ``own`` is.
+
+    Raises NotFound.
+    """
+    found: dict[str, Mount] = {}
+    for text in host.volumes_from:
+        name, _, mode = text.partition(":")
+        for mount in lifecycle.find(name).mounts:
+            read_only = mount.read_only or mode == "ro"
+            found.setdefault(mount.destination, replace(mount, read_only=read_only))
+    taken = {*(mount.destination for mount in own), *host.tmpfs}
+    return [mount for path, mount in found.items() if path not in taken]
 
 
 def resolve(

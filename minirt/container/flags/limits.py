@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from minirt.container.flags.typed import refused
+from minirt.container.flags.typed import Flags, refused
 from minirt.errors import InvalidRequest
 
 # Patterns stay texts until one is used: few containers are started with a ulimit.
@@ -22,6 +22,30 @@ OWN_SYSCTLS = (
     r"kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|(net|fs\.mqueue)\..+"
 )
 SYSCTL_NAME = r"[a-zA-Z0-9_][a-zA-Z0-9_.:/-]*"
+
+
+def fields(flags: Flags) -> dict[str, Any]:
+    """Return the fields of HostConfig that limit what it uses. Raises InvalidRequest."""
+    limit, with_swap = memory(flags.memory, flags.memory_swap)
+    if not -1000 <= flags.oom_score_adj <= 1000:
+        why = "the range for oom score adj is [-1000, 1000]"
+        raise refused("--oom-score-adj", str(flags.oom_score_adj), why)
+    return {
+        "memory": limit,
+        "memory_swap": with_swap,
+        "memory_reservation": reservation(flags.memory_reservation, limit),
+        "nano_cpus": nano_cpus(flags.cpus),
+        "cpu_shares": weight(flags.cpu_shares, "--cpu-shares", 2, 1 << 18),
+        "cpuset_cpus": cpuset(flags.cpuset_cpus, "--cpuset-cpus"),
+        "cpuset_mems": cpuset(flags.cpuset_mems, "--cpuset-mems"),
+        "blkio_weight": weight(flags.blkio_weight, "--blkio-weight", 10, 1000),
+        "pids_limit": count(flags.pids_limit, "--pids-limit"),
+        "shm_size": (flags.shm_size and size(flags.shm_size, "--shm-size")) or 64 << 20,
+        "ulimits": [ulimit(text) for text in flags.ulimit],
+        "oom_kill_disable": flags.oom_kill_disable,
+        "oom_score_adj": flags.oom_score_adj,
+        "cgroup_parent": cgroup_parent(flags.cgroup_parent),
+    }
 
 
 def size(text: str, flag: str) -> int:
@@ -56,6 +80,43 @@ def memory(limit: str, with_swap: str) -> tuple[int, int]:
         why = "it counts memory and swap together, so it can't be less than --memory"
         raise refused("--memory-swap", with_swap, why)
     return amount, both
+
+
+def reservation(text: str, limit: int) -> int:
+    """Read ``--memory-reservation``: bytes that it may keep when memory is short.
+
+    Raises InvalidRequest.
+    """
+    amount = size(text, "--memory-reservation") if text else 0
+    if 0 < amount < LEAST_MEMORY:
+        raise refused("--memory-reservation", text, "the least memory reservation is 6m")
+    if limit and amount > limit:
+        why = "minimum memory limit can not be less than memory reservation limit"
+        raise refused("--memory-reservation", text, why)
+    return amount
+
+
+def weight(value: int, flag: str, least: int, most: int) -> int:
+    """Return a share of what is contended for; 0: the usual one. Raises InvalidRequest."""
+    if value and not least <= value <= most:
+        raise refused(flag, str(value), f"the range is from {least} to {most}")
+    return value
+
+
+def cpuset(text: str, flag: str) -> str:
+    """Return a list like ``0-2,7`` (cpuset(7), "List format"). Raises InvalidRequest."""
+    if text and not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text, re.ASCII):
+        raise refused(flag, text, "it is not a list like 0-3,7")
+    return text
+
+
+def cgroup_parent(text: str) -> str:
+    """Return the name of a cgroup that its own is to lie in. Raises InvalidRequest."""
+    if not text:
+        return text
+    if ".." in text.split("/") or not text.strip("/") or not text.isprintable():
+        raise refused("--cgroup-parent", text, "it names no group")
+    return text.rstrip("/")
 
 
 def nano_cpus(text: str) -> int:

@@ -48,6 +48,14 @@ def volume(text: str) -> Mount:
     return Mount("volume", "", target, name=name, read_only=read_only, options=options)
 
 
+def volumes_from(text: str) -> str:
+    """Check one ``--volumes-from``: ``NAME[:ro|rw|z|Z]``. Raises InvalidRequest."""
+    name, colon, mode = text.partition(":")
+    if not name or (colon and mode not in ("ro", "rw", "z", "Z")):
+        raise refused("--volumes-from", text, f"invalid mode: {mode}" if name else "it is empty")
+    return text
+
+
 def mount(text: str) -> Mount:
     """Read one ``--mount``: ``type=bind,source=…,target=…[,readonly]``; type tmpfs too.
 

@@ -30,8 +30,13 @@ def security_option(text: str) -> str:
         return key
     if (key, value) in _NO_EFFECT or (key, value) == ("seccomp", "unconfined"):
         return f"{key}={value}"
+    if (key, value) == ("systempaths", "unconfined") or (key == "apparmor" and value):
+        return f"{key}={value}"
+    if key == "label":
+        why = "minirt gives no labels of SELinux"
+        raise refused("--security-opt", text, why, "label=disable is accepted.")
     if key != "seccomp" or not value:
-        known = "no-new-privileges, seccomp=FILE and seccomp=unconfined"
+        known = "no-new-privileges, seccomp=…, apparmor=… and systempaths=unconfined"
         raise refused("--security-opt", text, "minirt doesn't have it", f"There are {known}.")
     try:
         json.loads(Path(value).read_bytes())

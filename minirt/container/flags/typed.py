@@ -50,6 +50,23 @@ class Flags:
     ulimit: tuple[str, ...] = ()
     sysctl: tuple[str, ...] = ()
     shm_size: str = ""
+    memory_reservation: str = ""
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    blkio_weight: int = 0
+    oom_kill_disable: bool = False
+    oom_score_adj: int = 0
+    cgroup_parent: str = ""
+    device: tuple[str, ...] = ()
+    device_cgroup_rule: tuple[str, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    pid: str = ""
+    ipc: str = ""
+    uts: str = ""
+    cgroupns: str = ""
+    userns: str = ""
+    annotation: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_option: tuple[str, ...] = ()
@@ -60,6 +77,15 @@ class Flags:
     stop_signal: str = ""
     stop_timeout: int | None = None
     cidfile: str = ""
+    restart: str = ""
+    pull: str = ""
+    platform: str = ""
+    link: tuple[str, ...] = ()
+    no_healthcheck: bool = False  # there never is one
+    health_cmd: str = ""
+    health_interval: str = ""
+    health_timeout: str = ""
+    health_retries: str = ""
 
 
 def refused(flag: str, text: str, why: str, remedy: str = "") -> InvalidRequest:

@@ -1,0 +1,35 @@
+"""Where a path is mounted, and whether mounts travel there (proc_pid_mountinfo(5))."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+_OCTAL = re.compile(r"\\([0-7]{3})")  # how the kernel writes a blank
+
+
+@dataclass(frozen=True, slots=True)
+class MountPoint:
+    """A mount: its place, and whether events travel from it (shared) or to it (master)."""
+
+    place: str
+    shared: bool
+    master: bool
+
+
+def around(path: str, text: str | None = None) -> MountPoint:
+    """Return the mount in which an absolute path without symlinks lies.
+
+    ``text`` is what to read instead of /proc/self/mountinfo.
+    """
+    if text is None:
+        text = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    best = MountPoint("/", shared=False, master=False)
+    for line in text.splitlines():
+        _, _, _, _, place, _, *optional = line.partition(" - ")[0].split(" ")
+        place = _OCTAL.sub(lambda match: chr(int(match[1], 8)), place)
+        if PurePosixPath(path).is_relative_to(place) and len(place) >= len(best.place):
+            kinds = {word.partition(":")[0] for word in optional}
+            best = MountPoint(place, "shared" in kinds, "master" in kinds)
+    return best
