@@ -13,7 +13,7 @@ FIRST_ONLY = ("run", "create", "exec", "logs", "port", "top", "rename", "attach"
 ARGUMENTS = {
     **dict.fromkeys(("run", "create"), "images"),
     **dict.fromkeys(("stop", "kill", "pause", "unpause", "exec", "attach", "top"), "running"),
-    **dict.fromkeys(("start", "restart", "rm", "wait", "logs", "port", "rename"), "containers"),
+    **dict.fromkeys(("start", "restart", "update", "rm", "wait", "logs", "port", "rename"), "containers"),
     "inspect": "containers",
     **dict.fromkeys(("network inspect", "network rm"), "networks"),
     **dict.fromkeys(("network connect", "network disconnect"), "networks containers"),

@@ -39,6 +39,18 @@ def _hidden(name: str) -> Any:
     return click.option(f"--{name}", default="", hidden=True)
 
 
+# What "update" can change, too.
+LIMITS = (
+    _one("-m", "--memory", metavar="BYTES", help="The most memory it may use: 512m."),
+    _one("--memory-swap", metavar="BYTES", help="Memory and swap together; -1: no limit."),
+    _one("--memory-reservation", metavar="BYTES", help="Memory to keep when it is short."),
+    _one("--cpus", metavar="NUMBER", help="The most processors it may use: 1.5."),
+    _number("--cpu-shares", metavar="N", help="Its weight beside others; else 1024."),
+    _one("--cpuset-cpus", metavar="LIST", help="The processors that it may use: 0-2,7."),
+    _one("--cpuset-mems", metavar="LIST", help="The memory nodes that it may use."),
+    _number("--pids-limit", metavar="N", help="The most processes."),
+    _number("--blkio-weight", metavar="N", help="Its weight at disks: 10 to 1000."),
+)
 _OPTIONS = (
     _one("--name", metavar="NAME", help="Its name; one is made up if none is given."),
     _flag("-i", "--interactive", help="Keep its standard input open."),
@@ -70,17 +82,9 @@ _OPTIONS = (
     _many("--cap-add", metavar="CAPABILITY", help="Add a capability, or ALL."),
     _many("--cap-drop", metavar="CAPABILITY", help="Take a capability, or ALL."),
     _many("--security-opt", metavar="OPTION", help="no-new-privileges, seccomp=…, apparmor=…"),
-    _one("-m", "--memory", metavar="BYTES", help="The most memory it may use: 512m."),
-    _one("--memory-swap", metavar="BYTES", help="Memory and swap together; -1: no limit."),
-    _one("--cpus", metavar="NUMBER", help="The most processors it may use: 1.5."),
-    _number("--pids-limit", metavar="N", help="The most processes."),
+    *LIMITS,
     _many("--ulimit", metavar="NAME=SOFT:HARD", help="A resource limit: nofile=1024:2048."),
     _many("--sysctl", metavar="NAME=VALUE", help="A kernel parameter of its namespaces."),
-    _one("--memory-reservation", metavar="BYTES", help="Memory to keep when it is short."),
-    _number("--cpu-shares", metavar="N", help="Its weight beside others; else 1024."),
-    _one("--cpuset-cpus", metavar="LIST", help="The processors that it may use: 0-2,7."),
-    _one("--cpuset-mems", metavar="LIST", help="The memory nodes that it may use."),
-    _number("--blkio-weight", metavar="N", help="Its weight at disks: 10 to 1000."),
     _flag("--oom-kill-disable", help="Let it wait when memory runs out (cgroup version 1)."),
     _number("--oom-score-adj", metavar="N", help="How early it is killed: -1000 to 1000."),
     _one("--cgroup-parent", metavar="GROUP", help="The cgroup that its own lies in."),

@@ -17,6 +17,7 @@ VERBS = {
     "restart": "Stop and start containers",
     "pause": "Let containers stand still",
     "unpause": "Let paused containers go on",
+    "update": "Change the limits of containers",
     "rm": "Remove containers",
     "wait": "Wait for containers to end, and print their exit codes",
     "ps": "List containers",
