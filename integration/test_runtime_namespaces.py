@@ -113,11 +113,3 @@ def test_a_creator_that_fails_while_wiring_leaves_no_init(bundle: Bundle) -> Non
 
     with pytest.raises(InvalidRequest, match="no wire"):
         bundle.create("true", on_isolated=on_isolated)
-
-
-def test_the_domain_is_that_of_the_config_and_the_hosts_stays(bundle: Bundle) -> None:
-    file = Path("/proc/sys/kernel/domainname")
-    before = file.read_text()
-    bundle.config["domainname"] = "example.org"
-    assert bundle.run("cat", str(file)).output == "example.org\n"
-    assert file.read_text() == before

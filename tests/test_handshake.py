@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +96,21 @@ def test_a_refusal_by_execve_is_an_error_of_the_system() -> None:
         line.go()
     processes.wait(pid)
     line.close()
+
+
+def test_descriptors_that_nobody_asked_for_are_closed_and_none_is_inherited() -> None:
+    """Packets come from a process that has read what strangers wrote."""
+    ours, theirs = handshake.open_pair()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    theirs.say(b"something else", 0, 1, 2)
+    with pytest.raises(ValueError, match="Expecting value"):
+        ours.hear(PREPARED)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    theirs.say(PREPARED, *[0] * 200)  # as many as a packet can bear, and more than anybody wants
+    taken = ours.hear(PREPARED)
+    assert not any(os.get_inheritable(fd) for fd in taken)
+    for fd in taken:
+        os.close(fd)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    ours.close()
+    theirs.close()

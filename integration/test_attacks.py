@@ -1,0 +1,110 @@
+"""Known ways out of containers, each with a control: where the defence is off, it works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from integration.conftest import Minirt
+from integration.sandbox import minirt_words, needs_tool, shell
+from integration.traces import Ground
+
+
+@needs_tool("gcc")
+def test_a_second_chroot_does_not_lead_out(
+    minirt: Minirt, image: str, rootfs: Path, tmp_path: Path
+) -> None:
+    """It works against chroot(2), with a capability that containers have; not after a pivot."""
+    program, marker = tmp_path / "chroot", tmp_path / "marker"
+    marker.touch()
+    shell("gcc", "-static", "-o", program, Path(__file__).with_name("chroot.c"), seconds=60)
+    root = tmp_path / "root"
+    shutil.copytree(rootfs, root, symlinks=True)
+    shutil.copy(program, root)
+    assert shell("chroot", root, "/chroot", marker).stdout == "out\n"
+    words = ("run", "--rm", "-v", f"{program}:/chroot")
+    assert minirt(*words, image, "/chroot", marker).stdout == "in\n"
+    assert minirt(*words, "--privileged", image, "/chroot", marker).stdout == "in\n"
+
+
+def test_mounts_do_not_travel_to_a_host_that_shares_them(
+    minirt: Minirt, image: str, tmp_path: Path
+) -> None:
+    """As systemd has it: all mounts of the host are shared."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    run = minirt_words("run", "-d", "--name", "one", "--tmpfs", "/x", "-v", f"{folder}:/y")
+    script = f"""
+        mount --make-rshared / && cut -d ' ' -f 5 /proc/self/mountinfo | sort > {tmp_path}/before
+        {" ".join(run)} {image} sleep 100 > {tmp_path}/id
+        cut -d ' ' -f 5 /proc/self/mountinfo | sort > {tmp_path}/during
+        unshare --mount --propagation unchanged mount -t tmpfs control {folder}
+        cut -d ' ' -f 5 /proc/self/mountinfo | sort > {tmp_path}/control
+    """
+    shell("unshare", "--mount", "sh", "-ec", script, seconds=60)
+    before, during, control = (
+        (tmp_path / name).read_text().split() for name in ("before", "during", "control")
+    )
+    minirt("rm", "--force", "one")
+    assert during == before
+    assert str(folder) in control
+
+
+@pytest.mark.parametrize("path", ["/../../../etc", "/x/../../etc"])
+def test_a_volume_of_an_image_is_never_a_folder_of_the_host(
+    minirt: Minirt, tmp_path: Path, path: str
+) -> None:
+    """CVE-2022-23648: it was filled from the host's /etc."""
+    tar = tmp_path / "image.tar"
+    shell("tar", "-cf", tar, "--directory", tmp_path, "--files-from", "/dev/null")
+    imported = minirt("image", "import", "--change", f"VOLUME {path}", tar, "evil", code=None)
+    if imported.returncode:
+        assert "VOLUME" in imported.stderr
+        return
+    shown = json.loads(minirt("image", "inspect", "evil").stdout)[0]
+    assert list(shown["Config"]["Volumes"]) == ["/etc"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--hostname", "a\n127.0.0.1 evil"),
+        ("--name", "a\n127.0.0.1 evil"),
+        ("--add-host", "a\n127.0.0.1 evil:10.0.0.1"),
+        ("--network-alias", "a\n127.0.0.1 evil"),
+        ("--dns-search", "a\nnameserver 6.6.6.6"),
+        ("--dns", "1.1.1.1\nnameserver 6.6.6.6"),
+        ("--name", "../../etc/passwd"),
+        ("--name", "-rm"),
+        ("--user", "1_0"),
+        ("--memory", "٣m"),
+        ("--publish", "80\n:80"),
+    ],
+)
+def test_no_word_becomes_two_lines_of_a_file_or_another_path(
+    minirt: Minirt, image: str, words: tuple[str, ...]
+) -> None:
+    refused = minirt("run", "--rm", *words, image, "true", code=None)
+    assert refused.returncode in (1, 2, 125), refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_record_that_is_cut_off_is_an_error_and_no_crash(
+    minirt: Minirt, image: str, ground: Ground
+) -> None:
+    minirt("run", "-d", "--name", "one", image, "true")
+    minirt("wait", "one")
+    record = next((ground.root / "containers").glob("*/record.json"))
+    whole = record.read_text()
+    for damaged in (whole[: len(whole) // 2], "[]", "null", "\0"):
+        record.write_text(damaged)
+        for verb in ("inspect", "start", "logs"):
+            failed = minirt(verb, "one", code=None)
+            assert failed.returncode
+            assert "Traceback" not in failed.stderr
+        assert "Traceback" not in minirt("ps", "-a", code=None).stderr
+    record.write_text(whole)
+    minirt("rm", "one")
