@@ -20,9 +20,9 @@ from minirt.kernel import locks
 from minirt.state import made, run_dir
 
 COUNT = 1 << 16  # ids of one container: all that images use
-# Above what systemd-nspawn takes, below what it calls foreign; from 2^31 on some programs read a
-# negative number. (systemd.io/UIDS-GIDS; /etc/subuid may say otherwise)
-FIRST, BEYOND = 0x7000_0000, 0x7FFE_0000
+# Above what systemd-nspawn takes and what our resolvers are (network.resolver_user), below what
+# systemd calls foreign; from 2^31 on some programs read a negative number (UIDS-GIDS.md).
+FIRST, BEYOND = 0x7001_0000, 0x7FFE_0000
 _OWNER = "minirt"  # the name in /etc/subuid whose range is taken instead
 _PING = "net.ipv4.ping_group_range"
 
