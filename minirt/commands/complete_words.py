@@ -20,6 +20,7 @@ ARGUMENTS = {
     **dict.fromkeys(("image inspect", "image rm", "image save"), "images"),
     **dict.fromkeys(("image import", "image load"), "files"),
     **dict.fromkeys(("volume inspect", "volume rm"), "volumes"),
+    "cp": "containers files",
     "completion": "shells",
 }
 # What the values of options are; those that are not here can't be guessed.

@@ -31,7 +31,7 @@ def table(one: Record, files: Path) -> Iterator[dict[str, Any]]:
     for name in OWN_FILES:
         if f"/etc/{name}" not in wanted:
             source = str(files / name)
-            yield _bind(Mount("bind", source, f"/etc/{name}"))
+            yield bind(Mount("bind", source, f"/etc/{name}"))
     for destination, mount in sorted(_chosen(one), key=lambda pair: _depth(pair[0])):
         yield {"destination": destination, **mount}
 
@@ -53,15 +53,16 @@ def _chosen(one: Record) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what the operator asked for, and --init."""
     for mount in one.mounts:
         _check_propagation(mount)
-        yield mount.destination, _bind(mount)
+        yield mount.destination, bind(mount)
     for path, text in one.host.tmpfs.items():
         options = ["nosuid", "nodev", "noexec", *filter(None, text.split(","))]
         yield path, {"type": "tmpfs", "source": "tmpfs", "options": options}
     if one.host.init:
-        yield INIT_INSIDE, _bind(Mount("bind", init_program(), INIT_INSIDE, read_only=True))
+        yield INIT_INSIDE, bind(Mount("bind", init_program(), INIT_INSIDE, read_only=True))
 
 
-def _bind(mount: Mount) -> dict[str, Any]:
+def bind(mount: Mount) -> dict[str, Any]:
+    """Return a bind or a volume as config.json has it."""
     options = ["rbind", mount.propagation, "ro" if mount.read_only else "rw", *mount.options]
     return {
         "destination": mount.destination,
