@@ -36,8 +36,7 @@ def test_the_policy_of_its_scheduler_and_its_niceness(bundle: Bundle) -> None:
         ("scheduler", {"policy": "SCHED_OTHER", "nice": 40}, "scheduler.nice"),
         ("scheduler", {"policy": "SCHED_OTHER", "flags": ["X"]}, "scheduler.flags"),
         ("ioPriority", {"class": "IOPRIO_CLASS_BE", "priority": 8}, "ioPriority.priority"),
-        ("apparmorProfile", "docker-default", "apparmorProfile"),
-        ("selinuxLabel", "system_u:system_r:svirt_lxc_net_t:s0", "selinuxLabel"),
+        ("execCPUAffinity", {"initial": "0"}, "execCPUAffinity"),
     ],
 )
 def test_what_is_no_such_thing_is_refused(
@@ -83,7 +82,11 @@ def test_only_two_clocks_can_be_set_off_and_only_in_a_namespace(
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("mountLabel", "x"), ("intelRdt", {"closID": "x"}), ("netDevices", {"eth0": {"name": "x"}})],
+    [
+        ("intelRdt", {"closID": "x"}),
+        ("netDevices", {"eth0": {"name": "x"}}),
+        ("memoryPolicy", {"mode": "MPOL_BIND", "nodes": "0"}),
+    ],
 )
 def test_what_is_not_done_yet_is_refused_and_never_ignored(
     bundle: Bundle, key: str, value: object

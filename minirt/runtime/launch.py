@@ -103,9 +103,12 @@ def become(process: Process, path: str, filters: Filters, line: int) -> None:
     os.umask(process.user.umask)
     environment = dict(word.split("=", 1) for word in process.env)
     _own_stdio(process.user.uid)
-    board = springboard.make(line) if filters.let_through(springboard.CALLS) else None
+    board = None
+    if not process.is_labelled and filters.let_through(springboard.CALLS):
+        board = springboard.make(line)
     if board is None:
         _refuse_own_binary(path)
+    _take_labels(process)
     announce("become the command", "exec", *process.args)
     privileges.drop(process, filters)
     try:
@@ -114,6 +117,28 @@ def become(process: Process, path: str, filters: Filters, line: int) -> None:
         os.execve(path, process.args, environment)
     except OSError as error:
         raise command.refused(process.args[0], error) from error
+
+
+def _take_labels(process: Process) -> None:
+    """Let a security module confine the command from its execve(2) on. Raises InvalidRequest.
+
+    Only from that one: hence no springboard, whose execve would come first.
+    """
+    if not process.is_labelled:
+        return
+    from minirt.kernel import security_modules
+
+    try:
+        if process.apparmor_profile:
+            security_modules.confine_by_apparmor(process.apparmor_profile)
+        if process.selinux_label:
+            security_modules.confine_by_selinux(process.selinux_label)
+    except OSError as error:
+        name = process.apparmor_profile or process.selinux_label
+        why = error.strerror or os.strerror(error.errno or 0)
+        if isinstance(error, FileNotFoundError):
+            why = "no such profile is loaded"
+        raise InvalidRequest(f"Cannot confine the process by {name!r}", why) from error
 
 
 def _own_stdio(uid: int) -> None:

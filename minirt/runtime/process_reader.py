@@ -17,9 +17,6 @@ def process(place: Place) -> Process:
     if place.value is None:
         place.refuse("is missing")
     args = place.get("args").texts()
-    for label in ("apparmorProfile", "selinuxLabel"):
-        if place.get(label).text(""):
-            place.get(label).refuse("asks for a security module, which minirt does not use yet")
     if place.has("execCPUAffinity"):
         place.get("execCPUAffinity").refuse("is not supported")
     if not args:
@@ -38,7 +35,34 @@ def process(place: Place) -> Process:
         oom_score_adj=_oom_score(place.get("oomScoreAdj")),
         io_priority=_io_priority(place.get("ioPriority")),
         scheduler=_scheduler(place.get("scheduler")),
+        apparmor_profile=apparmor_profile(place.get("apparmorProfile")),
+        selinux_label=selinux_label(place.get("selinuxLabel")),
     )
+
+
+def apparmor_profile(place: Place) -> str:
+    """Read the name of a profile; without AppArmor there is only "unconfined"."""
+    profile = place.text("")
+    if not profile:
+        return ""
+    from minirt.kernel import security_modules
+
+    if security_modules.has_apparmor():
+        return profile
+    if profile != "unconfined":
+        place.refuse(f"is {profile!r}, but AppArmor is not in force on this machine")
+    return ""
+
+
+def selinux_label(place: Place) -> str:
+    """Read a label of a process or of a mount."""
+    label = place.text("")
+    if label:
+        from minirt.kernel import security_modules
+
+        if not security_modules.has_selinux():
+            place.refuse(f"is {label!r}, but SELinux is not in force on this machine")
+    return label
 
 
 def environment(place: Place) -> tuple[str, ...]:

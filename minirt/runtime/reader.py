@@ -7,6 +7,7 @@ that is less contained than its config says would be worse than none.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from minirt.kernel.namespaces import Namespace
 from minirt.kernel.scheduling import DOMAINS
 from minirt.runtime import mapping_reader
 from minirt.runtime.document import Place
-from minirt.runtime.process_reader import environment, process
+from minirt.runtime.process_reader import environment, process, selinux_label
 from minirt.runtime.spec import (
     NAMESPACES,
     Device,
@@ -35,7 +36,8 @@ _PROPAGATIONS = {
     **{f"r{name}": Propagation[name.upper()] for name in ("private", "slave", "shared")},
 }
 # config-linux.md has these too. A null, an empty text and an empty object ask for nothing.
-_UNSUPPORTED = ("mountLabel", "intelRdt", "netDevices", "memoryPolicy")
+_UNSUPPORTED = ("intelRdt", "netDevices", "memoryPolicy")
+_UNLABELLED = ("", "bind", "proc", "sysfs", "mqueue", "cgroup", "cgroup2")  # mount(8), "context="
 _DEVICE_KINDS = {"c": "c", "u": "c", "b": "b", "p": "p"}
 
 
@@ -56,7 +58,7 @@ def read(document: Mapping[str, Any]) -> Spec:
         process=process(top.get("process")),
         hostname=top.get("hostname").text(""),
         domainname=top.get("domainname").text(""),
-        mounts=top.get("mounts").each(_mount),
+        mounts=_labelled(top.get("mounts").each(_mount), linux.get("mountLabel")),
         namespaces=namespaces,
         devices=linux.get("devices").each(_device),
         resources=linux.get("resources").object(),
@@ -117,6 +119,19 @@ def _mount(place: Place) -> Mount:
         options=place.get("options").texts(),
         uid_mappings=mapping_reader.mappings(place.get("uidMappings")),
         gid_mappings=mapping_reader.mappings(place.get("gidMappings")),
+    )
+
+
+def _labelled(mounts: tuple[Mount, ...], place: Place) -> tuple[Mount, ...]:
+    """Give the file systems that are made for the container its SELinux label."""
+    label = selinux_label(place)
+    if not label:
+        return mounts
+    return tuple(
+        one
+        if one.kind in _UNLABELLED or {"bind", "rbind"} & set(one.options)
+        else replace(one, options=(*one.options, f"context={label}"))
+        for one in mounts
     )
 
 

@@ -84,6 +84,13 @@ class Process:
     oom_score_adj: int | None = None
     io_priority: tuple[int, int] | None = None  # class and level, ioprio_set(2)
     scheduler: Scheduler | None = None
+    apparmor_profile: str = ""
+    selinux_label: str = ""
+
+    @property
+    def is_labelled(self) -> bool:
+        """Say whether a security module is to confine it."""
+        return bool(self.apparmor_profile or self.selinux_label)
 
 
 @dataclass(frozen=True, slots=True)

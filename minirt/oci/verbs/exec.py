@@ -47,13 +47,12 @@ def run(asked: Asked) -> int:
 
 def wanted_process(asked: Asked, default: Process) -> tuple[Process, str | None]:
     """Return the process, and its user if that must be looked up. Raises InvalidRequest."""
-    for name in ("process-label", "apparmor"):
-        if asked.text(name):
-            raise InvalidRequest(f"--{name} is not supported", "no such module is in force")
     if asked.has("process"):
         return process_reader.process(Place(_read(asked.text("process")), "process")), None
     if not asked.words[1:]:
         raise InvalidRequest("process args cannot be empty")
+    profile = process_reader.apparmor_profile(Place(asked.text("apparmor"), "--apparmor"))
+    label = process_reader.selinux_label(Place(asked.text("process-label"), "--process-label"))
     process = replace(
         default,
         args=tuple(asked.words[1:]),
@@ -63,6 +62,8 @@ def wanted_process(asked: Asked, default: Process) -> tuple[Process, str | None]
         console_size=console.size_of_caller(),
         no_new_privileges=default.no_new_privileges or asked.flag("no-new-privs"),
         capabilities=_capabilities(asked, default),
+        apparmor_profile=profile or default.apparmor_profile,
+        selinux_label=label or default.selinux_label,
     )
     return _with_user(asked, process)
 
