@@ -165,7 +165,7 @@ def test_unknown_keys_are_ignored() -> None:
         (("linux", "namespaces", 1, "type"), "mnt", r"namespaces\[1\].type is 'mnt', not one of"),
         (("linux", "namespaces", 3, "path"), "x", r"namespaces\[3\].path is 'x'"),
         (("linux", "namespaces", 1, "type"), "user", "needs linux.uidMappings"),
-        (("linux", "uidMappings"), [{"containerID": 0, "hostID": 1, "size": 2}], "no user namespace"),
+        (("linux", "gidMappings"), [{"containerID": 0, "hostID": 1, "size": 2}], "gidMappings is"),
         (("linux", "maskedPaths", 0), "proc/kcore", r"linux.maskedPaths\[0\]"),
         (("linux", "rootfsPropagation"), "shred", "linux.rootfsPropagation is 'shred'"),
         (("linux", "devices", 0, "type"), "x", r"linux.devices\[0\].type"),
