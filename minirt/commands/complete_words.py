@@ -9,11 +9,26 @@ import click
 from minirt.commands.verbs import GROUPS, VERBS, load
 
 # What the names after a verb are. The first of "run" is an image, what follows is free.
-FIRST_ONLY = ("run", "create", "exec", "logs", "port", "top", "rename", "attach", "image save")
+FIRST_ONLY = (
+    "run",
+    "create",
+    "exec",
+    "logs",
+    "port",
+    "top",
+    "rename",
+    "attach",
+    "diff",
+    "image save",
+)
 ARGUMENTS = {
     **dict.fromkeys(("run", "create"), "images"),
-    **dict.fromkeys(("stop", "kill", "pause", "unpause", "exec", "attach", "top"), "running"),
-    **dict.fromkeys(("start", "restart", "update", "rm", "wait", "logs", "port", "rename"), "containers"),
+    **dict.fromkeys(
+        ("stop", "kill", "pause", "unpause", "exec", "attach", "top", "stats"), "running"
+    ),
+    **dict.fromkeys(
+        ("start", "restart", "update", "diff", "rm", "wait", "logs", "port", "rename"), "containers"
+    ),
     "inspect": "containers",
     **dict.fromkeys(("network inspect", "network rm"), "networks"),
     **dict.fromkeys(("network connect", "network disconnect"), "networks containers"),

@@ -25,6 +25,8 @@ VERBS = {
     "inspect": "Show all that is known of containers, images, networks or volumes",
     "exec": "Run a command in a running container",
     "attach": "Connect this terminal to a running container",
+    "stats": "Show what containers use",
+    "diff": "Show what a container has changed of its image",
     "cp": "Copy files between a container and the host",
     "port": "List the published ports of a container",
     "top": "List the processes of a container",

@@ -2,7 +2,7 @@
 
 Of the two sides one may be hostile, and busy meanwhile: a name is opened once, from its open
 folder, and never followed if it is a symlink. Devices, FIFOs and sockets are left out: a device
-node outside of its container would be one of the host's.
+node opens the same device wherever it lies.
 """
 
 from __future__ import annotations
