@@ -60,7 +60,7 @@ def create(one: Oci, name: str, *args: str) -> None:
     with one.output.open("ab") as output:
         words = [*oci.WORDS, "--root", str(one.root), "--systemd-cgroup", "create"]
         done = subprocess.run(
-            [*words, "--bundle", str(one.bundle), name],
+            [*words, "--preserve-fds", "9", "--bundle", str(one.bundle), name],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -108,6 +108,7 @@ def test_the_container_is_in_a_scope_that_goes_with_it(one: Oci, scope: str) -> 
     assert len(procs.read_text().split()) == 1  # The placeholder has left.
     one("start", "a")
     one("exec", "a", "true")
+    assert len(list(Path(f"/proc/{pid}/fd").iterdir())) == 3  # Nor has it left its line.
     one("pause", "a")
     assert one.status("a") == "paused"
     one("delete", "--force", "a")

@@ -94,10 +94,14 @@ def claim(identifier: str) -> int:
         folder.mkdir(mode=0o711)
     except FileExistsError:
         raise Conflict(f"container with given ID already exists: {identifier}") from None
-    low = locks.acquire(folder / "lock")
-    high = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _HIGH)
-    os.close(low)
-    return high
+    return high(locks.acquire(folder / "lock"))
+
+
+def high(fd: int) -> int:
+    """Give a descriptor a number that nobody asks to be handed through."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    os.close(fd)
+    return moved
 
 
 def is_being_created(identifier: str) -> bool:

@@ -23,7 +23,7 @@ from minirt import errors
 from minirt.errors import Conflict, InvalidRequest, MinirtError
 from minirt.kernel import clone, processes
 from minirt.kernel.steps import step
-from minirt.oci import dbus
+from minirt.oci import dbus, records
 
 _RUNNING = Path("/run/systemd/system")  # sd_booted(3)
 _SOCKET = "/run/systemd/private"
@@ -79,7 +79,7 @@ def started(scope: Scope, properties: list[Property]) -> Iterator[None]:
 
     Conflict says that there is one of this name already.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = map(_high, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
     with step("let systemd make the cgroup", "systemd-run", "--scope", "--unit", scope.unit,
               "--slice", scope.slice, "-p", "Delegate=yes", "sleep", "infinity"):  # fmt: skip
         try:
@@ -89,17 +89,18 @@ def started(scope: Scope, properties: list[Property]) -> Iterator[None]:
             raise
         finally:
             theirs.close()
+        pidfd = records.high(child.pidfd)
         try:
             answer = ours.recv(1 << 16)
             if answer != _STARTED:
                 raise errors.unpack(answer) if answer else MinirtError("systemd was not asked")
         except BaseException:
-            _leave(ours, child.pidfd)
+            _leave(ours, pidfd)
             raise
     try:
         yield
     finally:
-        _leave(ours, child.pidfd)
+        _leave(ours, pidfd)
 
 
 def stop(unit: str, description: str) -> None:
@@ -185,6 +186,10 @@ def _leave(line: socket.socket, pidfd: int) -> None:
     line.close()
     processes.collect(pidfd)
     os.close(pidfd)
+
+
+def _high(end: socket.socket) -> socket.socket:
+    return socket.socket(fileno=records.high(end.detach()))
 
 
 def _explained(what: str, error: Exception) -> MinirtError:
