@@ -17,6 +17,7 @@ from integration.sandbox import wait_until
 from integration.traces import Ground
 
 RUN = ("run", "--rm", "--name", "one", "--net", "net1", "-p", "8080:80", "-v", "/data")
+PRIVATE = ("--userns", "private")
 MOST = 200  # steps of one process: many more than there are
 
 
@@ -34,13 +35,19 @@ def unused(ground: Ground) -> list[Path]:
 
 
 def end_at_each_step(
-    out: Path, ground: Ground, image: str, actor: str, by: signal.Signals, every: int = 1
+    out: Path,
+    ground: Ground,
+    image: str,
+    actor: str,
+    by: signal.Signals,
+    every: int = 1,
+    options: tuple[str, ...] = (),
 ) -> list[tuple[str, int]]:
     """End run at each step of ``actor``; return the steps, and how run ended each time."""
     before = traces.now(ground)
     ends: list[tuple[str, int]] = []
     for number in range(1, MOST, every):
-        death = deadly.run_until(out, actor, number, by, *RUN, image, "true")
+        death = deadly.run_until(out, actor, number, by, *RUN, *options, image, "true")
         if not death.step:
             assert death.code == 0, death.said
             return ends
@@ -48,7 +55,7 @@ def end_at_each_step(
         assert "Traceback" not in death.said
         assert "bug" not in death.said
         where = f"after the {actor}'s step {number}, {death.step!r}"
-        again = deadly.run(out, *RUN, image, "true")
+        again = deadly.run(out, *RUN, *options, image, "true")
         assert again.code == 0, f"{where}: {again.said}"
         left = traces.left_by(ground, before)
         assert not left, f"{where}: left {left}"
@@ -76,6 +83,18 @@ def test_init_killed_at_every_twentieth_step(out: Path, ground: Ground, image: s
     assert len(ends) >= 3
     # 99: it died between the last word and execve(2), so its end is taken for the command's.
     assert {code for _, code in ends} <= {125, 99}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("actor", ["outfitter", "monitor"])
+def test_with_ids_of_its_own_killed_at_each_step(
+    out: Path, ground: Ground, image: str, minirt: Minirt, actor: str
+) -> None:
+    """The outfitter makes for init what that can't make in its user namespace."""
+    minirt(*RUN, *PRIVATE, image, "true")
+    ends = end_at_each_step(out, ground, image, actor, signal.SIGKILL, options=PRIVATE)
+    assert len(ends) >= 5
+    assert {code for _, code in ends} == {125}
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -13,6 +14,7 @@ from integration.bundles import Bundle
 from integration.sandbox import in_netns, shell, started, wait_until
 from integration.traces import Ground
 from minirt.errors import InvalidRequest, KernelRefused, MinirtError
+from minirt.kernel import overlay
 
 FIRST, COUNT = 1_000_000, 65536
 HALF = 500_000  # where another container's ids begin
@@ -82,6 +84,21 @@ def test_its_files_look_as_they_are_and_are_kept_as_they_look(bundle: Bundle) ->
     again = with_ids(bundles.make(bundle.top / "again", bundle.layers[-1]), HALF)
     again.layers[:0] = [bundle.changes, layer]
     assert again.run("sh", "-c", f"{WHO} /new /his /www").lines == ["0:0", "5:6", "33:33"]
+
+
+def test_layers_are_also_mapped_where_they_are_named_in_one_string(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Linux before 6.8 takes them."""
+
+    def refuse(*_places: object) -> int:
+        raise OSError(errno.EINVAL, "no such parameter: lowerdir+")
+
+    monkeypatch.setattr(overlay, "_assembled", refuse)
+    (bundle.add_layer("odd:name,with\\all") / "more").touch()
+    ended = bundle.run("sh", "-c", f"touch /new; {WHO} /new /more /bin/sh")
+    assert ended.lines == ["0:0", "0:0", "0:0"]
+    assert (bundle.changes / "new").stat().st_uid == 0
 
 
 def test_users_and_groups_are_those_of_the_inside(bundle: Bundle) -> None:
