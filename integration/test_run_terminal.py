@@ -60,6 +60,19 @@ def test_ctrl_p_ctrl_q_leaves_and_attach_comes_back(minirt: Minirt, image: str) 
         assert not me.is_raw()
 
 
+def test_one_may_leave_with_other_keys(minirt: Minirt, image: str) -> None:
+    with at_terminal("run", "--name", "one", "--net", "none", "--detach-keys", "ctrl-x,z",
+                     "-it", image, "sh") as me:  # fmt: skip
+        me.read_until("# ")
+        me.type("echo a\x10\x11b\x18\x18z")
+        assert me.wait() == 0
+        assert not me.is_raw()
+    assert minirt("inspect", "-f", "{{.State.Status}}", "one").stdout == "running\n"
+    minirt("rm", "-f", "one")
+    refused = minirt("run", "--detach-keys", "ctrl-", image, "true", code=125).stderr
+    assert "Unknown character: 'ctrl-'" in refused
+
+
 def test_a_lonely_ctrl_p_is_passed_on(image: str) -> None:
     with at_terminal(*QUIET, "-it", image, "sh", "-c", "stty raw; echo ready; cat -v") as me:
         me.read_until("ready")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import click
 
+from minirt.commands.each import detach_keys
 from minirt.container import attach, lifecycle
 from minirt.container.attach import DETACHED
+from minirt.container.detaching import keys
 from minirt.errors import Conflict
 
 
 @click.command("attach")
 @click.option("--no-stdin", is_flag=True, help="Show the output only.")
 @click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on (the default).")
+@detach_keys
 @click.argument("container")
-def command(no_stdin: bool, sig_proxy: bool, container: str) -> int:
+def command(no_stdin: bool, sig_proxy: bool, detach_keys: str, container: str) -> int:
     """Connect this terminal to a container; leave a terminal again with ctrl-p ctrl-q."""
+    leaving = keys(detach_keys)
     one = lifecycle.find_running(container)
     if lifecycle.is_paused(one):
         what = "You cannot attach to a paused container, unpause it first"
@@ -24,5 +28,5 @@ def command(no_stdin: bool, sig_proxy: bool, container: str) -> int:
         line = attach.connect(one, stdin=stdin)
     except (OSError, EOFError):
         raise Conflict(f"Cannot attach to {container}", "it has just ended") from None
-    code = attach.converse(one, line, stdin=stdin, proxy=sig_proxy)
+    code = attach.converse(one, line, stdin=stdin, proxy=sig_proxy, keys=leaving)
     return 0 if code == DETACHED else code

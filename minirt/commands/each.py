@@ -15,6 +15,13 @@ patience = click.option(
     metavar="SECONDS",
     help="How long to wait before killing; -1: for ever. Else --stop-timeout, or 10.",
 )
+# What every verb that connects a terminal takes.
+detach_keys = click.option(
+    "--detach-keys",
+    default="",
+    metavar="KEYS",
+    help="How to leave its terminal; else ctrl-p,ctrl-q.",
+)
 
 
 def for_each(arguments: Iterable[str], action: Callable[[str], object]) -> int:

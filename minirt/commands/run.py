@@ -6,22 +6,26 @@ from typing import Any
 
 import click
 
+from minirt.commands.each import detach_keys
 from minirt.commands.run_options import SETTINGS, add_options, request
 from minirt.container import attach, creation, start
 from minirt.container.attach import DETACHED
+from minirt.container.detaching import keys
 from minirt.container.record import Record
 from minirt.errors import MinirtError
 
 
 @click.command("run", context_settings=SETTINGS)
 @click.option("-d", "--detach", is_flag=True, help="Leave it running, and print its id.")
+@detach_keys
 @add_options
-def command(**flags: Any) -> int:
+def command(detach_keys: str, **flags: Any) -> int:
     """Run COMMAND in a new container made from IMAGE.
 
     The exit code is that of COMMAND; 125 if minirt could not run it, 126 if COMMAND can't be
     executed, 127 if there is no such command in the image.
     """
+    leaving = keys(detach_keys)
     asked = request(flags)
     with attach.signals_raise():
         one, lock = creation.create_to_run(asked)
@@ -36,7 +40,7 @@ def command(**flags: Any) -> int:
     if started.line is None:
         click.echo(one.id)
         return 0
-    code = attach.converse(one, started.line, stdin=one.config.open_stdin, mask=mask)
+    code = attach.converse(one, started.line, stdin=one.config.open_stdin, mask=mask, keys=leaving)
     return 0 if code == DETACHED else code
 
 

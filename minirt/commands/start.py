@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import click
 
-from minirt.commands.each import for_each
+from minirt.commands.each import detach_keys, for_each
 from minirt.container import attach, lifecycle, start
 from minirt.container.attach import DETACHED
+from minirt.container.detaching import keys
 from minirt.errors import Conflict, InvalidRequest
 
 
 @click.command("start")
 @click.option("-a", "--attach", "attached", is_flag=True, help="Show its output; pass signals on.")
 @click.option("-i", "--interactive", is_flag=True, help="Connect standard input too.")
+@detach_keys
 @click.argument("containers", nargs=-1, required=True)
-def command(attached: bool, interactive: bool, containers: tuple[str, ...]) -> int:
+def command(
+    attached: bool, interactive: bool, detach_keys: str, containers: tuple[str, ...]
+) -> int:
     """Start containers that exist and do not run."""
+    leaving = keys(detach_keys)
     if not attached and not interactive:
         return for_each(containers, _start)
     if len(containers) > 1:
@@ -25,7 +30,8 @@ def command(attached: bool, interactive: bool, containers: tuple[str, ...]) -> i
         line = attach.connect(one, stdin=interactive)
     else:
         line = start.start(one, attach=True).attached()
-    code = attach.converse(one, line, stdin=interactive and one.config.open_stdin)
+    stdin = interactive and one.config.open_stdin
+    code = attach.converse(one, line, stdin=stdin, keys=leaving)
     return 0 if code == DETACHED else code
 
 

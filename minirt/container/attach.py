@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 from minirt.container import protocol, record, stop
+from minirt.container.detaching import DEFAULT, Keys
 from minirt.container.loop import Loop, Outbox
 from minirt.container.record import Record
 from minirt.kernel import terminal_modes
@@ -20,7 +21,6 @@ _OWN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.S
 _OWN |= {signal.SIGURG, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT}
 _OWN |= {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
-DETACH = b"\x10\x11"  # ctrl-p ctrl-q, as with Docker
 DETACHED = -1
 KILLED = 137  # 128 + SIGKILL: what a monitor that vanished leaves to be said
 FULL = 16  # packets that wait for a container that does not read
@@ -41,12 +41,14 @@ def converse(
     stdin: bool,
     proxy: bool = True,
     mask: set[int] | None = None,
+    keys: bytes = b"",
 ) -> int:
     """Copy between this process and the container until that ends; return its exit code.
 
     Signals go to the container if ``proxy``; from a raw terminal, whose keys go there anyway,
     they end this process, which gives the terminal back first. ``mask`` is what
-    :func:`hold_signals` returned. Returns :data:`DETACHED` if the person left.
+    :func:`hold_signals` returned. Returns :data:`DETACHED` if the person left, with ``keys`` or
+    the usual ones.
     """
     is_raw = one.config.tty and stdin and os.isatty(0)
     passed = passed_on() if proxy else set()
@@ -60,7 +62,7 @@ def converse(
         if one.config.tty:
             talk.tell_size()
         if stdin:
-            talk.read_from(0, detaches=is_raw)
+            talk.read_from(0, Keys(keys or DEFAULT) if is_raw else None)
         return talk.until_its_end()
 
 
@@ -72,7 +74,6 @@ class _Conversation:
         self._proxy = proxy
         self._code: int | None = None
         self._source: int | None = None
-        self._seen = b""  # the beginning of the keys that detach
         line.setblocking(False)
         self._outbox = Outbox(self._loop, line.fileno(), line.send, lambda: None, self._listen)
         self._loop.on_readable(line.fileno(), self._hear)
@@ -90,9 +91,9 @@ class _Conversation:
         if size:
             self._outbox.put(protocol.pack_size(*size))
 
-    def read_from(self, fd: int, *, detaches: bool) -> None:
-        """Send what can be read from ``fd``; the keys that detach are looked for if asked."""
-        self._source, self._detaches = fd, detaches
+    def read_from(self, fd: int, keys: Keys | None) -> None:
+        """Send what can be read from ``fd``, but for the keys that detach."""
+        self._source, self._keys = fd, keys
         self._listen()
 
     def _listen(self) -> None:
@@ -110,24 +111,14 @@ class _Conversation:
             self._source = None
             self._outbox.put(protocol.END)
             return
-        if self._detaches:
-            data = self._without_keys(data)
+        if self._keys:
+            data, is_over = self._keys.take(data)
+            if is_over:
+                self._code = DETACHED
         if data:
             self._outbox.put(protocol.STDIN + data)
         if self._source is not None and len(self._outbox) >= FULL:
             self._loop.on_readable(self._source, None)
-
-    def _without_keys(self, data: bytes) -> bytes:
-        """Hold back what may be the beginning of the keys; leave when they are complete."""
-        data = self._seen + data
-        self._seen = b""
-        if DETACH in data:
-            self._code = DETACHED
-            return data.partition(DETACH)[0]
-        if data.endswith(DETACH[:1]):
-            self._seen = DETACH[:1]
-            return data[:-1]
-        return data
 
     def _hear(self) -> None:
         try:
