@@ -43,8 +43,9 @@ def test_a_container_among_the_processes_of_the_host(minirt: Minirt, image: str)
     seen = minirt("exec", "one", "ls", "/proc").stdout.split()
     assert {str(os.getpid()), *map(str, pids)} <= set(seen)
     minirt("kill", "one")
-    for pid in pids:
-        wait_until(lambda pid=pid: not Path(f"/proc/{pid}/exe").exists(), "all of it is dead")
+    wait_until(
+        lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), "all of it is dead"
+    )
 
 
 def test_of_a_killed_monitor_the_next_command_kills_what_is_left(

@@ -55,9 +55,9 @@ def test_mounts_travel_as_far_as_was_asked(
     minirt: Minirt, image: str, place: Path, mode: str
 ) -> None:
     shell("mount", "--make-shared", place)
-    words = ("-d", "--name", "one", "--net", "none", "--cap-add", "SYS_ADMIN")
-    words += ("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined")
-    words += ("-v", f"{place}:/place:{mode}")
+    words = ["-d", "--name", "one", "--net", "none", "--cap-add", "SYS_ADMIN"]
+    words += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
+    words += ["-v", f"{place}:/place:{mode}"]
     minirt("run", *words, image, "sleep", "1000")
     assert minirt("inspect", "-f", "{{(index .Mounts 0).Propagation}}", "one").stdout == f"{mode}\n"
     shell("mount", "-t", "tmpfs", "host", place / "sub")
