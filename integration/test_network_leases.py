@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from integration.sandbox import shell, wait_until
-from integration.wires import machine, network
+from integration.wires import elements, machine, network
 from minirt.errors import Conflict, MinirtError
 from minirt.kernel import namespaces, nftables, processes
 from minirt.network import bridge, create, endpoint, filters, leases, nat, ports, store
@@ -165,22 +165,6 @@ def test_a_sweep_frees_what_the_dead_had_and_nothing_else() -> None:
         leases.release(lease)
 
 
-def test_a_port_that_somebody_else_has_taken_over_is_left_to_him() -> None:
-    net = network()
-    old, new = leases.take(net), leases.take(net)
-    held = ports.reserve(ports.parse(["8080:80"]))
-    nat.publish(held, old.address)
-    nat.publish(held, new.address)  # the old element was stale: its owner has no socket
-    nat.unpublish(held, old.address)
-    assert elements() == {"tcp . 8080"}
-    nat.unpublish(held, new.address)
-    assert elements() == set()
-    nat.unpublish(held, new.address)  # not there: nothing to do
-    ports.close(held)
-    for lease in (old, new):
-        leases.release(lease)
-
-
 def test_a_wire_that_the_dead_has_left_is_replaced() -> None:
     net = network()
     with machine(net) as one:
@@ -224,17 +208,6 @@ def test_the_address_waits_for_the_old_init_to_be_dead() -> None:
     processes.wait(dying)
     os.close(pidfd)
     leases.release(heir)
-
-
-def elements() -> set[str]:
-    """Return the keys of all published ports."""
-    found = set()
-    for name in ("pub4_any", "pub4_addr", "pub6_any", "pub6_addr"):
-        shown = json.loads(shell("nft", "-j", "list", "map", "inet", "minirt", name).stdout)
-        for one in shown["nftables"]:
-            for key, _ in one.get("map", {}).get("elem", []):
-                found.add(" . ".join(str(part) for part in key["concat"]))
-    return found
 
 
 def test_a_kill_at_any_step_of_the_making_is_mended_by_the_next_command() -> None:

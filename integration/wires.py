@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,3 +83,14 @@ def machine(
 def ask(host: str, port: int, protocol: str = "tcp") -> str:
     """Ask a server from the host of the test."""
     return shell(*PEER, "ask", protocol, host, port).stdout.strip()
+
+
+def elements() -> set[str]:
+    """Return the keys of all published ports."""
+    found = set()
+    for name in ("pub4_any", "pub4_addr", "pub6_any", "pub6_addr"):
+        shown = json.loads(shell("nft", "-j", "list", "map", "inet", "minirt", name).stdout)
+        for one in shown["nftables"]:
+            for key, _ in one.get("map", {}).get("elem", []):
+                found.add(" . ".join(str(part) for part in key["concat"]))
+    return found

@@ -2,8 +2,8 @@
 
 A port's element may outlive its owner, who may have been killed. So an element is replaced
 by whoever publishes the same port anew (its socket proves that nobody else has it), and removed
-only if it still leads where the remover says. What lies between a look and a change is kept
-from others by a lock.
+only if it still leads where the remover says. Nobody looks first: to find one element, libnftables
+reads all of them. Instead, a transaction fails as a whole that adds a key which leads elsewhere.
 """
 
 from __future__ import annotations
@@ -33,24 +33,23 @@ def publish(bindings: Iterable[Binding], *addresses: Target | Interface) -> None
     wanted = _elements(bindings, addresses)
     if not wanted:
         return
-    title = "publish the ports"
     with _changing():
-        try:
-            nftables.run(_add(wanted), title)
-        except FileExistsError:
-            stale = {key for key, target in wanted.items() if _target(key) not in (None, target)}
-            nftables.run(f"{_delete(stale)}; {_add(wanted)}", title)
+        if not _run(_add(wanted)):
+            for place, target in wanted.items():
+                if not _run(_add({place: target})):
+                    _run(f"{_delete([place])}; {_add({place: target})}")
     _forget_flows(wanted)
 
 
 def unpublish(bindings: Iterable[Binding], *addresses: Target | Interface) -> None:
     """Lead the ports nowhere, unless by now they lead to somebody else."""
     wanted = _elements(bindings, addresses)
+    if not wanted:
+        return
     with _changing():
-        ours = {key for key, target in wanted.items() if _target(key) == target}
-        if ours:
-            nftables.run(_delete(ours), "close the published ports")
-    _forget_flows(ours)
+        if not _close(wanted):
+            wanted = {place: target for place, target in wanted.items() if _close({place: target})}
+    _forget_flows(wanted)
 
 
 def restore() -> None:
@@ -101,18 +100,28 @@ def _forget_flows(places: Iterable[Place]) -> None:
             conntrack.forget_udp(int(port), AF_INET6 if name.startswith("pub6") else AF_INET)
 
 
-def _target(place: Place) -> str | None:
-    """Return where a port leads now; None: nowhere."""
-    name, key = place
-    with suppress(FileNotFoundError):
-        answer = nftables.ask(f"get element {TABLE} {name} {{ {key} }}")
-        found = answer.partition("elements = {")[2].partition("}")[0]
-        return found.partition(" : ")[2].strip()
-    return None
+def _close(elements: dict[Place, str]) -> bool:
+    """Remove elements; False: one of them leads elsewhere, and nothing has changed.
+
+    To add what is there already changes nothing, and what leads elsewhere can't be added.
+    """
+    with suppress(FileNotFoundError):  # somebody has flushed the tables: nothing leads anywhere
+        return _run(f"{_add(elements)}; {_delete(elements)}", "close the published ports")
+    return True
+
+
+def _run(commands: str, title: str = "publish the ports") -> bool:
+    """Run a transaction; False: a key leads elsewhere, and nothing has changed."""
+    try:
+        nftables.run(commands, title)
+    except FileExistsError:
+        return False
+    return True
 
 
 @contextmanager
 def _changing() -> Iterator[None]:
+    """Let nobody else change ports during the body, which may take two transactions."""
     fd = locks.acquire(made(run_dir() / "networks") / ".ports", wait=True)
     try:
         yield

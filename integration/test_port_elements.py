@@ -1,0 +1,79 @@
+"""The elements by which published ports lead somewhere: whose they are, and what they cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+import pytest
+
+from integration.sandbox import shell
+from integration.wires import elements, network
+from minirt.kernel import nftables
+from minirt.network import leases, nat, ports
+from minirt.network.ports import Binding
+
+
+@pytest.fixture(autouse=True)
+def let_go_of_the_filter() -> Iterator[None]:
+    yield
+    nftables.close()
+
+
+def test_a_port_that_somebody_else_has_taken_over_is_left_to_him() -> None:
+    net = network()
+    old, new = leases.take(net), leases.take(net)
+    held = ports.reserve(ports.parse(["8080:80"]))
+    nat.publish(held, old.address)
+    nat.publish(held, new.address)  # the old element was stale: its owner has no socket
+    nat.unpublish(held, old.address)
+    assert elements() == {"tcp . 8080"}
+    nat.unpublish(held, new.address)
+    assert elements() == set()
+    nat.unpublish(held, new.address)  # not there: nothing to do
+    ports.close(held)
+    for lease in (old, new):
+        leases.release(lease)
+
+
+def test_of_several_ports_only_those_change_that_are_the_callers() -> None:
+    net = network()
+    old, new = leases.take(net), leases.take(net)
+    held = [Binding(protocol, 80, "0.0.0.0", 8080) for protocol in ("tcp", "udp")]
+    nat.publish(held, old.address)
+    nat.publish(held[:1], new.address)
+    nat.unpublish(held, old.address)
+    assert elements() == {"tcp . 8080"}
+    nat.publish(held[1:], old.address)
+    nat.publish(held, new.address)  # one is there already, the other leads elsewhere
+    nat.unpublish(held, old.address)
+    assert elements() == {"tcp . 8080", "udp . 8080"}
+    shell("nft", "flush", "ruleset")
+    nat.unpublish(held, new.address)  # nothing leads anywhere
+    for lease in (old, new):
+        leases.release(lease)
+
+
+def test_a_port_costs_the_same_among_five_thousand() -> None:
+    network()
+    one = [Binding("tcp", 80, "0.0.0.0", 8080)]
+    many = [Binding("tcp", 80, "0.0.0.0", 10000 + number) for number in range(5000)]
+    address = IPv4Address("172.18.0.2")
+
+    def cost() -> float:
+        """Return the median time, in seconds, of a port that comes and goes."""
+        times = []
+        for _ in range(9):
+            begin = time.perf_counter()
+            nat.publish(one, address)
+            nat.unpublish(one, address)
+            times.append(time.perf_counter() - begin)
+        return sorted(times)[4]
+
+    alone = cost()
+    nat.publish(many, address)
+    assert len(elements()) == 5000
+    assert cost() < 3 * alone
+    nat.unpublish(many, address)
+    assert elements() == set()
