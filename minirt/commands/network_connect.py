@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from minirt.container import lifecycle, plugging
+from minirt.container import lifecycle, plug_options, plugging
 from minirt.container.changing import changing
 from minirt.container.flags import network as flags
 from minirt.container.record import EndpointRequest
@@ -18,6 +18,8 @@ from minirt.network import store
 @click.option("--alias", multiple=True, metavar="NAME", help="One more name there.")
 @click.option("--gw-priority", default="0", metavar="N",
               help="The network of the highest gives the default route.")  # fmt: skip
+@click.option("--driver-opt", multiple=True, metavar="KEY=VALUE",
+              help="Docker's options com.docker.network.endpoint.ifname and .sysctls.")  # fmt: skip
 @click.argument("network")
 @click.argument("container")
 def command(
@@ -27,6 +29,7 @@ def command(
     mac_address: str,
     alias: tuple[str, ...],
     gw_priority: str,
+    driver_opt: tuple[str, ...],
     network: str,
     container: str,
 ) -> None:
@@ -41,6 +44,7 @@ def command(
         mac=flags.mac_address(mac_address, "--mac-address"),
         aliases=list(alias),
         gw_priority=flags.gw_priority(gw_priority, "--gw-priority"),
+        driver_opts=plug_options.read(driver_opt, "--driver-opt"),
     )
     with changing(one) as current:
         plugging.connect(current, there, request)

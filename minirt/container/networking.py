@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minirt.container import joining, plug_rules, record
+from minirt.container import joining, plug_options, plug_rules, record
 from minirt.container.holdings import Holdings
 from minirt.container.joining import Joined
 from minirt.container.plug import Plug, introduce, take, wire
@@ -39,7 +39,11 @@ def prepare(one: Record, held: ExitStack) -> Wiring:
     asked = [(request, store.find(request.network_id)) for request in one.endpoints]
     chosen = plug_rules.way_out(asked)
     for number, (request, network) in enumerate(asked):
-        plug = take(one, request, network, number, last, held, way_out=network is chosen)
+        taken = {plug.interface for plug in wiring.plugs} | plug_options.names(
+            one.endpoints[number + 1 :]
+        )
+        name = plug_options.interface(request, network.interface_prefix, number, taken)
+        plug = take(one, request, network, name, last, held, way_out=network is chosen)
         wiring.plugs.append(plug)
     # Ports belong to the way out, as with Docker; a container without one has none.
     wiring.plugs.sort(key=lambda plug: not plug.is_way_out)

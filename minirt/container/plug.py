@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from minirt.container import lifecycle, rights
+from minirt.container import lifecycle, plug_options, rights
 from minirt.container.record import Endpoint, EndpointRequest, Record
 from minirt.kernel.namespaces import Netns
 from minirt.network import bridge, endpoint, leases, ports
 from minirt.network.block import Interface
 from minirt.network.leases import Facts, Lease
 from minirt.network.ports import Binding
-from minirt.network.spec import INTERFACE_PREFIX, Network
+from minirt.network.spec import Network
 from minirt.state import new_id
 
 # What "--sysctl" says of a container that shall have no IPv6.
@@ -30,6 +30,7 @@ class Plug:
     mac: str
     names: list[str]
     is_way_out: bool  # its gateway is the container's default route
+    sysctls: dict[str, str]  # of its interface: endpoint.switch
 
     @property
     def leases(self) -> list[Lease]:
@@ -46,7 +47,7 @@ def take(
     one: Record,
     request: EndpointRequest,
     network: Network,
-    number: int,
+    interface: str,
     last: dict[str, Endpoint],
     held: ExitStack,
     *,
@@ -62,15 +63,15 @@ def take(
     lease6 = _take6(one, request, network, before.address6 if before else "", lease)
     if lease6 is not None:
         held.callback(leases.release, lease6)
-    prefix = network.options.get(INTERFACE_PREFIX, "eth")
     return Plug(
         network,
         lease,
         lease6,
-        f"{prefix}{number}",
+        interface,
         request.mac or endpoint.mac_of(lease.address.ip),
         names_in(one, network, request.aliases),
         is_way_out=way_out,
+        sysctls=plug_options.sysctls(request.driver_opts),
     )
 
 
@@ -118,6 +119,7 @@ def wire(
         default_route=plug.is_way_out,
         trusted=may_change_addresses(one),
     )
+    endpoint.switch(netns, plug.interface, plug.sysctls)
     made = Endpoint(
         network_id=network.id,
         endpoint_id=new_id(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 
-from minirt.container import etc_files, lifecycle, record, way_out
+from minirt.container import etc_files, lifecycle, plug_options, record, way_out
 from minirt.container.plug import introduce, take, wire
 from minirt.container.plug_change import Change
 from minirt.container.plug_rules import check_connect, check_disconnect
@@ -79,8 +79,10 @@ def _wire(
 ) -> None:
     """Lay the wire, as at a start; the interface gets the next number, as with Docker."""
     number = 1 + max((_number(existing) for existing in made.values()), default=-1)
+    there = {existing.interface for existing in made.values()}
+    name = plug_options.interface(request, network.interface_prefix, number, there)
     with ExitStack() as taken:
-        plug = take(one, request, network, number, {}, taken, way_out=False)
+        plug = take(one, request, network, name, {}, taken, way_out=False)
         taken.callback(endpoint.unplug, plug.lease.address)
         made[network.name] = wire(one, plug, netns, init, [])
         way_out.move(one, made, netns, change)

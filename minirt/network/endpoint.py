@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Interface, IPv6Interface
 
-from minirt.errors import Exhausted
+from minirt.errors import Conflict, Exhausted, KernelRefused
 from minirt.kernel import neighbours, netlink, sysctl
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection, Link, Peer
@@ -23,7 +23,7 @@ from minirt.network.leases import Lease
 from minirt.network.mac import mac_of
 from minirt.network.spec import Network
 
-__all__ = ["host_end", "introduce", "mac_of", "plug", "unplug"]
+__all__ = ["host_end", "introduce", "mac_of", "plug", "switch", "unplug"]
 
 _TRIES, _PAUSE = 400, 0.0005  # seconds; so often a link is asked whether it carries yet
 _FILTERS_BRIDGES = "net/bridge/bridge-nf-call-iptables"
@@ -50,8 +50,8 @@ def plug(
     """Wire a namespace to the network, under the leased addresses; lo is set up too.
 
     The bridge must be there (bridge.ensure). One that is ``trusted`` may have further addresses
-    (spoofing.py). Raises OSError: EEXIST if the namespace has an
-    ``interface`` or a default route already.
+    (spoofing.py). Raises Conflict if the namespace has an ``interface`` already, OSError: EEXIST
+    if it has a default route already.
     """
     peer = Peer(interface, mac or mac_of(lease.address.ip), netns)
     addresses = [one.address for one in (lease, lease6) if one is not None]
@@ -68,6 +68,22 @@ def plug(
         if default_route:
             for one in filter(None, (lease, lease6)):
                 inside.add_default_route(network.block(one.address.version).gateway)
+
+
+def switch(netns: Netns, interface: str, sysctls: Mapping[str, str]) -> None:
+    """Set switches of an interface that somebody asked for.
+
+    They are named by their path below /proc/sys, with IFNAME in it. Raises KernelRefused.
+    """
+    for path, value in sysctls.items():
+        name = path.replace("IFNAME", interface)
+        try:
+            sysctl.write(name, value, netns)
+        except OSError as error:
+            what = f"Cannot set the interface's sysctl {name.replace('/', '.')} to {value}"
+            absent = isinstance(error, FileNotFoundError)
+            why = "this kernel has no such" if absent else error.strerror or str(error)
+            raise KernelRefused(what, why) from None
 
 
 def plug_in_again(links: Connection, network: Network, bridge: Link) -> None:
@@ -132,7 +148,11 @@ def _lay_wire(network: Network, address: Address, peer: Peer) -> None:
             if stale is not None:
                 with suppress(OSError):
                     links.delete(stale)  # unless the kernel was faster
-            _add_veth(links, name, network, bridge, peer)
+            try:
+                _add_veth(links, name, network, bridge, peer)
+            except FileExistsError:
+                why = f"there is an interface {peer.name} in it already"
+                raise Conflict(f"Cannot plug the container into {network.name}", why) from None
         _set_port(links, name, network)
 
 

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from dataclasses import replace
 
+from minirt.container import plug_options
 from minirt.container.flags.typed import Flags, fields_of, refused
 from minirt.container.record import EndpointRequest
 from minirt.errors import InvalidRequest
@@ -14,8 +15,8 @@ LONG_FORM = r"(?s)[\w-]+=.*"
 MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 DOMAIN = r"\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_])?\.?"
 ALONE = ("host", "none", "bridge")  # They don't go together with other networks.
-NOT_YET = ("link-local-ip", "driver-opt")
-KEYS = ("name", "ip", "ip6", "alias", "mac-address", "gw-priority")
+NOT_YET = ("link-local-ip",)
+KEYS = ("name", "ip", "ip6", "alias", "mac-address", "gw-priority", "driver-opt")
 
 
 def networking(flags: Flags) -> tuple[str, list[EndpointRequest]]:
@@ -37,6 +38,7 @@ def networking(flags: Flags) -> tuple[str, list[EndpointRequest]]:
     for name in names:
         if names.count(name) > 1:
             raise InvalidRequest(f'Network "{name}" is specified multiple times')
+    plug_options.check_distinct(requests)
     requests[0] = _with_plain_flags(requests[0], flags)
     plugless = first in ("host", "none") or first.startswith("container:")
     return first, [] if plugless else requests
@@ -70,6 +72,7 @@ def one_network(text: str) -> EndpointRequest:
         mac=mac_address(values.get("mac-address", [""])[-1], "--net"),
         aliases=values.get("alias", []),
         gw_priority=gw_priority(values.get("gw-priority", ["0"])[-1], "--net"),
+        driver_opts=plug_options.read(values.get("driver-opt", []), "--net"),
     )
 
 
