@@ -17,6 +17,8 @@ from minirt.errors import InvalidRequest
               help="An address that no container gets.")  # fmt: skip
 @click.option("--internal", is_flag=True, help="No way out of it, and none in.")
 @click.option("--ipv6", is_flag=True, help="IPv6 as well.")
+@click.option("--dns", multiple=True, metavar="ADDRESS",
+              help="Whom its containers ask, instead of the host's servers.")  # fmt: skip
 @click.option("--attachable", is_flag=True, hidden=True)
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A note on it.")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE",
@@ -32,6 +34,7 @@ def command(
     aux: tuple[str, ...],
     internal: bool,
     ipv6: bool,
+    dns: tuple[str, ...],
     attachable: bool,
     labels: tuple[str, ...],
     options: tuple[str, ...],
@@ -51,6 +54,7 @@ def command(
         ipv6=ipv6,
         options=pairs(options, "opt"),
         labels=pairs(labels, "label"),
+        dns=_each(dns),
     )
     click.echo(create(plan).id)
 

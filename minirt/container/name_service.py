@@ -35,7 +35,7 @@ def plan(one: Record, networks: list[Network]) -> Service:
     rendered = resolv_conf.render(
         _host_file(),
         kind,
-        servers=host.dns,
+        servers=host.dns or [server for network in networks for server in network.dns],
         search=host.dns_search,
         options=host.dns_options,
     )

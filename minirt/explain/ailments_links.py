@@ -26,6 +26,8 @@ def of_bridge(patient: Patient) -> Iterator[Finding]:
         mend = f"ip link set {bridge.name} up"
         yield patient.finding("bridge-down", f"its bridge {bridge.name} is down", mend)
     for block in network.blocks:
+        if not network.gives_gateway(block.version):
+            continue
         if not any(one.ip == block.gateway for one in bridge.addresses):
             address = f"{block.gateway}/{block.subnet.prefixlen}"
             mend = f"ip addr add {address} dev {bridge.name}"

@@ -55,7 +55,8 @@ def remove(network: Network) -> None:
 
 def _gateways(network: Network) -> list[Interface]:
     """Return the bridge's own addresses."""
-    return [interface(block.gateway, block.subnet) for block in network.blocks]
+    blocks = [one for one in network.blocks if network.gives_gateway(one.version)]
+    return [interface(block.gateway, block.subnet) for block in blocks]
 
 
 def _admit(network: Network) -> None:
@@ -99,8 +100,11 @@ def _switch(network: Network) -> None:
     sysctl.ensure("net/ipv4/ip_forward", "1")
     sysctl.ensure(f"net/ipv4/conf/{network.bridge}/route_localnet", "1")  # ports on 127.0.0.1
     sysctl.ensure(f"net/ipv6/conf/{network.bridge}/accept_ra", "0")  # CVE-2020-13401
+    if network.is_isolated(4) and not network.adopted:
+        # 8: it answers no ARP question, else those for any address of the host.
+        sysctl.ensure(f"net/ipv4/conf/{network.bridge}/arp_ignore", "8")
     without = f"net/ipv6/conf/{network.bridge}/disable_ipv6"
-    if network.subnet6 is not None:
+    if network.subnet6 is not None and not network.is_isolated(6):
         sysctl.ensure(without, "0")
         sysctl.ensure(f"net/ipv6/conf/{network.bridge}/accept_dad", "0")  # usable at once
         _forward_ipv6()

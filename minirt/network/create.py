@@ -79,6 +79,7 @@ def _decide(wanted: Plan, fixed: dict[int, Block]) -> Network:
         internal=wanted.internal,
         options=wanted.options,
         labels=wanted.labels,
+        dns=list(wanted.dns),
         **fields,
     )
 

@@ -28,6 +28,7 @@ def document(network: Network) -> dict[str, Any]:
         "Containers": _containers(network),
         "Options": _options(network),
         "Labels": network.labels,
+        **({"DNS": network.dns} if network.dns else {}),
     }
 
 

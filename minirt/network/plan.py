@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from minirt.errors import InvalidRequest
 from minirt.network import spec
@@ -11,7 +11,7 @@ from minirt.network import spec
 LONGEST_LINK_NAME = 15  # IFNAMSIZ of include/uapi/linux/if.h, less the terminating NUL
 SMALLEST_MTU, LARGEST_MTU = 68, 65535  # bytes; RFC 791, section 3.2, and what Linux takes
 
-_BOOLS = (spec.MASQUERADE, spec.ICC)
+_BOOLS = (spec.MASQUERADE, spec.ICC, spec.INHIBIT4)
 _ADDRESSES: dict[str, type[IPv4Address | IPv6Address]] = {
     spec.HOST_BINDING: IPv4Address,
     spec.OUTBOUND4: IPv4Address,
@@ -33,6 +33,7 @@ class Plan:
     ipv6: bool = False
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    dns: tuple[str, ...] = ()  # addresses
 
 
 def check(plan: Plan) -> None:
@@ -43,6 +44,33 @@ def check(plan: Plan) -> None:
     if (plan.gateways or plan.ranges or plan.aux) and not plan.subnets:
         raise InvalidRequest("every ip-range or gateway must have a corresponding subnet")
     _check_options(plan.options)
+    for version in (4, 6):
+        _check_gateway_mode(plan, f"{spec.GATEWAY_MODE}{version}")
+    for server in plan.dns:
+        _check_server(server)
+
+
+def _check_gateway_mode(plan: Plan, key: str) -> None:
+    mode = plan.options.get(key, "nat")
+    if mode not in ("nat", "isolated"):
+        why = f"there are nat, and isolated for internal networks, not {mode}"
+        remedy = f"A network that keeps its addresses is made by -o {spec.MASQUERADE}=false."
+        raise InvalidRequest(f"unsupported {key}", why, remedy if mode == "routed" else "")
+    if mode == "isolated" and not plan.internal:
+        raise InvalidRequest(f"{key}=isolated is for internal networks", "", "Add --internal.")
+
+
+def _check_server(text: str) -> None:
+    """Refuse what is no address of a DNS server as a container sees it."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        why = f"IP address is not correctly formatted: {text}"
+        raise InvalidRequest(f'invalid argument "{text}" for "--dns" flag', why) from None
+    if address.is_loopback or address.is_unspecified or address.is_multicast:
+        why = f"inside a container {text} is no server's address"
+        remedy = "Without --dns, containers ask the host's servers, also those of its loopback."
+        raise InvalidRequest(f'invalid argument "{text}" for "--dns" flag', why, remedy)
 
 
 def _check_options(options: dict[str, str]) -> None:

@@ -26,6 +26,8 @@ OUTBOUND4 = "com.docker.network.host_ipv4"  # as whom containers go out
 OUTBOUND6 = "com.docker.network.host_ipv6"
 MTU = "com.docker.network.driver.mtu"
 INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
+INHIBIT4 = "com.docker.network.bridge.inhibit_ipv4"  # the gateway is not the bridge
+GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"  # and the version of IP
 
 DEFAULT = "bridge"  # The network of containers that name none.
 DEFAULT_BRIDGE = "minirt0"
@@ -59,6 +61,7 @@ class Network:
     internal: bool = False
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    dns: list[str] = field(default_factory=list)  # whom its resolver asks, instead of the host's
 
     @property
     def has_bridge(self) -> bool:
@@ -99,6 +102,15 @@ class Network:
     def interface_prefix(self) -> str:
         """What links are called inside containers, less their number."""
         return self.options.get(INTERFACE_PREFIX) or "eth"
+
+    def is_isolated(self, version: int) -> bool:
+        """Whether the host has no address on it, so that its containers reach but each other."""
+        return self.options.get(f"{GATEWAY_MODE}{version}") == "isolated"
+
+    def gives_gateway(self, version: int) -> bool:
+        """Whether the bridge has the gateway's address of a family."""
+        inhibited = version == 4 and self.options.get(INHIBIT4) in TRUE
+        return not inhibited and not self.is_isolated(version)
 
     def interface(self, address: IPv4Address) -> IPv4Interface:
         """Return ``address`` with the prefix length of this network."""
@@ -151,7 +163,7 @@ def to_json(network: Network) -> dict[str, Any]:
         value = getattr(network, name)
         if name in ("aux", "aux6"):
             value = {key: str(address) for key, address in value.items()}
-        elif not isinstance(value, str | bool | dict | None):
+        elif not isinstance(value, str | bool | dict | list | None):
             value = str(value)
         if value or name in ("id", "name", "created"):
             document[name] = value
