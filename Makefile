@@ -39,5 +39,5 @@ bench-quick:
 	$(BIN)/python -m bench.runtimes --quick
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build bench/results
+	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build bench/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@
 #   ./setup.sh             to use it
 #   ./setup.sh test        to test it, too       (also: bench, vm)
 #   ./setup.sh list test   only print the Debian packages
+#   ./setup.sh peers DIR   unpack docker, containerd and runc ("test" and "bench": into .peers)
 #
 # PYTHON=/usr/bin/python3 chooses the interpreter (3.11 or newer) of a new .venv.
 # What is there is left alone: a second run asks dpkg, compares one check sum, and is done.
@@ -21,9 +22,11 @@ test="$test skopeo podman crun netavark aardvark-dns" # other people's images, t
 test="$test bzip2 xz-utils zstd"            # and how they are packed
 test="$test mmdebstrap"                     # Debian's own image
 test="$test vagrant"                         # judges the Vagrantfile
+test="$test zsh fish"                        # complete our words, as bash does
 test="$test git make"
 bench="$test hyperfine iperf3"
 vm="qemu-system-x86 qemu-utils mmdebstrap e2fsprogs cpio xz-utils git"
+peers="docker.io containerd runc"            # to be compared with, and to drive minirt-oci
 
 die() {
     echo "setup.sh: $*" >&2
@@ -36,7 +39,8 @@ packages_of() {
         test) echo "$use $test" ;;
         bench) echo "$use $bench" ;;
         vm) echo "$use $vm" ;;
-        *) die "no set of packages is called '$1': use, test, bench or vm" ;;
+        peers) echo "$peers" ;;
+        *) die "no set of packages is called '$1': use, test, bench, vm or peers" ;;
     esac
 }
 
@@ -69,6 +73,27 @@ install_packages() {
     # shellcheck disable=SC2086  # words are what is wanted
     $get $missing > /dev/null 2>&1 || { $apt update && $get $missing > /dev/null; } ||
         die "apt-get could not install: $missing"
+}
+
+# Unpack the peers into a folder. They are not installed: with its package dockerd would be started,
+# and change the packet filter of this machine.
+unpack_peers() {
+    [ "$(cat "$1/packages" 2> /dev/null)" != "$peers" ] || return 0
+    echo "Unpacking Debian packages into $1: $peers"
+    work=$(mktemp -d)
+    (cd "$work" && { download_peers || { as_root apt-get -qq update && download_peers; }; }) ||
+        die "apt-get could not download: $peers"
+    rm -rf "$1"
+    mkdir -p "$1"
+    for package in "$work"/*.deb; do dpkg-deb --extract "$package" "$1"; done
+    rm -r "$work"
+    echo "$peers" > "$1/packages"
+}
+
+# From Debian 13 on Docker's client is a package of its own.
+download_peers() {
+    # shellcheck disable=SC2046,SC2086  # words are what is wanted
+    apt-get -qq download $peers $(apt-cache pkgnames docker-cli | grep -x docker-cli) > /dev/null 2>&1
 }
 
 is_new_enough() {
@@ -135,6 +160,7 @@ END
 
 case ${1:-use} in
     list) packages_of "${2:-use}" | tr -s ' ' '\n' ;;
+    peers) unpack_peers "${2:?a folder}" ;;
     *)
         set_of=${1:-use}
         [ -r /etc/debian_version ] || die "this is not Debian: install what './setup.sh list $set_of' names"
@@ -142,5 +168,6 @@ case ${1:-use} in
         # shellcheck disable=SC2046  # words are what is wanted
         install_packages $(packages_of "$set_of")
         case $set_of in use | test) make_venv "$set_of" ;; bench) make_venv use ;; esac
+        case $set_of in test | bench) unpack_peers .peers ;; esac
         ;;
 esac

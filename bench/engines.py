@@ -16,6 +16,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Known to the process that measures, and to the one that cleans up after it.
 CGROUP = os.environ.setdefault("MINIRT_CGROUP", f"minirt-bench-{secrets.token_hex(4)}")
+# Docker, containerd and runc, unpacked by setup.sh, call each other by their names.
+os.environ["PATH"] += f":{REPOSITORY}/.peers/usr/bin:{REPOSITORY}/.peers/usr/sbin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,7 @@ def start_docker(folder: Path) -> list[str]:
 ENGINES = {
     "minirt": Engine(start_minirt, translated=("import ", "image import ")),
     "in-process": Engine(start_minirt_alone, translated=("import ", "image import ")),
-    "docker": Engine(
-        start_docker, ("dockerd", "docker", "iptables"), "apt install docker.io docker-cli iptables"
-    ),
+    "docker": Engine(start_docker, ("dockerd", "docker", "iptables"), "./setup.sh bench"),
     # "rm -f" of podman asks first and waits ten seconds; Docker's kills.
     "podman": Engine(
         start_podman,

@@ -10,11 +10,11 @@ import pytest
 
 from integration.conftest import Minirt
 from integration.guests import Guest, guest
+from integration.peers import needs_peer
 from integration.sandbox import (
     Outside,
     cgroup_roots,
     in_netns,
-    needs_tool,
     shell,
     started,
     wait_until,
@@ -23,7 +23,7 @@ from integration.test_network_traffic import ask_from, either_bridge, filter_bri
 from integration.traces import Ground
 from integration.wires import PEER
 
-pytestmark = [needs_tool("dockerd", "docker", "containerd", "runc"), pytest.mark.slow]
+pytestmark = [needs_peer("dockerd", "docker", "containerd", "runc"), pytest.mark.slow]
 
 
 @contextlib.contextmanager
@@ -37,7 +37,9 @@ def dockerd(ground: Ground) -> Iterator[list[str]]:
     host = f"unix://{where}/sock"
     words = ["dockerd", "--data-root", where / "data", "--exec-root", where / "exec", "-H", host]
     words += ["--pidfile", where / "pid", "--storage-driver", "vfs"]
-    words += ["--cgroup-parent", f"/{ground.cgroup}/docker", "--config-file", "/dev/null"]
+    (where / "config").write_text("{}")
+    words += ["--cgroup-parent", f"/{ground.cgroup}/docker", "--config-file", where / "config"]
+    words += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
     with (where / "log").open("w") as log, started(*words, stdout=log, stderr=log) as daemon:
         client = ["docker", "--host", host]
         wait_until(lambda: shell(*client, "version", code=None).returncode == 0, "dockerd", 30)

@@ -11,6 +11,7 @@ import pytest
 
 from integration.archives import fingerprint, folder, member, merged, oci_files, tar, written
 from integration.conftest import Minirt
+from integration.peers import needs_peer
 from integration.sandbox import REPOSITORY, shell
 from minirt.images import store
 
@@ -160,10 +161,10 @@ DOCKER = """
 
 
 @pytest.mark.slow
+@needs_peer("dockerd", "docker", "containerd")
 def test_what_docker_saves_is_loaded_and_the_other_way_round(
     minirt: Minirt, tmp_path: Path, busybox_tar: Path
 ) -> None:
-    needs("dockerd")
     minirt("image", "import", busybox_tar, "ours:1", "-c", 'CMD ["sh"]')
     minirt("image", "save", "-o", tmp_path / "ours.tar", "ours:1")
     (tmp_path / "Dockerfile").write_text("FROM base:1\nCOPY Dockerfile /d/sub/f\nENV A=1\n")

@@ -11,10 +11,11 @@ import pytest
 
 from integration import foreign, oci
 from integration.foreign import World
-from integration.sandbox import needs_tool, shell, wait_until
+from integration.peers import needs_peer
+from integration.sandbox import shell, wait_until
 from integration.traces import Ground
 
-pytestmark = [needs_tool("dockerd", "docker", "containerd"), pytest.mark.slow]
+pytestmark = [needs_peer("dockerd", "docker", "containerd"), pytest.mark.slow]
 RUNTIME = "minirt"
 GATEWAY = "198.51.100.1"
 
@@ -26,6 +27,7 @@ def docker(ground: Ground, rootfs: Path, tmp_path: Path) -> Iterator[World]:
     places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
     options = [f"--{option}={top / place}" for option, place in places.items()]
     options += [f"--cgroup-parent=/{ground.cgroup}", "--storage-driver=vfs"]
+    options += ["--exec-opt=native.cgroupdriver=cgroupfs"]
     options += ["--iptables=false", "--ip6tables=false", f"--bip={GATEWAY}/24"]
     options += [f"--add-runtime={RUNTIME}={oci.script(tmp_path)}"]
     tar = tmp_path / "image.tar"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from integration import deadly, oci, traces
 from integration.oci import Oci
+from integration.peers import needs_peer
 from integration.sandbox import shell
 from integration.traces import Ground
 from minirt.kernel.user_namespaces import HIGHEST
@@ -89,11 +89,11 @@ def unified() -> list[Path]:
     return [Path(line.split()[1]) for line in lines if line.split()[2] == "cgroup2"][:1]
 
 
-@pytest.mark.parametrize("name", ["crun", "runc"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=needs_peer(name)) for name in ("crun", "runc")]
+)
 def test_another_runtime_makes_the_same_of_the_same_config(one: Oci, name: str) -> None:
     """It gets a bundle that everybody can reach, and, for crun, only one version of cgroups."""
-    if not shutil.which(name):
-        pytest.skip(f"not installed: {name}")
     one.config["mounts"] = [each for each in one.config["mounts"] if each["type"] != "cgroup"]
     one.write("sh", "-c", "id -u; cat /proc/self/uid_map; stat -c %u:%g /dev/null /bin/sh /dev/pts")
     ours = one("run", "--bundle", one.bundle, "a").stdout

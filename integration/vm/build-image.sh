@@ -30,7 +30,7 @@ print(*(one for one in wanted if not one.startswith(("mypy", "ruff"))), sep="\n"
 PYTHON
 )
 
-recipe=$(cat "$0" <(echo "$suite $packages $requirements") | sha256sum | cut -c1-12)
+recipe=$(cat "$0" <(echo "$suite $packages $requirements $("$top/setup.sh" list peers)") | sha256sum | cut -c1-12)
 image=$cache/$suite-$recipe
 if [ -e "$image/complete" ]; then
     echo "$image"
@@ -94,6 +94,7 @@ date --set "@$(cat /run/job/time)" > /dev/null
 cd /run/job/src
 export HOME=/root LANG=C.UTF-8
 export PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/opt/peers/usr/bin:/opt/peers/usr/sbin
 bash /run/job/job > $ports/output 2>&1
 echo "exit $?" > $ports/status
 sleep 0.2
@@ -119,6 +120,7 @@ mmdebstrap --quiet --variant=minbase --mode=root --format=directory \
     --customize-hook="sync-in $work/wheels /opt/wheels" \
     --customize-hook="sync-in $work/files /" \
     --customize-hook='chroot "$1" sh -e /usr/local/lib/make-venv' \
+    --customize-hook="APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG $top/setup.sh peers \$1/opt/peers" \
     --customize-hook='chroot "$1" useradd --create-home --uid 1000 --shell /bin/bash tester' \
     --customize-hook='systemctl --root="$1" --quiet mask apt-daily.timer apt-daily-upgrade.timer \
         dpkg-db-backup.timer e2scrub_all.timer fstrim.timer systemd-tmpfiles-clean.timer' \
