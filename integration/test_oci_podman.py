@@ -19,13 +19,19 @@ pytestmark = needs_tool("podman", "conmon")
 
 
 @pytest.fixture
+def manager() -> str:
+    """Return who makes the cgroups."""
+    return "cgroupfs"
+
+
+@pytest.fixture
 def podman(
-    ground: Ground, rootfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ground: Ground, rootfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str
 ) -> Iterator[World]:
     monkeypatch.setenv("PODMAN_IGNORE_CGROUPSV1_WARNING", "1")
     places = {"root": "root", "runroot": "run", "tmpdir": "tmp", "network-config-dir": "networks"}
     options = [f"--{option}={tmp_path / place}" for option, place in places.items()]
-    options += ["--cgroup-manager=cgroupfs", "--events-backend=none"]
+    options += [f"--cgroup-manager={manager}", "--events-backend=none"]
     options += [f"--runtime={oci.script(tmp_path)}"]
     tar = tmp_path / "image.tar"
     shell("tar", "--create", "--file", tar, "--directory", rootfs, ".")
@@ -156,3 +162,20 @@ def test_files_of_the_host_shown_with_the_ids_of_the_container(
     script = "stat -c %u /x; touch /x/made; stat -c %u /x/made"
     assert podman(*words, "sh", "-c", script).stdout == "0\n0\n"
     assert (folder / "made").stat().st_uid == 0
+
+
+@pytest.mark.skipif(
+    not Path("/run/systemd/system").is_dir(), reason="no systemd runs on this machine"
+)
+@pytest.mark.parametrize("manager", ["systemd"])
+def test_systemd_makes_the_cgroups(podman: World) -> None:
+    options = ("--cgroup-parent=minirttest.slice", "--network=none", "--memory=64m")
+    podman("run", "--detach", "--name", "one", *options, "box", "sleep", "100")
+    pid = state(podman)["Pid"]
+    group = Path(f"/proc/{pid}/cgroup").read_text().strip().removeprefix("0::")
+    assert group.startswith("/minirttest.slice/libpod-")
+    assert ".scope" in group
+    assert Path(f"/sys/fs/cgroup/{group}/memory.max").read_text() == f"{64 << 20}\n"
+    assert podman("exec", "one", "echo", "inside").stdout == "inside\n"
+    podman("rm", "--force", "--time", "0", "one")
+    assert not Path(f"/sys/fs/cgroup/{group}").exists()
