@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirt.errors import InvalidRequest
-from minirt.oci import main
+from minirt.oci import OCI_VERSION, main
 from minirt.oci.command_line import GLOBAL, VERBS, help_of, options_of
 from minirt.oci.words import Asked, Option, take_options
 
@@ -98,4 +98,4 @@ def test_the_version_is_said_as_callers_parse_it(capsys: pytest.CaptureFixture[s
     assert main.run(["--version"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("minirt-oci version ")
-    assert second == f"spec: {main.OCI_VERSION}"
+    assert second == f"spec: {OCI_VERSION}"
