@@ -12,6 +12,7 @@ from minirt.network import forward
 from minirt.network import question as q
 from minirt.network.attempt import Words
 from minirt.network.forward import Desk, Traffic
+from minirt.network.lines import Lines
 from minirt.network.loop import Loop
 from minirt.network.upstream import Memory, Server
 
@@ -26,7 +27,7 @@ class Wire:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.loop = Loop()
-        self.desk = Desk(Traffic(self.loop, Memory()))
+        self.desk = Desk(Traffic(self.loop, Memory(), Lines(self.loop)))
         self.behaviours: dict[str, Behaviour | None] = {}
         self.asked: list[tuple[str, bytes]] = []
         self.replies: list[dnslib.DNSRecord] = []
@@ -55,6 +56,7 @@ class Wire:
     def close(self) -> None:
         """Close what is still open."""
         self.desk.close()
+        self.desk.traffic.lines.hang_up()
         for end in self._ends:
             end.close()
 

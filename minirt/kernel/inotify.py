@@ -7,11 +7,8 @@ watches as many directories as one likes.
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import struct
-import sys
-import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,11 +60,6 @@ def events(fd: int) -> Iterator[Event]:
         except BlockingIOError:
             return
         yield from parse(data)
-
-
-def is_silent(fd: int) -> bool:
-    """Say whether nothing has been collected: a fifth of what it costs to try to read."""
-    return not int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
 
 
 def parse(data: bytes) -> Iterator[Event]:

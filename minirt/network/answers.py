@@ -12,8 +12,8 @@ containers share spreads its clients. All of it is dropped whenever a zone chang
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from itertools import cycle
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, repeat
 
 from minirt.network import question as q
 from minirt.network import wire
@@ -125,8 +125,14 @@ def _rotation(
         counts = (1, taken, 0, 1 if additional else 0)
         return q.HEADER.pack(0, flags | cut, *counts)[2:] + text + body + additional
 
+    if len(records) < 2:
+        return repeat(written(0))
+    return _cycle(written, [(turn + one) % len(records) for one in range(_orders(records))])
+
+
+def _cycle(written: Callable[[int], bytes], orders: Sequence[int]) -> Rotation:
     made = []
-    for one in range(_orders(records)):
-        made.append(written((turn + one) % (len(records) or 1)))
+    for first in orders:
+        made.append(written(first))
         yield made[-1]
     yield from cycle(made)

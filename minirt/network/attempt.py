@@ -1,13 +1,15 @@
-"""One question to one server, over a socket of its own."""
+"""One question to one server."""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from minirt.network import question as q
+from minirt.network.lines import Line, Lines
 from minirt.network.loop import READ, WRITE, Loop
 from minirt.network.upstream import Server
 
@@ -34,37 +36,42 @@ class Words:
 class Attempt:
     """A question on its way to a server. Raises OSError when it can't even be sent, or NotYet."""
 
-    def __init__(self, loop: Loop, server: Server, words: Words, outcome: Outcome) -> None:
+    def __init__(
+        self, loop: Loop, lines: Lines, server: Server, words: Words, outcome: Outcome
+    ) -> None:
         self.server = server
-        self._loop, self._words, self._outcome = loop, words, outcome
+        self._loop, self._lines, self._words, self._outcome = loop, lines, words, outcome
         # An id of its own for each attempt: what another server saw helps nobody to guess it.
         self._query = os.urandom(2) + words.query[2:]
+        self._line: Line | None = None
+        self._answered = False
+        if not words.stream:
+            self._line = line = lines.take(server, self._datagram)
+            self._socket = line.socket
+            try:
+                self._socket.send(self._query)
+            except BaseException:
+                self.close()
+                raise
+            return
         self._unsent = len(self._query).to_bytes(2, "big") + self._query
         self._received = b""
-        self._socket = server.socket(words.transport)
-        try:
-            if not words.stream:
-                self._socket.send(self._query)
-        except BaseException:
-            self._socket.close()
-            raise
-        if words.stream:
-            loop.watch(self._socket.fileno(), self._write, WRITE)
-        else:
-            loop.watch(self._socket.fileno(), self._datagram)
+        self._socket = server.socket(socket.SOCK_STREAM)
+        loop.watch(self._socket.fileno(), self._write, WRITE)
 
     def repeat(self) -> None:
         """Send a datagram again."""
-        if not self._words.stream:
-            try:
+        if self._line is not None:
+            with suppress(OSError):  # An ICMP error, which the loop will report as well.
                 self._socket.send(self._query)
-            except OSError:
-                pass  # An ICMP error, which the loop will report as well.
 
     def close(self) -> None:
         """Stop listening to the server."""
-        self._loop.forget(self._socket.fileno())
-        self._socket.close()
+        if self._line is None:
+            self._loop.forget(self._socket.fileno())
+            self._socket.close()
+        else:
+            self._lines.give_back(self._line, good=self._answered)
 
     def _datagram(self) -> None:
         try:
@@ -75,6 +82,7 @@ class Attempt:
             self._outcome(self, None)
             return
         if q.answers_to(reply, self._query, self._words.end):
+            self._answered = True
             self._outcome(self, reply)
         # Else somebody guesses: the true answer may still come.
 

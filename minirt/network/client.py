@@ -75,12 +75,31 @@ class Client:
         if self._streams is not None:
             self._streams.close()
         self._desk.close()
+        self._house.traffic.lines.forget(self._stock)
         self._stock.close()
         self._house.traffic.memory.forget(self._stock)
         for zone in self._zones:
             self._house.watch.leave(zone)
         self._zones = []
         self._gone()
+
+    def retire(self) -> None:
+        """Take no more questions; those that were taken are answered yet.
+
+        The end of the connection sends the monitor to the next resolver.
+        """
+        loop = self._house.loop
+        loop.forget(self._link.fileno())
+        self._link.close()
+        if self._udp is not None:
+            loop.forget(self._udp.fileno())
+        if self._streams is not None:
+            self._streams.stop_listening()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody still waits for an answer, or holds a connection open."""
+        return bool(self._desk.open or (self._streams is not None and self._streams.open))
 
     def _listen(self) -> None:
         try:
@@ -140,13 +159,14 @@ class Client:
         """Take one query at a time: if we are killed, the others are still in the socket."""
         assert self._udp is not None
         receive, send = self._udp.recvfrom, self._udp.sendto
-        kept, catch_up = self.answers.kept, self._house.catch_up
+        kept, is_up_to_date = self.answers.kept, self._house.watch.is_up_to_date
         for _ in range(_BATCH):
             try:
                 query, sender = receive(_LONGEST_QUERY)
             except OSError:  # There is no more.
                 return
-            catch_up()
+            if not is_up_to_date():
+                self._house.catch_up()
             rotation = kept.get(query[2:])
             try:
                 if rotation is not None:

@@ -1,6 +1,6 @@
 """Ask other servers what we don't know, many questions at a time.
 
-Each server that is asked a question has a socket of its own for it, hence a source port and
+Each server that is asked a question has a socket for it (lines.py), hence a source port and
 an id that nobody can guess (RFC 5452), and nothing to mix up. The servers are asked in turn:
 the next one at once when one fails or refuses, and after a moment when one is silent, while
 the slow one may still answer. The first answer wins. "No such name" is an answer.
@@ -10,11 +10,13 @@ A question goes on by the transport that it came by, and its answer is passed on
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from minirt.network import question as q
 from minirt.network.attempt import Attempt, Words
+from minirt.network.lines import Lines
 from minirt.network.loop import Loop, Timer
 from minirt.network.stock import NotYet
 from minirt.network.upstream import Memory, Server
@@ -34,6 +36,7 @@ class Traffic:
 
     loop: Loop
     memory: Memory
+    lines: Lines
     total: int = 0
 
 
@@ -72,14 +75,14 @@ class Inquiry:
         self._desk, self._key, self._words, self._reply = desk, key, words, reply
         self._next: list[Server] = []
         self._asked: list[Attempt] = []
-        self._timers: list[Timer] = []
+        self._timer: Timer | None = None
+        self._end = time.monotonic() + LAST_CALL
 
     def start(self, servers: Sequence[Server]) -> None:
         """Ask the first server that can be asked."""
         traffic = self._desk.traffic
         traffic.total += 1
         self._next = traffic.memory.order(servers)
-        self._timers.append(traffic.loop.later(LAST_CALL, self._give_up))
         self._ask_next()
 
     def repeat(self) -> None:
@@ -89,8 +92,8 @@ class Inquiry:
 
     def end(self) -> None:
         """Stop waiting."""
-        for timer in self._timers:
-            timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         for attempt in self._asked:
             attempt.close()
         self._asked, self._next = [], []
@@ -100,29 +103,40 @@ class Inquiry:
     def _ask_next(self) -> None:
         if self._desk.open.get(self._key) is not self:
             return  # It has ended while it waited for a socket.
-        loop = self._desk.traffic.loop
-        for timer in self._timers[1:]:  # The first one is the end of all patience.
-            timer.cancel()
+        traffic = self._desk.traffic
         while self._next:
             server = self._next.pop(0)
             try:
-                attempt = Attempt(loop, server, self._words, self._hear)
+                attempt = Attempt(traffic.loop, traffic.lines, server, self._words, self._hear)
             except NotYet:
                 self._next.insert(0, server)
                 server.wait(self._words.transport, self._ask_next)
+                self._wait(LAST_CALL)
                 return
             except OSError:  # No route, no IPv6, no such interface: as good as a refusal.
                 continue
             self._asked.append(attempt)
-            self._timers[1:] = [loop.later(PATIENCE, self._lose_patience)]
+            self._wait(PATIENCE)
             return
         if not self._asked:
             self._finish(q.failure(self._words.query, q.SERVFAIL, self._words.end))
 
+    def _wait(self, seconds: float) -> None:
+        """Wait so long, but not longer than until the end of all patience."""
+        if self._timer is not None:
+            self._timer.cancel()
+        left = max(0.0, min(seconds, self._end - time.monotonic()))
+        self._timer = self._desk.traffic.loop.later(left, self._lose_patience)
+
     def _lose_patience(self) -> None:
-        self._desk.traffic.memory.blame(self._asked[-1].server)
-        if self._next:
+        if self._asked:
+            self._desk.traffic.memory.blame(self._asked[-1].server)
+        if time.monotonic() >= self._end:
+            self._finish(q.failure(self._words.query, q.SERVFAIL, self._words.end))
+        elif self._next:
             self._ask_next()
+        else:
+            self._wait(LAST_CALL)
 
     def _hear(self, attempt: Attempt, reply: bytes | None) -> None:
         memory = self._desk.traffic.memory
@@ -134,9 +148,6 @@ class Inquiry:
         attempt.close()
         self._asked.remove(attempt)
         self._ask_next()
-
-    def _give_up(self) -> None:
-        self._finish(q.failure(self._words.query, q.SERVFAIL, self._words.end))
 
     def _finish(self, answer: bytes) -> None:
         self.end()

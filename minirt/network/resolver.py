@@ -6,12 +6,14 @@
     forward         everything else, asked elsewhere (attempt, upstream)
 
 It holds nothing that is not in files or in its clients' hands, so it may be killed at any
-moment; and it leaves by itself when it has had no client for a while.
+moment; and it leaves by itself when it has had no client for a while. Told to end (SIGTERM, as
+after an upgrade) it lets its successor start at once, and answers what it has in hand.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -20,7 +22,8 @@ from pathlib import Path
 from minirt.kernel import locks
 from minirt.network import lease_folder, resolver_start, resolver_user
 from minirt.network.client import Client, House
-from minirt.network.forward import Traffic
+from minirt.network.forward import LAST_CALL, Traffic
+from minirt.network.lines import Lines
 from minirt.network.loop import Loop
 from minirt.network.resolver_start import LISTENER, LOCK
 from minirt.network.upstream import Host, Memory
@@ -28,6 +31,7 @@ from minirt.network.zone_watch import Watch
 
 _LINGER = 3.0  # seconds without a client; containers often come one after the other
 _LOCKED = 0.1  # seconds; somebody is connecting right now
+_RETIREMENT = LAST_CALL + 0.5  # seconds; every question has had an answer by then
 
 
 class Resolver:
@@ -36,10 +40,15 @@ class Resolver:
     def __init__(self, listener: socket.socket, lock: int) -> None:
         self._listener, self._lock = listener, lock
         self._loop = Loop()
-        traffic = Traffic(self._loop, Memory())
+        traffic = Traffic(self._loop, Memory(), Lines(self._loop))
         self._house = House(self._loop, Watch(Path()), traffic, Host())
         self._loop.watch(listener.fileno(), self._accept)
         self._waiting = self._loop.later(_LINGER, self._leave)
+        self._told, teller = socket.socketpair()
+        teller.setblocking(False)
+        self._loop.watch(self._told.fileno(), self._retire)
+        signal.set_wakeup_fd(teller.detach())
+        signal.signal(signal.SIGTERM, lambda *_: None)
 
     def run(self) -> None:
         """Serve until nobody is left to be served."""
@@ -72,6 +81,22 @@ class Resolver:
             self._listener.close()
             self._loop.stop()
         locks.unlock(self._lock)
+
+    def _retire(self) -> None:
+        self._loop.forget(self._told.fileno())
+        self._loop.forget(self._listener.fileno())
+        self._listener.close()
+        self._waiting.cancel()
+        for client in self._house.clients:
+            client.retire()
+        self._loop.later(_RETIREMENT, self._loop.stop)
+        self._stop_when_idle()
+
+    def _stop_when_idle(self) -> None:
+        if any(client.is_busy for client in self._house.clients):
+            self._loop.later(_LOCKED, self._stop_when_idle)
+        else:
+            self._loop.stop()
 
 
 def main(networks: str, network: str) -> None:

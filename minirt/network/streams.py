@@ -30,10 +30,15 @@ class Streams:
         self.open: dict[Stream, None] = {}  # the one that has been quiet longest comes first
         loop.watch(listener.fileno(), self._accept)
 
+    def stop_listening(self) -> None:
+        """Close the listener, here."""
+        if self._listener.fileno() >= 0:
+            self.loop.forget(self._listener.fileno())
+            self._listener.close()
+
     def close(self) -> None:
-        """Close the listener, here, and every connection."""
-        self.loop.forget(self._listener.fileno())
-        self._listener.close()
+        """Close the listener and every connection."""
+        self.stop_listening()
         for stream in list(self.open):
             stream.close()
 
