@@ -1,0 +1,89 @@
+"""The other DNS servers of dns.py: two in Python, aardvark-dns, and what all of them ask."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, socket
+
+NAMES = {"web": "10.1.0.2", "www": "10.1.0.2", "db": "10.1.0.3"}
+UPSTREAM = "127.0.0.53"
+
+
+def plain(address: str, port: int) -> None:
+    """Be a server as one writes it with dnslib, with nothing around it."""
+    import dnslib
+
+    server = _bound(address, port)
+    while True:
+        data, sender = server.recvfrom(4096)
+        query = dnslib.DNSRecord.parse(data)
+        name = str(query.q.qname).rstrip(".").lower()
+        reply = query.reply()
+        if name in NAMES and query.q.qtype == dnslib.QTYPE.A:
+            record = dnslib.A(NAMES[name])
+            reply.add_answer(dnslib.RR(query.q.qname, dnslib.QTYPE.A, rdata=record, ttl=0))
+        server.sendto(reply.pack(), sender)
+
+
+def bare(address: str, port: int) -> None:
+    """Be a loop that takes a datagram and sends one back: the most that Python can do."""
+    server = _bound(address, port)
+    while True:
+        data, sender = server.recvfrom(4096)
+        server.sendto(data[:2] + b"\x81\x80" + data[4:], sender)
+
+
+def _bound(address: str, port: int) -> socket:
+    server = socket(AF_INET, SOCK_DGRAM)
+    server.bind((address, port))
+    print("up", flush=True)
+    return server
+
+
+@contextmanager
+def python(pid: int | str, kind: str, address: str, port: int) -> Iterator[int]:
+    """Keep one of the servers above running in the network namespace of ``pid``."""
+    from integration.sandbox import started
+
+    words = (sys.executable, Path(__file__), kind, address, port)
+    with started("nsenter", f"--net=/proc/{pid}/ns/net", *words) as child:
+        assert child.stdout
+        assert child.stdout.readline() == "up\n"
+        yield child.pid
+
+
+def aardvark() -> str | None:
+    """Return the program, if it is installed or named by AARDVARK."""
+    return os.environ.get("AARDVARK") or shutil.which("/usr/lib/podman/aardvark-dns")
+
+
+def start_aardvark(program: str, pid: int, folder: Path, port: int) -> int:
+    """Start it in the network namespace of ``pid``, where it listens at 127.0.0.1."""
+    from integration.sandbox import in_netns, wait_until
+
+    folder.mkdir()
+    addresses = enumerate(NAMES.items(), start=10)
+    lines = [f"{str(number) * 32} {ip}  {name}" for number, (name, ip) in addresses]
+    # Whoever asks from 127.0.0.1 must be one of the network's containers to be forwarded.
+    lines.append(f"{'f' * 64} 127.0.0.1  asker")
+    (folder / "net1").write_text("\n".join([f"127.0.0.1 {UPSTREAM}", *lines, ""]))
+    in_netns(pid, program, "--config", folder, "--port", port, "run")
+    found: list[int] = []
+
+    def look() -> bool:
+        for one in Path("/proc").glob("[0-9]*/comm"):
+            if one.read_text().strip() == "aardvark-dns":
+                found.append(int(one.parent.name))
+        return bool(found)
+
+    wait_until(look, "aardvark-dns")
+    return found[0]
+
+
+if __name__ == "__main__":
+    {"plain": plain, "bare": bare}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
