@@ -32,11 +32,13 @@ bench:
 	@./setup.sh bench
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.runtimes
+	$(BIN)/python -m bench.network
 
 bench-quick:
 	@./setup.sh bench
 	$(BIN)/python -m bench --quick
 	$(BIN)/python -m bench.runtimes --quick
+	$(BIN)/python -m bench.network --quick
 
 clean:
 	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build bench/results

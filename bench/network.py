@@ -1,0 +1,122 @@
+"""What a network costs: throughput beside a hand-made one, a crowd of 500, 5,000 ports.
+
+    python -m bench.network [--quick]
+
+Two worlds of the same shape, each in namespaces of its own: two containers on a bridge, and a
+machine outside, one wire away. One is made by minirt, the other by ip(8) and one rule of nft(8)
+that masquerades. iperf3(1) runs in both in turn; medians are told, in brackets how many times the
+first column's they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import crowd
+from bench.engines import REPOSITORY, groups, remove_groups
+from bench.places import Place, address_of, container, new_place, row, start, throughput
+
+KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
+HOST, OUTSIDE = "192.0.2.1", "192.0.2.2"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A network with two machines on it, and one outside."""
+
+    one: Place
+    two: Place
+    address: str  # of the second
+    outside: Place
+
+
+def main() -> int:
+    """Start this program again in namespaces of its own, then measure."""
+    parser = argparse.ArgumentParser(description="What a network costs.")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("bench: namespaces need root")
+    if not asked.inside:
+        before = groups()
+        words = [sys.executable, "-m", "bench.network", "--inside", *sys.argv[1:]]
+        done = subprocess.run(["unshare", *KINDS, *words], check=False, cwd=REPOSITORY)
+        remove_groups(groups() - before)
+        return done.returncode
+    if not shutil.which("iperf3"):
+        print("Throughput is not measured: apt install iperf3")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        minirt = start(Path(folder))
+        rounds, seconds = (3, 1) if asked.quick else (9, 3)
+        ours = made_by_minirt(minirt)
+        compare(ours, made_by_hand(), rounds, seconds)
+        crowd.ports(minirt, ours.outside, HOST, 500 if asked.quick else 2000)
+        crowd.grow(minirt, rounds, seconds)
+    return 0
+
+
+def connect_outside(host: Place) -> Place:
+    """Give a host a way out: a wire to another machine."""
+    outside = new_place()
+    host.ip(f"link add uplink type veth peer name eth0 netns {outside.pid}")
+    host.ip(f"addr add {HOST}/24 dev uplink")
+    host.ip("link set uplink up")
+    host.ip(f"route add default via {OUTSIDE}")
+    outside.ip(f"addr add {OUTSIDE}/24 dev eth0")
+    outside.ip("link set eth0 up")
+    return outside
+
+
+def made_by_minirt(minirt: Callable[[str], str]) -> World:
+    """Return the world that minirt makes; its host is this namespace."""
+    outside = connect_outside(Place(os.getpid()))
+    one, two = (container(minirt, name) for name in ("one", "two"))
+    return World(one, two, address_of(two), outside)
+
+
+def made_by_hand() -> World:
+    """Return the same, as short as it can be."""
+    host, one, two = (new_place() for _ in range(3))
+    outside = connect_outside(host)
+    host.ip("link add br0 up type bridge")
+    host.ip("addr add 10.1.0.1/16 dev br0")
+    host.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    for number, place in enumerate((one, two), 2):
+        host.ip(f"link add veth{number} up master br0 type veth peer name eth0 netns {place.pid}")
+        place.ip(f"addr add 10.1.0.{number}/16 dev eth0")
+        place.ip("link set eth0 up")
+        place.ip("route add default via 10.1.0.1")
+    rule = "ip saddr 10.1.0.0/16 oifname != br0 masquerade"
+    host.run("nft", "add table hand")
+    host.run("nft", "add chain hand out { type nat hook postrouting priority srcnat; }")
+    host.run("nft", f"add rule hand out {rule}")
+    return World(one, two, "10.1.0.3", outside)
+
+
+def compare(minirt: World, hand: World, rounds: int, seconds: int) -> None:
+    """Print the throughput of both worlds, measured in turn."""
+    print(f"{'Gbit/s':<34}{'by hand':>12}{'minirt':>18}")
+    for title in ("container to container", "container to outside"):
+        found: list[list[float]] = [[], []]
+        for number in range(2 * rounds):
+            which = (number + number // 2) % 2  # ABBA: what drifts meets both alike
+            world = (hand, minirt)[which]
+            inside = title.endswith("container")
+            server, address = (world.two, world.address) if inside else (world.outside, OUTSIDE)
+            found[which].append(throughput(world.one, server, address, seconds))
+        row(title, [statistics.median(one) for one in found])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
