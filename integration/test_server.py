@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from integration.naming import resolver_pid
 from integration.sandbox import PATIENCE, REPOSITORY, started, wait_until
 from integration.traces import Ground
 from minirt.kernel import locks, processes
@@ -125,6 +126,22 @@ def test_a_killed_client_takes_its_command_along_but_not_the_container(
         wait_until(lambda: not children.read_text().split(), "the end of the command")
         assert "one" in run("ps").stdout
     run("rm", "-f", "one")
+
+
+def test_what_it_starts_is_found_by_name(server: int, image: str) -> None:
+    """A resolver that is just starting, too; and when it is stopped, that is seen."""
+    assert run("network", "create", "net1").returncode == 0
+    done = run("run", "-d", "--name", "one", "--net", "net1", image, "sleep", "1000")
+    assert done.returncode == 0, done.stderr
+    pid = resolver_pid("net1")
+    assert f"process {pid}\n" in run("dns", "trace", "one", "--from", "one").stdout
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        said = run("dns", "trace", "one", "--from", "one").stdout
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert f"process {pid}, which is STOPPED" in said
+    assert run("rm", "-f", "one").returncode == 0
 
 
 def test_a_killed_server_is_not_missed(server: int, image: str, ground: Ground) -> None:

@@ -14,7 +14,7 @@ from minirt.network import lookup, resolver_link, resolver_start, store
 from minirt.state import run_dir
 
 _PATIENCE = 1.0  # seconds: of a name of our own the answer takes a thousandth of that
-_NAME = "minirt-resolver"  # what the process calls itself
+_MODULE = b"minirt.network.resolver"  # in the command line of each, from its first moment on
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,11 @@ def of_resolver(patient: Patient) -> Iterator[Finding]:
 def resolver_of(network: str) -> Resolver | None:
     """Return the resolver of a network of ours; None: there is none."""
     folder = str(run_dir().absolute() / "networks").encode()
+    wanted = b"\0".join((b"", folder, network.encode(), b""))
     for place in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError):  # It has ended, or is ending.
-            if (place / "comm").read_text().strip() != _NAME:
-                continue
-            *_, networks, name = (place / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-            if (networks, name) == (folder, network.encode()):
+        with suppress(OSError):  # It has ended.
+            words = (place / "cmdline").read_bytes()
+            if _MODULE in words and words.endswith(wanted):
                 state = (place / "stat").read_text().rpartition(")")[2].split()[0]
                 return Resolver(int(place.name), state in "Tt")
     return None
