@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import dnslib
 
@@ -41,11 +42,12 @@ def answer(query: bytes, transport: str, log: Path) -> bytes:
 
 def serve(address: str, log: Path) -> None:
     """Answer for ever."""
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    tcp = socket.create_server((address, 53))
-    udp.bind((address, 53))
+    family, *_, place = socket.getaddrinfo(address, 53, type=socket.SOCK_DGRAM)[0]
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    tcp = socket.create_server(place, family=family)
+    udp.bind(place)
     print("up", flush=True)
-    later: list[tuple[float, bytes, tuple[str, int]]] = []
+    later: list[tuple[float, bytes, Any]] = []
     while True:
         ready, _, _ = select.select([udp, tcp], [], [], 0.01 if later else None)
         if udp in ready:

@@ -1,0 +1,106 @@
+"""Hosts that are not as most: without IPv6, or with DNS servers at odd addresses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.conftest import Minirt
+from integration.guests import guest
+from integration.naming import host_file, upstream
+from integration.sandbox import Outside, shell, wait_until
+from minirt.kernel import libc
+
+pytestmark = pytest.mark.usefixtures("image")
+
+
+@contextlib.contextmanager
+def no_ipv6() -> Iterator[None]:
+    """Make the kernel look as one that was started with ipv6.disable=1."""
+    libc.mount("tmpfs", "/proc/sys/net/ipv6", "tmpfs", 0, "")
+    try:
+        yield
+    finally:
+        libc.umount2("/proc/sys/net/ipv6", 0)
+
+
+def test_where_the_kernel_has_no_ipv6_who_asks_for_it_is_told_so(minirt: Minirt) -> None:
+    with no_ipv6():
+        for words in (["--ipv6"], ["--subnet", "fd00:1::/64"]):
+            said = minirt("network", "create", *words, "net1", code=1).stderr
+            assert "This kernel has no IPv6" in said
+            assert "Leave IPv6 out" in said
+        assert "net1" not in minirt("network", "ls").stdout
+        assert "br-" not in shell("ip", "-br", "link").stdout
+        minirt("network", "create", "net1")
+        minirt("run", "--rm", "--net", "net1", "busybox", "ping", "-c1", "-W5", "172.18.0.1")
+    minirt("network", "create", "--ipv6", "net2")
+
+
+def found(minirt: Minirt, network: str) -> str:
+    """Return how a container on a network sees an outside name."""
+    words = ("run", "--rm", "--net", network, "busybox", "nslookup", "-type=a", "example.org")
+    return minirt(*words, code=None).stdout.partition("\n\n")[2]
+
+
+@pytest.mark.parametrize("network", ["net1", "bridge"])
+def test_a_server_at_the_hosts_ipv6_loopback_is_asked(
+    minirt: Minirt, tmp_path: Path, network: str
+) -> None:
+    minirt("network", "create", "net1")
+    with upstream(tmp_path / "log", "::1"), host_file("nameserver ::1\n", tmp_path):
+        assert "192.0.2.99" in found(minirt, network)
+    assert "example.org" in (tmp_path / "log").read_text()
+
+
+def test_a_server_at_a_link_local_address_is_asked_over_its_link(
+    minirt: Minirt, outside: Outside, tmp_path: Path
+) -> None:
+    def address() -> str:
+        """Return the link-local address of the machine outside, once it can be used."""
+        shown = outside.run("ip", "-json", "-6", "addr", "show", "dev", "eth0", "scope", "link")
+        (link,) = json.loads(shown.stdout)
+        usable = [one["local"] for one in link["addr_info"] if not one.get("tentative")]
+        return usable[0] if usable else ""
+
+    wait_until(address, "a usable link-local address")
+    minirt("network", "create", "net1")
+    text = f"nameserver {address()}%{outside.link}\n"
+    log = tmp_path / "log"
+    with upstream(log, f"{address()}%eth0", outside.pid), host_file(text, tmp_path):
+        assert "192.0.2.99" in found(minirt, "net1")
+    assert "example.org" in log.read_text()
+
+
+def test_a_network_has_a_subnet_of_each_family_with_gateway_and_range(minirt: Minirt) -> None:
+    subnets = ("--subnet", "10.1.0.0/16", "--subnet", "fd00:1::/64")
+    gateways = ("--gateway", "fd00:1::fe", "--gateway", "10.1.0.254")
+    ranges = ("--ip-range", "10.1.8.0/24", "--ip-range", "fd00:1::8:0/112")
+    aux = ("--aux-address", "router=10.1.8.0", "--aux-address", "other=fd00:1::8:0")
+    minirt("network", "create", *subnets, *gateways, *ranges, *aux, "net1")
+    (shown,) = json.loads(minirt("network", "inspect", "net1").stdout)
+    assert shown["IPAM"]["Config"] == [
+        {
+            "Subnet": "10.1.0.0/16",
+            "IPRange": "10.1.8.0/24",
+            "Gateway": "10.1.0.254",
+            "AuxiliaryAddresses": {"router": "10.1.8.0"},
+        },
+        {
+            "Subnet": "fd00:1::/64",
+            "IPRange": "fd00:1::8:0/112",
+            "Gateway": "fd00:1::fe",
+            "AuxiliaryAddresses": {"other": "fd00:1::8:0"},
+        },
+    ]
+    one = guest(minirt, "one", "--net", "net1")
+    assert (one.address, one.networks["net1"]["GlobalIPv6Address"]) == ("10.1.8.1", "fd00:1::8:1")
+    for gateway in ("10.1.0.254", "fd00:1::fe"):
+        minirt("exec", "one", "ping", "-c1", "-W5", gateway)
+    for one_more in ("10.2.0.0/24", "fd00:2::/64"):
+        said = minirt("network", "create", *subnets, "--subnet", one_more, "net2", code=1).stderr
+        assert said.count("\n") == 1
