@@ -160,6 +160,28 @@ def test_networks_are_closed_to_each_other_whatever_a_container_tries(
         assert far.ask("127.0.0.1", 8080) == "Connection refused"
 
 
+@pytest.mark.parametrize("value", ["true", "strict"])
+def test_who_asks_for_isolation_in_podmans_word_has_it(
+    minirt: Minirt, image: str, value: str
+) -> None:
+    minirt("network", "create", "-o", f"isolate={value}", "net1")
+    minirt("network", "create", "net2")
+    one = guest(minirt, "one", "--net", "net1", "-p", "8081:80")
+    two = guest(minirt, "two", "--net", "net2", "-p", "8082:80")
+    near = guest(minirt, "near", "--net", "net1")
+    with one.serving(), two.serving():
+        assert near.ask(one.address) == near.address  # the control
+        assert two.ask(one.address) == one.ask(two.address) == "timeout"
+        assert two.ask(one.networks["net1"]["Gateway"], 8081)[:4] == "172."
+        assert one.ask(two.networks["net2"]["Gateway"], 8082)[:4] == "172."
+
+
+@pytest.mark.parametrize(("value", "why"), [("false", "publish its port"), ("maybe", "strict")])
+def test_less_than_isolation_is_not_to_be_had(minirt: Minirt, value: str, why: str) -> None:
+    assert why in minirt("network", "create", "-o", f"isolate={value}", "net1", code=1).stderr
+    assert "net1" not in minirt("network", "ls").stdout
+
+
 def test_an_internal_network_reaches_its_own_and_nothing_else(
     minirt: Minirt, image: str, outside: Outside
 ) -> None:

@@ -151,6 +151,27 @@ def test_a_container_of_the_default_network_gets_names_with_another(minirt: Mini
     assert way_out(look(minirt, "one")) == "default via 10.1.0.1 dev eth1"
 
 
+def test_a_container_without_network_can_be_given_one_after_all(minirt: Minirt) -> None:
+    guest(minirt, "peer", "--net", "net1")
+    one = guest(minirt, "one", "--net", "none")
+    said = minirt("network", "connect", "net1", "one", code=1).stderr
+    assert "minirt network disconnect none one" in said
+    minirt("network", "disconnect", "none", "one")
+    assert look(minirt, "one").networks == {}
+    assert inside(one) == {"lo": "127.0.0.1"}
+    minirt("network", "connect", "net1", "one")
+    assert inside(one) == {"lo": "127.0.0.1", "eth0": "10.1.0.3"}
+    assert found(minirt, "one", "peer") == ["10.1.0.2"]
+    minirt("restart", "-t", "0", "one")
+    assert inside(look(minirt, "one")) == {"lo": "127.0.0.1", "eth0": "10.1.0.3"}
+    assert "is not connected" in minirt("network", "disconnect", "none", "one", code=1).stderr
+    minirt("create", "--name", "idle", "--net", "none", "busybox", "sleep", "1000")
+    minirt("network", "disconnect", "none", "idle")
+    minirt("network", "connect", "net2", "idle")
+    minirt("start", "idle")
+    assert inside(look(minirt, "idle")) == {"lo": "127.0.0.1", "eth0": "10.2.0.2"}
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -22,7 +22,8 @@ def check_connect(one: Record, network: Network, request: EndpointRequest) -> No
     if mode.startswith("container:"):
         raise Conflict(what, _SHARED)
     if network.driver == "null" or mode == "none":
-        raise Conflict(what, _NONE)
+        remedy = f"First: minirt network disconnect none {one.name}" if mode == "none" else ""
+        raise Conflict(what, _NONE, remedy)
     if any(existing.network_id == network.id for existing in one.endpoints):
         why = f"endpoint with name {one.name} already exists in network {network.name}"
         raise Conflict(what, why)
@@ -40,6 +41,8 @@ def check_disconnect(one: Record, network: Network) -> None:
     what = f"Cannot disconnect {one.name} from {network.name}"
     if one.host.network_mode == "host" or network.driver == "host":
         raise Conflict(what, _HOST)
+    if network.driver == "null" and one.host.network_mode == "none":
+        return
     if all(existing.network_id != network.id for existing in one.endpoints):
         why = f"container {one.name} is not connected to network {network.name}"
         raise Conflict(what, why)

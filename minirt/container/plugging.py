@@ -18,7 +18,7 @@ from minirt.errors import Conflict
 from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 from minirt.network import endpoint, store
-from minirt.network.spec import Network
+from minirt.network.spec import DEFAULT, Network
 
 
 def connect(one: Record, network: Network, request: EndpointRequest) -> None:
@@ -38,8 +38,14 @@ def connect(one: Record, network: Network, request: EndpointRequest) -> None:
 
 
 def disconnect(one: Record, network: Network) -> None:
-    """Unplug a container. Raises Conflict if it has no plug there."""
+    """Unplug a container. Raises Conflict if it has no plug there.
+
+    From "none", as Docker puts it: so that it can be connected to others.
+    """
     check_disconnect(one, network)
+    if network.driver == "null":
+        record.save(replace(one, host=replace(one.host, network_mode=DEFAULT)))
+        return
     rest = [request for request in one.endpoints if request.network_id != network.id]
     changed = replace(one, endpoints=rest)
     made = record.load_endpoints(one.id)

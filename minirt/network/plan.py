@@ -44,10 +44,21 @@ def check(plan: Plan) -> None:
     if (plan.gateways or plan.ranges or plan.aux) and not plan.subnets:
         raise InvalidRequest("every ip-range or gateway must have a corresponding subnet")
     _check_options(plan.options)
+    _check_isolation(plan.options.get(spec.ISOLATE, "true"))
     for version in (4, 6):
         _check_gateway_mode(plan, f"{spec.GATEWAY_MODE}{version}")
     for server in plan.dns:
         _check_server(server)
+
+
+def _check_isolation(value: str) -> None:
+    """Refuse what would not be so: with podman, networks reach each other until told not to."""
+    if value in spec.FALSE:
+        what = f"unsupported {spec.ISOLATE} value: {value}"
+        remedy = "Connect the container to both, or publish its port."
+        raise InvalidRequest(what, "networks never reach each other here", remedy)
+    if value not in spec.TRUE | {"strict"}:
+        raise InvalidRequest(f"failed to parse {spec.ISOLATE} value: {value}", "say true or strict")
 
 
 def _check_gateway_mode(plan: Plan, key: str) -> None:

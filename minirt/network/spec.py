@@ -28,6 +28,7 @@ MTU = "com.docker.network.driver.mtu"
 INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
 INHIBIT4 = "com.docker.network.bridge.inhibit_ipv4"  # the gateway is not the bridge
 GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"  # and the version of IP
+ISOLATE = "isolate"  # podman's; here all are
 
 DEFAULT = "bridge"  # The network of containers that name none.
 DEFAULT_BRIDGE = "minirt0"
