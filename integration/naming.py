@@ -172,15 +172,22 @@ def resolver_pid(network: str) -> int:
     found: list[int] = []
 
     def look() -> bool:
-        for one in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                words = one.read_bytes().split(b"\0")
-                if b"minirt.network.resolver" in b" ".join(words) and network.encode() in words:
-                    found.append(int(one.parent.name))
+        found[:] = resolver_pids(network)
         return bool(found)
 
     wait_until(look, f"a resolver of {network}")
     return found[0]
+
+
+def resolver_pids(network: str) -> list[int]:
+    """Return the processes of a network's resolvers: one, or two while one retires."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = one.read_bytes().split(b"\0")
+            if b"minirt.network.resolver" in b" ".join(words) and network.encode() in words:
+                found.append(int(one.parent.name))
+    return found
 
 
 def parsed(text: str) -> Answer:

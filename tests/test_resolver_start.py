@@ -25,7 +25,28 @@ def test_a_few_starts_are_fine_and_then_somebody_should_look(
         resolver_start.note(lock)
     monkeypatch.setattr(resolver_start, "_SPAN", 0.0)
     resolver_start.note(lock)
-    assert len(os.pread(lock, 1000, 0).split()) == 6
+    assert len(os.pread(lock, 1000, 0).split()) == 7  # the version comes first
+    os.close(lock)
+
+
+@pytest.mark.parametrize(
+    ("noted", "own", "older"),
+    [
+        (None, "0.1.0", True),
+        ("0.9.2", "0.10.0", True),
+        ("0.10.0", "0.10.0", False),
+        ("1.0", "0.10.0", False),
+    ],
+)
+def test_an_older_resolver_is_known_by_the_version_that_was_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: str | None, own: str, older: bool
+) -> None:
+    lock = locks.acquire(tmp_path / "lock")
+    if noted is not None:
+        monkeypatch.setattr(resolver_start, "__version__", noted)
+        resolver_start.note(lock)
+    monkeypatch.setattr(resolver_start, "__version__", own)
+    assert resolver_start.is_older(lock) == older
     os.close(lock)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import json
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -119,6 +120,8 @@ class Client:
             if words.get("leave"):
                 self._house.dismissed = True
                 self.close()
+            elif words.get("retire"):
+                signal.raise_signal(signal.SIGTERM)
             else:
                 self._learn(words, fds)
         except Exception:  # Whoever can't introduce a container has a bug, and its traceback.

@@ -44,10 +44,9 @@ class Resolver:
         self._house = House(self._loop, Watch(Path()), traffic, Host())
         self._loop.watch(listener.fileno(), self._accept)
         self._waiting = self._loop.later(_LINGER, self._leave)
-        self._told, teller = socket.socketpair()
-        teller.setblocking(False)
-        self._loop.watch(self._told.fileno(), self._retire)
-        signal.set_wakeup_fd(teller.detach())
+        self._told, teller = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._loop.watch(self._told, self._retire)
+        signal.set_wakeup_fd(teller)
         signal.signal(signal.SIGTERM, lambda *_: None)
 
     def run(self) -> None:
@@ -83,7 +82,7 @@ class Resolver:
         locks.unlock(self._lock)
 
     def _retire(self) -> None:
-        self._loop.forget(self._told.fileno())
+        self._loop.forget(self._told)
         self._loop.forget(self._listener.fileno())
         self._listener.close()
         self._waiting.cancel()

@@ -28,6 +28,12 @@ the lock starts the next one, and the others find it. That one is born in the PI
 of its monitor and dies with it (pid_namespaces(7): one can't enter an ancestor's namespace
 to give birth there), which is the same case again: the others wake.
 
+**After an upgrade** the first of the new minirt that connects finds an older version noted in the
+lock file. It tells that resolver to retire and starts its own, all under the lock. The old one
+closes its connections, reads no further question, answers those that it has, and leaves; to the
+monitors, which are of the old version still, it is as if it had died. So words may be added to an
+introduction, but never taken away.
+
 This runs in monitors, so it imports next to nothing.
 """
 
@@ -40,6 +46,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from minirt.errors import kernel_refused
@@ -92,16 +99,27 @@ def connect(network: str) -> socket.socket:
     try:
         lock = _lock(folder / LOCK)
         try:
-            try:
-                return _dial(folder)
-            except (FileNotFoundError, ConnectionRefusedError):  # never was one; it has gone
-                resolver_start.note(lock)
-                resolver_start.start(folder)
-                return _dial(folder)
+            return _dial_ours(folder, lock)
         finally:
             os.close(lock)
     except OSError as error:
         raise kernel_refused(f"The resolver of network {network} can't be reached", error) from None
+
+
+def _dial_ours(folder: Path, lock: int) -> socket.socket:
+    """Return a connection to a resolver that is no older than we are."""
+    try:
+        link = _dial(folder)
+    except (FileNotFoundError, ConnectionRefusedError):  # never was one; it has gone
+        pass
+    else:
+        if not resolver_start.is_older(lock):
+            return link
+        with link, suppress(OSError):  # It has died meanwhile: as good.
+            link.send(json.dumps({"retire": True}).encode(), socket.MSG_NOSIGNAL)
+    resolver_start.note(lock)
+    resolver_start.start(folder)
+    return _dial(folder)
 
 
 def dismiss(network: str) -> None:

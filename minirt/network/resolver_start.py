@@ -6,6 +6,7 @@ resolver_link.py says when, and why nobody has to wait for it.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from minirt import __version__
 from minirt.errors import KernelRefused
 from minirt.kernel.steps import step
 
@@ -29,14 +31,30 @@ _PROGRAM = (
 
 
 def note(lock: int) -> None:
-    """Write the moment into the lock file. Raises KernelRefused if there were many lately."""
+    """Write our version and the moment into the lock file.
+
+    Raises KernelRefused if there were many moments lately.
+    """
     now = time.monotonic()
-    text = os.pread(lock, 1 << 12, 0)
-    starts = [float(word) for word in text.split()][-_STARTS:]
+    _, *words = _noted(lock)
+    starts = [float(word) for word in words][-_STARTS:]
     if len(starts) == _STARTS and now - starts[0] < _SPAN:
         raise KernelRefused("A network's resolver keeps dying", "", f"Its {LOG} may say why.")
     os.ftruncate(lock, 0)
-    os.pwrite(lock, " ".join(map(str, [*starts, now])).encode(), 0)
+    os.pwrite(lock, " ".join([__version__, *map(str, [*starts, now])]).encode(), 0)
+
+
+def is_older(lock: int) -> bool:
+    """Say whether the last resolver was started by an older minirt than this one."""
+    return _numbers(_noted(lock)[0]) < _numbers(__version__)
+
+
+def _noted(lock: int) -> list[str]:
+    return os.pread(lock, 1 << 12, 0).decode().split() or ["0"]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", version)]
 
 
 def start(folder: Path) -> None:
