@@ -56,8 +56,8 @@ class Row:
 def ask(made: Box, row: Row, questions: Path, number: int) -> None:
     """Send some ``number`` questions as fast as they are answered."""
     times = max(1, number // len(questions.read_text().splitlines()))
-    words = ("dnsperf", "-d", questions, "-n", times, "-c", 4, "-q", 50, "-t", 10)
-    words += ("-O", "latency-histogram", "-s", row.address, "-p", row.port)
+    words: tuple[object, ...] = ("dnsperf", "-d", questions, "-n", times, "-c", 4, "-q", 50)
+    words += ("-t", 10, "-O", "latency-histogram", "-s", row.address, "-p", row.port)
     before = cpu_of(row.pid)
     told = made.run(*words, seconds=120).stdout
     spent = cpu_of(row.pid) - before
