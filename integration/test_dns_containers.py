@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
+from integration.guests import guest
 from integration.naming import host_file, resolver_pid, upstream
-from integration.sandbox import wait_until
+from integration.sandbox import PATIENCE, shell, wait_until
+from integration.traces import Ground
+from minirt.kernel import processes
 
 
 @pytest.fixture
@@ -74,6 +80,50 @@ def test_a_killed_resolver_is_replaced_while_containers_run(minirt: Minirt, pair
     os.kill(first, signal.SIGKILL)
     assert addresses(minirt, "web") == there
     wait_until(lambda: resolver_pid("net1") != first, "another resolver")
+
+
+def test_who_takes_over_the_address_of_the_dead_removes_their_wire(
+    minirt: Minirt, image: str, ground: Ground
+) -> None:
+    """A resolver that is stopped closes no socket: so it holds the dead one's namespace."""
+    minirt("network", "create", "--subnet", "10.1.0.0/24", "net1")
+    at_nine = ("--net", "net1", "--ip", "10.1.0.9")
+    guest(minirt, "one", *at_nine)
+    guest(minirt, "web", "--net", "net1")
+    before = index_of("veth0a010009")
+    resolver = resolver_pid("net1")
+    os.kill(resolver, signal.SIGSTOP)
+    try:
+        kill_monitor(ground, minirt, "one")
+        time.sleep(0.2)  # With a resolver that runs, the wire is gone by now: see below.
+        assert index_of("veth0a010009") == before
+        two = guest(minirt, "two", *at_nine)
+        assert index_of("veth0a010009") not in (before, 0)
+        two.run("ping", "-c1", "-W2", "10.1.0.1")
+        shell("ping", "-c1", "-W2", "10.1.0.9")
+    finally:
+        os.kill(resolver, signal.SIGCONT)
+    assert addresses(minirt, "two", "web") == ["10.1.0.9"]
+    kill_monitor(ground, minirt, "two")
+    wait_until(lambda: not index_of("veth0a010009"), "the end of the wire")
+
+
+def index_of(link: str) -> int:
+    """Return the index of a link; 0: there is none."""
+    try:
+        return socket.if_nametoindex(link)
+    except OSError:
+        return 0
+
+
+def kill_monitor(ground: Ground, minirt: Minirt, name: str) -> None:
+    """Let a container die without a word."""
+    identity = minirt("inspect", "-f", "{{.Id}}", name).stdout.strip()
+    state = json.loads((ground.run / "containers" / identity / "state.json").read_text())
+    monitor = processes.open_pidfd(state["monitor"])
+    signal.pidfd_send_signal(monitor, signal.SIGKILL)
+    assert processes.wait_until_dead(monitor, 10 * PATIENCE)
+    os.close(monitor)
 
 
 def test_names_come_and_go_with_connect_and_disconnect(minirt: Minirt, pair: None) -> None:
