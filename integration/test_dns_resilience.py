@@ -1,13 +1,9 @@
-"""The resolver killed, stopped, flooded and lied to: others notice nothing, or a moment."""
+"""The resolver killed, stopped and started again: others notice nothing, or a moment."""
 
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
-import struct
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from integration.naming import Box, box, client_in, host_file, resolver_pid
-from integration.sandbox import PATIENCE, needs_tool, started, wait_until
+from integration.sandbox import PATIENCE, needs_tool, wait_until
 from minirt.errors import KernelRefused
 from minirt.kernel import namespaces, processes
 from minirt.network import resolver_link
@@ -244,102 +240,3 @@ def test_a_dead_containers_sockets_are_closed_at_once(web: Box) -> None:
 
 def sockets_in(folder: Path) -> int:
     return sum(str(one.readlink()).startswith("socket") for one in folder.iterdir())
-
-
-def test_no_packet_kills_it(web: Box) -> None:
-    web.dig("web")
-    before = resolver_pid("net1")
-    dice = random.Random(11)
-    loop = QUERY[:12] + b"\xc0\x0c" + QUERY[-4:]
-    with client_in(web.pid) as client:
-        for _ in range(3000):
-            packet = bytearray(dice.choice([QUERY, loop, dice.randbytes(dice.randrange(64))]))
-            for _ in range(dice.randrange(4)):
-                if packet:
-                    packet[dice.randrange(len(packet))] = dice.randrange(256)
-            client.send(packet)
-    # A question that finds a full queue is lost, as ever with UDP; then dig(1) asks again.
-    assert web.dig("+tries=20", f"+timeout={PATIENCE:.0f}", "web").records == ["10.1.0.2"]
-    assert resolver_pid("net1") == before
-    assert (run_dir() / "networks/net1/resolver.log").read_text() == ""
-
-
-def test_other_operations_and_two_questions_are_told_off(web: Box) -> None:
-    with client_in(web.pid) as client:
-        client.send(QUERY[:2] + b"\x29\0" + QUERY[4:])
-        assert client.recv(512) == QUERY[:2] + b"\xa9\x84" + bytes(8)
-        client.send(QUERY[:5] + b"\2" + QUERY[6:])
-        assert client.recv(512) == QUERY[:2] + b"\x81\x81" + bytes(8)
-
-
-def test_many_queries_come_over_one_connection(web: Box) -> None:
-    with client_in(web.pid, socket.SOCK_STREAM) as client:
-        framed = struct.pack("!H", len(QUERY)) + QUERY
-        client.sendall(framed * 100 + framed[:5])
-        answers = b""
-        while len(answers) < 100 * (2 + len(QUERY) + 16):
-            answers += client.recv(65536)
-        client.sendall(framed[5:])
-        assert client.recv(65536)[-4:] == bytes([10, 1, 0, 2])
-
-
-def test_a_client_that_half_closes_still_gets_its_answer(web: Box) -> None:
-    with client_in(web.pid, socket.SOCK_STREAM) as client:
-        client.sendall(struct.pack("!H", len(QUERY)) + QUERY)
-        client.shutdown(socket.SHUT_WR)
-        assert client.recv(65536)[-4:] == bytes([10, 1, 0, 2])
-        assert client.recv(1) == b""
-
-
-@pytest.mark.slow
-def test_a_client_that_sends_a_length_and_nothing_more_is_closed_and_costs_nothing(
-    web: Box,
-) -> None:
-    with client_in(web.pid, socket.SOCK_STREAM) as client:
-        client.settimeout(20 * PATIENCE)
-        client.sendall(struct.pack("!H", 30))
-        before = cpu_of(resolver_pid("net1"))
-        assert web.dig("+tcp", "web").records == ["10.1.0.2"]
-        assert client.recv(1) == b""
-        assert cpu_of(resolver_pid("net1")) - before < 0.2 * PATIENCE
-
-
-def test_too_many_connections_close_the_quietest(web: Box) -> None:
-    clients = [client_in(web.pid, socket.SOCK_STREAM) for _ in range(100)]
-    assert web.dig("+tcp", "web").records == ["10.1.0.2"]
-    assert clients[0].recv(1) == b""
-    clients[-1].sendall(struct.pack("!H", len(QUERY)) + QUERY)
-    assert clients[-1].recv(512)[-4:] == bytes([10, 1, 0, 2])
-    for client in clients:
-        client.close()
-
-
-def cpu_of(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-FLOOD = """
-import socket, sys
-one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-one.connect(("127.0.0.11", 53))
-print("up", flush=True)
-while True:
-    try:
-        one.send(bytes.fromhex(sys.argv[1]))
-    except OSError:
-        pass
-"""
-
-
-def test_one_containers_flood_does_not_silence_the_others(web: Box) -> None:
-    with box("net1") as other:
-        words = ("nsenter", f"--net=/proc/{other.pid}/ns/net", sys.executable, "-c", FLOOD)
-        unknown = QUERY.replace(b"web", b"xyz")
-        with started(*words, QUERY.hex()) as one, started(*words, unknown.hex()) as two:
-            for flood in (one, two):
-                assert flood.stdout and flood.stdout.readline() == "up\n"
-            start = time.monotonic()
-            for _ in range(10):
-                assert web.dig("web").records == ["10.1.0.2"]
-            assert time.monotonic() - start < 3 * PATIENCE

@@ -38,14 +38,14 @@ class Wire:
 
         monkeypatch.setattr(Server, "socket", connect)
 
-    def ask(self, *addresses: str, key: object = 1) -> None:
+    def ask(self, *addresses: str, asker: object = 1, words: Words = WORDS) -> None:
         """Forward the query to these servers, and run until it is answered."""
 
         def reply(message: bytes) -> None:
             self.replies.append(dnslib.DNSRecord.parse(message))
             self.loop.stop()
 
-        self.desk.ask(key, WORDS, [Server(address) for address in addresses], reply)
+        self.desk.ask(asker, words, [Server(address) for address in addresses], reply)
 
     def run(self, seconds: float = 5) -> None:
         """Turn the loop until a reply has come."""
@@ -191,13 +191,44 @@ def test_an_impatient_client_is_not_asked_twice_but_repeated(wire: Wire) -> None
     assert len(wire.replies) == 1
 
 
+def test_what_is_lost_on_the_way_is_sent_again(wire: Wire) -> None:
+    wire.behaviours = {"1": lambda query: good(query) if len(wire.asked) > 1 else []}
+    wire.ask("1")
+    wire.run()
+    assert wire.asked[0] == wire.asked[1]
+    assert wire.replies[0].header.rcode == q.NOERROR
+
+
+def test_two_who_ask_the_same_are_one_question_and_each_hears_the_answer(wire: Wire) -> None:
+    wire.behaviours = {"1": good}
+    other = b"\x77\x77" + QUERY[2:]
+    wire.ask("1", asker=1)
+    wire.ask("1", asker=2, words=Words(other, len(other)))
+    assert wire.desk.traffic.total == 2
+    wire.run()
+    assert told(wire) == ["1"]
+    ids = [int.from_bytes(one[:2], "big") for one in (QUERY, other)]
+    assert [one.header.id for one in wire.replies] == ids
+    assert wire.desk.traffic.total == wire.desk.waiting == 0
+
+
+def test_another_spelling_is_another_question(wire: Wire) -> None:
+    wire.behaviours = {"1": good}
+    other = QUERY.replace(b"nosuch", b"NoSuch")
+    wire.ask("1", asker=1)
+    wire.ask("1", asker=2, words=Words(other, len(other)))
+    wire.run()
+    wire.run()
+    assert {query[2:] for _, query in wire.asked} == {QUERY[2:], other[2:]}
+
+
 def test_too_many_questions_are_told_so_at_once(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forward, "MOST_EACH", 1)
     wire.behaviours = {"1": silent}
-    wire.ask("1", key=1)
-    wire.ask("1", key=2)
+    wire.ask("1", asker=1)
+    wire.ask("1", asker=2)
     assert wire.replies[0].header.rcode == q.SERVFAIL
 
 

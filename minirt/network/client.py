@@ -187,13 +187,13 @@ class Client:
                 except OSError:
                     pass  # As above.
 
-        self._answer(query, (sender, query), reply, stream=False)
+        self._answer(query, (sender, query[:2]), reply, stream=False)
 
     def _hear_stream(self, query: bytes, reply: Reply) -> None:
         self._house.catch_up()
-        self._answer(query, object(), reply, stream=True)  # TCP repeats nothing: all keys differ
+        self._answer(query, object(), reply, stream=True)  # Nothing is repeated over TCP.
 
-    def _answer(self, query: bytes, key: object, reply: Reply, *, stream: bool) -> None:
+    def _answer(self, query: bytes, asker: object, reply: Reply, *, stream: bool) -> None:
         try:
             question = q.read(query)
         except q.Malformed as malformed:
@@ -207,7 +207,7 @@ class Client:
             reply(answer)
             return
         servers = self._house.host.servers() if self._servers is None else self._servers
-        self._desk.ask(key, Words(query, question.end, stream), servers, reply)
+        self._desk.ask(asker, Words(query, question.end, stream), servers, reply)
 
     def _stays_here(self, question: q.Question) -> bool:
         """Say whether a name is too short to be asked elsewhere: its user has set ndots.

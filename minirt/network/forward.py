@@ -6,6 +6,10 @@ the next one at once when one fails or refuses, and after a moment when one is s
 the slow one may still answer. The first answer wins. "No such name" is an answer.
 
 A question goes on by the transport that it came by, and its answer is passed on as it is.
+
+What is on its way already isn't asked a second time: who else asks the same, to the letter,
+hears the same answer. So a loop – a server in a container that asks us what we ask it – ends in
+its first round, and nobody improves his chances of guessing by asking a thousand times.
 """
 
 from __future__ import annotations
@@ -46,21 +50,31 @@ class Desk:
     def __init__(self, traffic: Traffic) -> None:
         self.traffic = traffic
         self.open: dict[object, Inquiry] = {}
+        self.waiting = 0  # who waits for answers
 
-    def ask(self, key: object, words: Words, servers: Sequence[Server], reply: Reply) -> None:
+    def ask(self, asker: object, words: Words, servers: Sequence[Server], reply: Reply) -> None:
         """Forward a query; ``reply`` is called once, perhaps at once, with the answer.
 
-        ``key`` tells a question from its repetition by an impatient client: that is no
-        second question, but a sign that a packet may have been lost, so we repeat it too.
+        ``asker`` tells an impatient client, who repeats a question, from another one who asks
+        the same: it is a sign that a packet may have been lost, so we repeat it too.
         """
-        known = self.open.get(key)
-        if known is not None:
+        topic = (words.stream, words.query[2:])
+        known = self.open.get(topic)
+        if known is not None and asker in known.askers:
             known.repeat()
-        elif len(self.open) >= (MOST_EACH if self.traffic.total < MOST_AT_ONCE else FEW):
+        elif self.waiting >= (MOST_EACH if self.traffic.total < MOST_AT_ONCE else FEW):
             reply(q.failure(words.query, q.SERVFAIL, words.end))
+        elif known is not None:
+            known.add(asker, words.query[:2], reply)
         else:
-            inquiry = self.open[key] = Inquiry(self, key, words, reply)
+            inquiry = self.open[topic] = Inquiry(self, topic, words)
+            inquiry.add(asker, words.query[:2], reply)
             inquiry.start(servers)
+
+    def count(self, number: int) -> None:
+        """Take note of so many more, or fewer, who wait."""
+        self.waiting += number
+        self.traffic.total += number
 
     def close(self) -> None:
         """Drop all questions: nobody is left to hear the answers."""
@@ -71,18 +85,22 @@ class Desk:
 class Inquiry:
     """One question, and the servers that have been asked so far."""
 
-    def __init__(self, desk: Desk, key: object, words: Words, reply: Reply) -> None:
-        self._desk, self._key, self._words, self._reply = desk, key, words, reply
+    def __init__(self, desk: Desk, topic: object, words: Words) -> None:
+        self._desk, self._topic, self._words = desk, topic, words
+        self.askers: dict[object, tuple[bytes, Reply]] = {}  # with the id of each
         self._next: list[Server] = []
         self._asked: list[Attempt] = []
         self._timer: Timer | None = None
         self._end = time.monotonic() + LAST_CALL
 
+    def add(self, asker: object, number: bytes, reply: Reply) -> None:
+        """Take note of somebody who asks this."""
+        self.askers[asker] = number, reply
+        self._desk.count(1)
+
     def start(self, servers: Sequence[Server]) -> None:
         """Ask the first server that can be asked."""
-        traffic = self._desk.traffic
-        traffic.total += 1
-        self._next = traffic.memory.order(servers)
+        self._next = self._desk.traffic.memory.order(servers)
         self._ask_next()
 
     def repeat(self) -> None:
@@ -97,11 +115,11 @@ class Inquiry:
         for attempt in self._asked:
             attempt.close()
         self._asked, self._next = [], []
-        if self._desk.open.pop(self._key, None) is self:
-            self._desk.traffic.total -= 1
+        if self._desk.open.pop(self._topic, None) is self:
+            self._desk.count(-len(self.askers))
 
     def _ask_next(self) -> None:
-        if self._desk.open.get(self._key) is not self:
+        if self._desk.open.get(self._topic) is not self:
             return  # It has ended while it waited for a socket.
         traffic = self._desk.traffic
         while self._next:
@@ -136,14 +154,15 @@ class Inquiry:
         elif self._next:
             self._ask_next()
         else:
-            self._wait(LAST_CALL)
+            self.repeat()  # A packet may have been lost.
+            self._wait(PATIENCE)
 
     def _hear(self, attempt: Attempt, reply: bytes | None) -> None:
         memory = self._desk.traffic.memory
         if reply is not None:
             memory.praise(attempt.server)
             if reply[3] & 0xF not in (q.SERVFAIL, q.REFUSED):
-                self._finish(self._words.query[:2] + reply[2:])
+                self._finish(reply)
                 return
         attempt.close()
         self._asked.remove(attempt)
@@ -151,4 +170,5 @@ class Inquiry:
 
     def _finish(self, answer: bytes) -> None:
         self.end()
-        self._reply(answer)
+        for number, reply in self.askers.values():
+            reply(number + answer[2:])
