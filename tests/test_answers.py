@@ -69,7 +69,18 @@ def test_the_case_of_the_question_comes_back(answers: Answers) -> None:
 )
 def test_a_known_name_has_nothing_of_another_type(answers: Answers, qtype: str) -> None:
     reply = ask(answers, "web", qtype)
-    assert (reply.header.rcode, reply.rr, reply.auth) == (q.NOERROR, [], [])
+    assert (reply.header.rcode, reply.rr) == (q.NOERROR, [])
+    (soa,) = reply.auth  # RFC 2308: no referral; and for now only.
+    assert (str(soa.rname), soa.rtype, soa.ttl) == ("web.", dnslib.QTYPE.SOA, 0)
+    assert soa.rdata.times[-1] == 0
+
+
+def test_what_has_records_or_failed_has_no_soa(answers: Answers) -> None:
+    assert not ask(answers, "web").auth
+    assert not ask(answers, "200.0.0.10.in-addr.arpa", "PTR").auth
+    assert ask(answers, "web", "MX", edns=1232).auth
+    message = bytes(dnslib.DNSRecord(q=dnslib.DNSQuestion("web", 1, dnslib.CLASS.CH)).pack())
+    assert not dnslib.DNSRecord.parse(answers.local(message, q.read(message))).auth
 
 
 def test_any_gives_both_families(answers: Answers) -> None:

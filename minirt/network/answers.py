@@ -111,6 +111,7 @@ def _rotation(
         if question.edns & 0x00FF_0000:  # A version that we don't know (RFC 6891, 6.1.3).
             rcode, records = q.BADVERS, []
         additional = wire.opt(question.edns, _OUR_PAYLOAD, rcode)
+    nothing = b"" if records or rcode else wire.of_nothing(question)
     base = question.end + len(additional)
     flags = q.QR | q.RA | q.HEADER.unpack_from(query)[1] & (q.RD | q.CD) | rcode & 0xF
     text = query[q.HEADER.size : question.end]
@@ -122,8 +123,8 @@ def _rotation(
                 break
             body, taken = body + record, taken + 1
         cut = q.TC if taken < len(records) else 0
-        counts = (1, taken, 0, 1 if additional else 0)
-        return q.HEADER.pack(0, flags | cut, *counts)[2:] + text + body + additional
+        counts = (1, taken, 1 if nothing else 0, 1 if additional else 0)
+        return q.HEADER.pack(0, flags | cut, *counts)[2:] + text + body + nothing + additional
 
     if len(records) < 2:
         return repeat(written(0))

@@ -15,8 +15,8 @@ from minirt.network.zone import Address
 # Nobody may remember an address: the container may be back under another one, or another
 # container may have it, in the next millisecond. RFC 1035, 3.2.1: "Zero values are
 # interpreted to mean that the RR can only be used for the transaction in progress". To ask
-# again costs a client 50 microseconds. An empty answer carries no SOA record for the same
-# reason: without one it is not cached (RFC 2308, section 5).
+# again costs a client 50 microseconds. An empty answer's SOA record says the same (RFC 2308,
+# section 5).
 TTL = 0
 
 
@@ -39,6 +39,16 @@ def of_pointer(question: Question, name: bytes) -> list[bytes]:
     """Return the PTR record (RFC 1035, section 3.3.12) to ``name``."""
     row = dnslib.RR(_label(question.name), q.PTR, rdata=dnslib.PTR(_label(name)), ttl=TTL)
     return [_pack(question, [row])]
+
+
+def of_nothing(question: Question) -> bytes:
+    """Return the SOA record that tells "nothing of that type" from a referral (RFC 2308, 2.2).
+
+    The name itself is the top of a zone that has no servers.
+    """
+    soa = dnslib.SOA(".", ".", (0, 0, 0, 0, TTL))
+    row = dnslib.RR(_label(question.name), dnslib.QTYPE.SOA, rdata=soa, ttl=TTL)
+    return _pack(question, [row])
 
 
 def opt(flags: int, payload: int, rcode: int = q.NOERROR) -> bytes:
