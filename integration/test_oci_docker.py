@@ -33,6 +33,7 @@ def docker(ground: Ground, rootfs: Path, tmp_path: Path) -> Iterator[World]:
     tar = tmp_path / "image.tar"
     shell("tar", "--create", "--file", tar, "--directory", rootfs, ".")
     with foreign.world(ground, ()) as world, (tmp_path / "log").open("wb") as log:
+        world("mount", "-t", "tmpfs", "tmpfs", "/run")  # the shims' sockets are in /run/containerd
         words = world.words("dockerd", f"--host={socket}", *options)
         with subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL) as daemon:
             client = World(world.pid, ("docker", f"--host={socket}"))
