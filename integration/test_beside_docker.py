@@ -37,7 +37,7 @@ def dockerd(ground: Ground) -> Iterator[list[str]]:
     host = f"unix://{where}/sock"
     # The shims' sockets are in /run/containerd, whatever the options say.
     hide = 'mount -t tmpfs tmpfs /run; exec "$@"'
-    words = ["unshare", "--mount", "sh", "-c", hide, "sh", "dockerd", "-H", host]
+    words: list[object] = ["unshare", "--mount", "sh", "-c", hide, "sh", "dockerd", "-H", host]
     words += ["--data-root", where / "data", "--exec-root", where / "exec"]
     words += ["--pidfile", where / "pid", "--storage-driver", "vfs"]
     (where / "config").write_text("{}")
