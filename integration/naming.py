@@ -125,7 +125,8 @@ def box(*networks: str, servers: Sequence[str] = (), **words: object) -> Iterato
         assert keeper.stdout and keeper.stdout.readline() == "up\n"
         with namespaces.network_of(keeper.pid) as netns:
             sockets = resolver_link.sockets(netns)
-        said = {"container": "c" * 64, "networks": networks, "servers": servers} | words
+        said = {"container": "c" * 64, "networks": networks, "servers": servers, "bare": True}
+        said |= words
         made = Box(keeper.pid, sockets, networks[0], said)
         try:
             made.connect()

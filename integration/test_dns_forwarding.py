@@ -178,14 +178,36 @@ def test_the_resolver_does_not_ask_itself(log: Path) -> None:
     assert seconds < 1.0 * PATIENCE
 
 
-def test_with_ndots_a_single_label_stays_here(log: Path) -> None:
-    with box("net1", ndots=1) as made:
-        answer = made.dig("nosuch")
-        assert (answer.status, answer.records) == ("NOERROR", [])
+def test_a_single_label_stays_here_unless_somebody_wants_it_asked(log: Path) -> None:
+    with box("net1", bare=False) as made:
+        for kind in ("A", "AAAA"):
+            assert made.dig("nosuch", kind).status == "NXDOMAIN"
         assert log.read_text() == ""
         made.dig("nosuch", "TXT")
         made.dig("no.such")
-    assert log.read_text() == "udp nosuch. TXT\nudp no.such. A\n"
+        assert log.read_text() == "udp nosuch. TXT\nudp no.such. A\n"
+        made.tell(bare=True)
+        assert made.dig("nosuch").records == ["192.0.2.99"]
+        assert made.dig("refused").status == "SERVFAIL"  # and a refusal is no answer, nor a name
+
+
+def test_what_client_and_server_say_is_passed_on_to_the_letter(web: Box, tmp_path: Path) -> None:
+    """Letters large and small (draft-vixie-dnsext-dns0x20), CD, EDNS with size, DO and cookie."""
+    rest = b"\1\x10\0\1\0\0\0\0\0\1\3wWw\7eXample\0\0\1\0\1"
+    rest += b"\0\0\x29\x0f\xa0\0\0\x80\0\0\x0c\0\x0a\0\x08\1\2\3\4\5\6\7\x08"
+    said = b"\x85\xb0" + rest[2:] + bytes(2000)  # aa, ad; longer than 512 and than 1232 bytes
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        rewritten(tmp_path, "127.0.0.54"),
+        client_in(web.pid) as client,
+    ):
+        server.bind(("127.0.0.54", 53))
+        server.settimeout(5 * PATIENCE)
+        client.send(b"\x12\x34" + rest)
+        query, sender = server.recvfrom(4096)
+        assert query[2:] == rest
+        server.sendto(query[:2] + said, sender)
+        assert client.recv(4096) == b"\x12\x34" + said
 
 
 def test_a_changed_file_of_the_host_counts_at_once(web: Box, log: Path, tmp_path: Path) -> None:

@@ -64,6 +64,10 @@ def test_a_trace_names_the_resolver_and_the_servers_behind_it(
     with host_file("nameserver 127.0.0.53\n", tmp_path), upstream(log):
         guest(minirt, "web", "--net", "net1")
         told = trace(minirt, "example.test", "--from", "web")
+        typo = minirt("dns", "trace", "wbe", "--from", "web", code=1).stdout
+    assert "NXDOMAIN: there is no such name" in typo
+    assert "without a dot it is asked nowhere else" in typo
+    assert "wbe" not in log.read_text()
     service = told["service"]
     assert (service["network"], service["pid"]) == ("net1", resolver_pid("net1"))
     assert not service["is_stopped"]

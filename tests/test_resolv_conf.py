@@ -38,7 +38,7 @@ def test_on_a_user_defined_network_there_is_only_the_resolver() -> None:
     assert words(rendered.text, "search") == ["search lab.example corp.example"]
     assert words(rendered.text, "options") == ["options timeout:2 edns0 rotate ndots:0"]
     assert words(rendered.text, "sortlist") == ["sortlist 130.155.160.0"]
-    assert (rendered.resolver, rendered.servers, rendered.ndots) == (True, (), 0)
+    assert (rendered.resolver, rendered.servers, rendered.bare) == (True, (), False)
     assert "# ExtServers: [host(10.99.0.3) host(127.0.0.53) host(fd99::3)]" in rendered.text
 
 
@@ -53,7 +53,7 @@ def test_search_and_options_replace_those_of_the_machine() -> None:
     rendered = render(HOST, "user-defined", search=["x.example"], options=["ndots:2"])
     assert words(rendered.text, "search") == ["search x.example"]
     assert words(rendered.text, "options") == ["options ndots:2"]
-    assert rendered.ndots == 2
+    assert not rendered.bare
 
 
 def test_a_search_list_of_one_dot_is_empty() -> None:
@@ -64,7 +64,14 @@ def test_a_search_list_of_one_dot_is_empty() -> None:
 def test_ndots_that_make_no_sense_are_replaced(option: str) -> None:
     rendered = render("", "user-defined", options=[option])
     assert words(rendered.text, "options") == ["options ndots:0"]
-    assert rendered.ndots == 0
+    assert not rendered.bare
+
+
+@pytest.mark.parametrize("host", ["", "options ndots:5\n"])
+def test_ndots_of_0_ask_for_names_without_a_dot_elsewhere(host: str) -> None:
+    assert render(host, "user-defined", options=["ndots:0"]).bare
+    assert render("options ndots:0\n", "user-defined").bare
+    assert not render(host, "user-defined").bare
 
 
 def test_the_default_network_asks_the_servers_that_it_can_reach() -> None:

@@ -32,6 +32,7 @@ def asker(reference: str) -> Asker:
         tuple(said.get("networks", ())),
         tuple(said.get("servers", ())),
         bool(said.get("internal", False)),
+        bool(said.get("bare", False)),
     )
 
 

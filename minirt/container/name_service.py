@@ -48,7 +48,7 @@ def plan(one: Record, networks: list[Network]) -> Service:
         "networks": named,
         "servers": list(rendered.servers),
         "internal": all(network.internal for network in networks),
-        "ndots": rendered.ndots,
+        "bare": rendered.bare,
     }
     return Service(rendered.text, introduction)
 

@@ -30,6 +30,7 @@ class Asker:
     networks: tuple[str, ...] = ()  # in the order in which they are searched
     servers: tuple[str, ...] = ()  # chosen with --dns, asked from inside
     internal: bool = False  # nothing is asked outside
+    bare: bool = False  # addresses of names without a dot are
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,19 @@ def trace(asker: Asker, name: str, kind: str) -> list[Told]:
     told = []
     for one in candidates(name, resolv_conf.read(asker.text)):
         found = query(asker, one, kind)
-        if not found.holders and asker.resolver:
+        if not found.holders and asker.resolver and not stays_here(asker, one, kind):
             upstreams = tuple(_upstreams(asker, one, kind))
             found = Told(found.name, found.reply, (), upstreams)
         told.append(found)
         if found.reply.status == "NOERROR" and found.reply.records:
             break
     return told
+
+
+def stays_here(asker: Asker, name: str, kind: str) -> bool:
+    """Say whether the resolver asks nobody for a name that it doesn't know: it has no dot."""
+    short = "." not in name.rstrip(".")
+    return short and bool(asker.resolver) and not asker.bare and kind.upper() in ("A", "AAAA")
 
 
 def holders(networks: Iterable[str], name: str) -> tuple[Holder, ...]:

@@ -68,13 +68,17 @@ def trace(asker: Asker, behind: Service | None, told: Sequence[Told]) -> str:
         lines.append(f"{number}. {one.name} is asked for")
         lines += [f"   {line}" for line in answer(one)]
         if behind and not one.holders:
-            lines.append("   no living lease has that name" + _then(one))
+            lines.append("   no living lease has that name" + _then(asker, one))
             lines += [f"   upstream {_timed(reply)}: {_outcome(reply)}" for reply in one.upstreams]
     return "\n".join(lines) + "\n"
 
 
-def _then(told: Told) -> str:
-    return "; asked directly:" if told.upstreams else ""
+def _then(asker: Asker, told: Told) -> str:
+    if told.upstreams:
+        return "; asked directly:"
+    if "." in told.name.rstrip(".") or asker.bare or told.reply.status != "NXDOMAIN":
+        return ""
+    return ", and without a dot it is asked nowhere else (--dns-option ndots:0 would)"
 
 
 def _outcome(reply: Reply) -> str:

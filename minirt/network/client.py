@@ -60,7 +60,7 @@ class Client:
         self._streams: Streams | None = None
         self._stock = Stock(self._borrow)
         self._servers: list[Server] | None = None  # None: those of this machine
-        self._ndots = 0
+        self._bare = False  # names without a dot are asked elsewhere
         house.clients.add(self)
         house.loop.watch(link.fileno(), self._listen)
 
@@ -144,7 +144,7 @@ class Client:
             self._house.watch.leave(zone)
         self._zones = used
         self.answers.know(used)
-        self._ndots = words["ndots"]
+        self._bare = words.get("bare", False)
         self._servers = self._chosen(words["servers"]) if words["servers"] else None
         if words["internal"] and self._servers is None:
             self._servers = []  # CVE-2024-29018: nothing leaves by way of this machine.
@@ -202,7 +202,7 @@ class Client:
         limit = _LONGEST_STREAMED if stream else None
         answer = self.answers.local(query, question, limit=limit)
         if answer is None and self._stays_here(question):
-            answer = q.failure(query, q.NOERROR, question.end)
+            answer = q.failure(query, q.NXDOMAIN, question.end)
         if answer is not None:
             reply(answer)
             return
@@ -210,13 +210,13 @@ class Client:
         self._desk.ask(asker, Words(query, question.end, stream), servers, reply)
 
     def _stays_here(self, question: q.Question) -> bool:
-        """Say whether a name is too short to be asked elsewhere: its user has set ndots.
+        """Say whether a name has no dot: a typo, or a container that has ended.
 
-        With ndots above 0 the C library tries the search list first; what comes without a
-        dot after that would only tell our names to strangers.
+        Strangers are not to hear of these. With a search list, the C library asks for the
+        longer names as well.
         """
         single = len(question.name) > 0 and len(question.name) == 1 + question.name[0]
-        return self._ndots > 0 and single and question.qtype in (q.A, q.AAAA)
+        return single and not self._bare and question.qtype in (q.A, q.AAAA)
 
 
 def _receive(link: socket.socket) -> tuple[bytes, list[int]]:

@@ -37,7 +37,7 @@ class Rendered:
     text: str
     resolver: bool = False  # it needs one, at 127.0.0.11
     servers: tuple[str, ...] = ()  # ask these, from the container; none: the machine's, from there
-    ndots: int = 0  # as the user set it; 0: not set
+    bare: bool = False  # names without a dot are asked elsewhere too: somebody has set ndots:0
 
 
 def read(text: str) -> ResolvConf:
@@ -118,7 +118,7 @@ def _behind_resolver(
         f"Overrides: [{' '.join(overrides)}]",
     ]
     written = ResolvConf((RESOLVER,), wanted.search, shown, wanted.others)
-    return Rendered(_write(written, comments), resolver=True, servers=servers, ndots=ndots or 0)
+    return Rendered(_write(written, comments), resolver=True, servers=servers, bare=ndots == 0)
 
 
 def _reachable(wanted: ResolvConf, *, ipv6: bool) -> ResolvConf:

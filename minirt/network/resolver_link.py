@@ -144,15 +144,15 @@ def introduce(
     networks: Sequence[str],
     servers: Sequence[str] = (),
     internal: bool = False,
-    ndots: int = 0,
+    bare: bool = False,
     sockets: tuple[int, int] | None = None,
 ) -> None:
     """Tell the resolver whom it serves; again, without ``sockets``, when that changes.
 
     ``networks`` in the order of search: the first that knows a name wins. ``servers`` are
     asked from inside the container (--dns), or this machine's if there are none and the
-    container isn't ``internal`` to all its networks. Never waits. Raises OSError when the
-    connection has ended.
+    container isn't ``internal`` to all its networks; for addresses of names without a dot only
+    if ``bare``. Never waits. Raises OSError when the connection has ended.
     """
     for network in networks:
         lease_folder.made(run_dir() / "networks" / network / "leases")
@@ -161,7 +161,7 @@ def introduce(
         "networks": list(networks),
         "servers": list(servers),
         "internal": internal,
-        "ndots": ndots,
+        "bare": bare,
     }
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", sockets))] if sockets else []
     link.sendmsg([json.dumps(words).encode()], rights, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
