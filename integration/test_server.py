@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from integration.naming import resolver_pid
-from integration.sandbox import PATIENCE, REPOSITORY, started, wait_until
+from integration.sandbox import PATIENCE, minirt_words, started, wait_until
 from integration.traces import Ground
-from minirt.kernel import locks, processes
+from integration.warm import servers
+from minirt.kernel import processes
 
-CLIENT = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); sys.argv[0] = 'minirt'; "
-CLIENT += "from minirt.server.client import main; sys.exit(main())"
-
-
-def words(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", CLIENT, *map(str, arguments)]
+pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselves.
+words = minirt_words
 
 
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -32,24 +28,16 @@ def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[st
     return done
 
 
-def servers(ground: Ground) -> list[int]:
-    found = []
-    for path in (ground.run / "server").glob("*.lock"):
-        if locks.is_held(path) and (text := path.read_text()):
-            found.append(int(text.split()[0]))
-    return found
-
-
 @pytest.fixture
 def server(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Let a command start the server; stop it after the test."""
     monkeypatch.delenv("MINIRT_NO_SERVER")
     assert run("ps").returncode == 0
     wait_until(lambda: list((ground.run / "server").glob("*-*[!k]")), "a server")
-    wait_until(lambda: servers(ground), "a server")
-    yield servers(ground)[0]
+    wait_until(lambda: servers(ground.run), "a server")
+    yield servers(ground.run)[0]
     run("server", "stop")
-    wait_until(lambda: not servers(ground), "the end of the server")
+    wait_until(lambda: not servers(ground.run), "the end of the server")
 
 
 def parent_of(text: str) -> int:
@@ -144,6 +132,24 @@ def test_what_it_starts_is_found_by_name(server: int, image: str) -> None:
     assert run("rm", "-f", "one").returncode == 0
 
 
+def child_of(server: int) -> int:
+    """Return the process of the only command."""
+    (pid,) = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    return int(pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_client_dies_as_its_command_did(server: int, image: str, number: signal.Signals) -> None:
+    command = ("sh", "-c", "echo ready; sleep 100")
+    with started(*words("run", "--name", "one", image, *command)) as client:
+        assert client.stdout and client.stdout.readline() == "ready\n"
+        os.kill(child_of(server), number)
+        assert client.wait(10) == -number
+    assert Path(f"/proc/{server}/task/{server}/children").read_text() == ""
+    assert run("exec", "one", "true").returncode == 0
+    run("rm", "-f", "one")
+
+
 def test_a_killed_server_is_not_missed(server: int, image: str, ground: Ground) -> None:
     with started(
         *words("run", "--rm", "--name", "one", image, "sh", "-c", "sleep 1; exit 9")
@@ -155,15 +161,35 @@ def test_a_killed_server_is_not_missed(server: int, image: str, ground: Ground) 
         os.close(pidfd)
         assert run("ps", "-a").returncode == 0
         assert it.wait(20 * PATIENCE) == 9
-    wait_until(lambda: servers(ground), "the next server")
+    wait_until(lambda: servers(ground.run), "the next server")
 
 
 def test_a_client_of_another_namespace_does_not_use_it(server: int, ground: Ground) -> None:
-    before = servers(ground)
+    before = servers(ground.run)
     done = subprocess.run(["unshare", "--uts", *words("ps")], capture_output=True, check=False)
     assert done.returncode == 0
-    wait_until(lambda: len(servers(ground)) == 2, "a server of its own")
-    assert set(before) < set(servers(ground))
+    wait_until(lambda: len(servers(ground.run)) == 2, "a server of its own")
+    assert set(before) < set(servers(ground.run))
+
+
+def test_who_may_do_less_does_not_use_it(server: int, image: str, ground: Ground) -> None:
+    """Root without a capability would get it back from a server that has it."""
+    less = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+    command = words("run", "--rm", "--net", "none", image, "true")
+    assert run("run", "--rm", "--net", "none", image, "true").returncode == 0
+    done = subprocess.run([*less, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 125
+    assert "CAP_SYS_ADMIN" in done.stderr
+    wait_until(lambda: len(servers(ground.run)) == 2, "a server of its own")
+    again = subprocess.run([*less, *command], capture_output=True, text=True, check=False)
+    assert "CAP_SYS_ADMIN" in again.stderr
+
+
+def test_many_commands_at_once_each_get_their_own_answer(server: int) -> None:
+    numbers = range(40)
+    clients = [subprocess.Popen(words("version", "-f", f"{n}"), stdout=-1) for n in numbers]
+    assert [client.communicate()[0] for client in clients] == [b"%d\n" % n for n in numbers]
+    assert {client.returncode for client in clients} == {0}
 
 
 def test_status_and_stop(server: int, ground: Ground) -> None:
@@ -176,5 +202,5 @@ def test_it_leaves_when_idle(ground: Ground, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("MINIRT_NO_SERVER")
     monkeypatch.setenv("MINIRT_SERVER_IDLE", "0.5")
     run("ps")
-    wait_until(lambda: servers(ground), "a server")
-    wait_until(lambda: not servers(ground), "its end")
+    wait_until(lambda: servers(ground.run), "a server")
+    wait_until(lambda: not servers(ground.run), "its end")

@@ -5,10 +5,11 @@
        |  <--- "A" and a pidfd ----------------- |---- fork ----> child, which waits
        |  --- "G": go ------------------------------------------> |  runs the command
        |  <----------------------------------- "X" and a status --|
+       |  or: <-- "K" and a signal ------------- |<-- killed -----|
 
 The child runs nothing before "go", so a command never runs twice: a client that hears no "A"
 runs it itself, and a child that hears no "G" leaves. The child tells its exit status itself,
-so a server that dies meanwhile is not missed.
+so a server that dies meanwhile is not missed. Of a child that was killed the server tells.
 
 Only modules written in C are imported here: ``socket``, ``signal`` and ``json`` would cost
 more than all the rest of this file's work together.
@@ -22,8 +23,8 @@ import os
 import resource
 import sys
 
-ACCEPTED, GO, EXITED, REFUSED = b"A", b"G", b"X", b"R"
-VERSION = b"1"  # of what is said here
+ACCEPTED, GO, EXITED, KILLED, REFUSED = b"A", b"G", b"X", b"K", b"R"
+VERSION = b"2"  # of what is said here
 PARTS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # namespaces(7)
 
 # What a command in the foreground gets from its terminal or from kill(1), and passes on.
@@ -53,7 +54,7 @@ def main() -> None:
         if pidfd is None:
             in_process()
         else:
-            leave(wait(line, pidfd))
+            leave(*wait(line, pidfd))
 
 
 def in_process() -> None:
@@ -105,8 +106,20 @@ def _option(wanted: str) -> str:
 
 
 def name() -> str:
-    """Return the socket's name: who lives in other namespaces has another server."""
-    return "-".join(f"{_number_of(part):x}" for part in PARTS)
+    """Return the socket's name: who lives in other namespaces, or may do less, has another server.
+
+    Root without a capability (capabilities(7): effective, bounding) must not get it from here.
+    """
+    return "-".join([f"{_number_of(part):x}" for part in PARTS] + _capabilities())
+
+
+def _capabilities() -> list[str]:
+    """Return these sets of this process as /proc/self/status has them; one, if they are equal."""
+    fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    text = os.read(fd, 8192)
+    os.close(fd)
+    sets = [text.partition(key)[2].split(b"\n", 1)[0] for key in (b"CapEff:\t", b"CapBnd:\t")]
+    return [one.decode().lstrip("0") for one in dict.fromkeys(sets)]
 
 
 def _number_of(part: str) -> int:
@@ -196,8 +209,8 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def wait(line: _socket.socket, pidfd: int) -> int:
-    """Pass signals on until the child tells its exit status (as waitstatus: see leave())."""
+def wait(line: _socket.socket, pidfd: int) -> tuple[bytes, int]:
+    """Pass signals on until the end; return EXITED and the status, or KILLED and the signal."""
 
     def relay(number: int, _frame: object) -> None:
         try:
@@ -218,12 +231,18 @@ def wait(line: _socket.socket, pidfd: int) -> int:
     answer = bytearray()
     while len(answer) < 5:
         more = line.recv(5 - len(answer))
-        if not more:
-            return 137  # 128 + SIGKILL: the child was killed before it could tell.
+        if not more:  # Child and server were killed, both before they could tell.
+            return KILLED, _signal.SIGKILL
         answer += more
-    return int.from_bytes(answer[1:], "big")
+    return bytes(answer[:1]), int.from_bytes(answer[1:], "big")
 
 
-def leave(code: int) -> None:
-    """End as the command did."""
-    os._exit(code)
+def leave(how: bytes, number: int) -> None:
+    """End as the command did: also by a signal, which a shell wants to know."""
+    if how == KILLED:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+            _signal.signal(number, _signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        number += 128  # It is blocked.
+    os._exit(number)

@@ -1,9 +1,10 @@
 """The fork server: everything imported, nothing open, one fork for each command.
 
-Its children are command processes like any other; the monitors that they fork are adopted by
-process 1, so that the server's end is nothing to them, and share the server's memory as
-copy-on-write pages. Therefore it stays while a container lives, and leaves when it has not
-been asked for :data:`IDLE` seconds, or when minirt's files have changed.
+Its children are command processes like any other, and it tells the client of one that was
+killed. The monitors that they fork are adopted by process 1, so that the server's end is nothing
+to them, and share the server's memory as copy-on-write pages. Therefore it stays while a
+container lives, and leaves when it has not been asked for :data:`IDLE` seconds, or when minirt's
+files have changed.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import signal
 import socket
 import struct
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from minirt import state
 from minirt.kernel import cgroups, locks, processes
 from minirt.server import child, preload
-from minirt.server.client import ACCEPTED, REFUSED
+from minirt.server.client import ACCEPTED, KILLED, REFUSED
 
 IDLE = float(os.environ.get("MINIRT_SERVER_IDLE") or 600)  # seconds
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
@@ -29,8 +33,7 @@ _CHECK = 1.0  # seconds between two looks at minirt's own files
 
 def main(folder: str, name: str) -> None:
     """Serve at FOLDER/NAME until there is no reason to any more."""
-    place = Path(folder)
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = state.made(Path(folder))
     try:
         lock = locks.acquire(place / f"{name}.lock")
     except BlockingIOError:
@@ -68,28 +71,43 @@ def _listen(place: Path, name: str) -> socket.socket:
     return listener
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Command:
+    """A child that runs a command, and the line to who typed it."""
+
+    line: socket.socket
+    pidfd: int
+
+    def close(self) -> None:
+        """Close both."""
+        self.line.close()
+        os.close(self.pidfd)
+
+
 class Server:
-    """The loop: accept, fork, and tell children whose client has gone."""
+    """The loop: accept, fork, and tell each side of a command that the other has gone."""
 
     def __init__(self, place: Path, name: str, lock: int, listener: socket.socket) -> None:
         self._place, self._name, self._lock, self._listener = place, name, lock, listener
         self._poll = select.epoll()
         self._poll.register(listener, select.EPOLLIN)
-        self._clients: dict[int, tuple[socket.socket, int]] = {}  # descriptor -> line, pidfd
+        self._commands: dict[int, Command] = {}  # by either descriptor
         self._sources = preload.sources()
         self._looked = time.monotonic()
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Children tell their clients themselves.
+        # Who starts us may ignore it, and then children would not wait to be reaped.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def serve(self) -> None:
         """Serve until idle, or until a newer minirt should."""
         while True:
-            happened = self._poll.poll(IDLE)
-            for fd, _ in happened:
-                if fd != self._listener.fileno():
-                    self._forget(fd)
-                elif not self._accept():
-                    return self._step_aside()
-            if not happened and not self._clients and not self._has_containers():
+            happened = [fd for fd, _ in self._poll.poll(IDLE)]
+            for fd in happened:
+                if fd in self._commands:
+                    self._turn(self._commands[fd], fd)
+            # The last: a new command may get the numbers of one that has just ended.
+            if self._listener.fileno() in happened and not self._accept():
+                return self._step_aside()
+            if not happened and not self._commands and not self._has_containers():
                 return self._step_aside()
 
     def _accept(self) -> bool:
@@ -115,42 +133,45 @@ class Server:
         if pid == 0:
             self._become_child(line, request)
         child.close(request)
-        try:
-            pidfd = os.pidfd_open(pid)
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", pidfd))]
-            line.sendmsg([ACCEPTED], rights)
-        except OSError:
-            return  # The client has gone: the child hears no "go".
-        kept = line.dup()
-        self._clients[kept.fileno()] = (kept, pidfd)
+        command = Command(line.dup(), os.pidfd_open(pid))
+        self._commands |= {command.line.fileno(): command, command.pidfd: command}
         # Only the end: what the client says meanwhile is for the child.
-        self._poll.register(kept, select.EPOLLRDHUP)
+        self._poll.register(command.line, select.EPOLLRDHUP | select.EPOLLONESHOT)
+        self._poll.register(command.pidfd, select.EPOLLIN)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", command.pidfd))]
+        with suppress(OSError):  # The client has gone: the child hears no "go".
+            line.sendmsg([ACCEPTED], rights)
 
     def _become_child(self, line: socket.socket, request: child.Request) -> None:
         """Leave everything of the server's behind, and run the command."""
         status = processes.CRASHED
         try:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._poll.close()
             self._listener.close()
             os.close(self._lock)
-            for other, pidfd in self._clients.values():
+            for other in set(self._commands.values()):
                 other.close()
-                os.close(pidfd)
             status = child.run(line, request)
         finally:
             os._exit(status)
 
-    def _forget(self, fd: int) -> None:
-        """Kill the child whose client has gone, as the client's end would have been its own."""
-        line, pidfd = self._clients.pop(fd)
-        self._poll.unregister(fd)
-        line.close()
-        try:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # It has ended: that is why the client has gone.
-        os.close(pidfd)
+    def _turn(self, command: Command, fd: int) -> None:
+        """Hear that one side of a command has gone."""
+        if fd == command.pidfd:
+            self._bury(command)
+        else:  # As the client's end would have been the command's own.
+            signal.pidfd_send_signal(command.pidfd, signal.SIGKILL)
+
+    def _bury(self, command: Command) -> None:
+        """Reap a child; of what has killed it, it couldn't tell its client itself."""
+        ended = os.waitid(os.P_PIDFD, command.pidfd, os.WEXITED)
+        if ended and ended.si_code != os.CLD_EXITED:
+            with suppress(OSError):
+                command.line.sendall(KILLED + ended.si_status.to_bytes(4, "big"))
+        for fd in (command.line.fileno(), command.pidfd):
+            self._poll.unregister(fd)  # Closing is not enough: the client has a copy.
+            del self._commands[fd]
+        command.close()
 
     def _is_outdated(self) -> bool:
         """Say whether minirt's files are others than those that were imported."""
