@@ -13,6 +13,8 @@ import pytest
 from integration.conftest import Minirt
 from integration.sandbox import in_netns, minirt_words, shell, started, wait_until
 
+pytestmark = pytest.mark.core
+
 SLEEPER = ("sleep", "1000")
 
 
@@ -172,12 +174,24 @@ def test_changes_at_the_same_time_are_all_made(minirt: Minirt, image: str) -> No
     with ExitStack() as stack:
         one = [*words, ("rename", made, "front")]
         children = [stack.enter_context(started(*minirt_words(*w))) for w in one]
-        assert [child.wait(30) for child in children] == [0, 0, 0, 0]
+        ends = [(child.wait(30), child.stderr.read()) for child in children if child.stderr]
+        assert ends == [(0, "")] * len(children)
     document = inspected(minirt, "front")
     plugs = document["NetworkSettings"]["Networks"]
     assert sorted(plugs) == networks
     assert len({plug["IPAddress"] for plug in plugs.values()}) == 4
     assert all("front" in plug["DNSNames"] for plug in plugs.values())
+
+
+def test_a_container_is_there_at_each_moment_of_being_renamed(minirt: Minirt, image: str) -> None:
+    made = minirt("create", "--name", "name0", image, *SLEEPER).stdout.strip()
+    rename = " ".join(minirt_words("rename", made))
+    with started("sh", "-c", f"for n in $(seq 30); do {rename} name$n || exit; done") as renaming:
+        while renaming.poll() is None:
+            assert minirt("inspect", "-f", "{{.Id}}", made[:12]).stdout == f"{made}\n"
+            assert minirt("ps", "-aq", "--no-trunc").stdout == f"{made}\n"
+        assert renaming.returncode == 0
+    assert minirt("inspect", "-f", "{{.Name}}", made).stdout == "/name30\n"
 
 
 def test_prune_asks_and_then_removes_what_does_not_run(minirt: Minirt, image: str) -> None:

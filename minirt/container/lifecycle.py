@@ -45,8 +45,9 @@ def find(reference: str) -> Record:
 def _ids_that_begin_with(digits: str) -> list[str]:
     if not digits or set(digits) - set("0123456789abcdef"):
         return []
-    owners = (str(link.readlink()) for link in names.owned().values())
-    return [one for one in owners if one.startswith(digits)]
+    folder = root_dir() / "containers"
+    ids = [one.name for one in folder.iterdir()] if folder.exists() else []
+    return [one for one in ids if one.startswith(digits)]
 
 
 def find_running(reference: str) -> Record:
@@ -117,9 +118,18 @@ def _state(one: Record) -> dict[str, Any]:
 
 def is_leftover(one: Record) -> bool:
     """Say whether nobody but the sweep should see this container any more."""
-    if names.owner(one.name) != one.id:
+    if names.owner(one.name) != one.id and not _is_renamed(one):
         return True
     return dies_with_its_monitor(one) and not is_alive(one.id)
+
+
+def _is_renamed(one: Record) -> bool:
+    """Say whether it has got another name since its record was read."""
+    try:
+        now = record.load(one.id)
+    except FileNotFoundError:
+        return False
+    return now.name != one.name and names.owner(now.name) == one.id
 
 
 def dies_with_its_monitor(one: Record) -> bool:
