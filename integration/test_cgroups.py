@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +13,17 @@ from typing import Any
 
 import pytest
 
-from integration.sandbox import PATIENCE
+from integration.sandbox import PATIENCE, started
 from minirt.errors import InvalidRequest
-from minirt.kernel import cgroup_signals, cgroups, clone, device_filter, processes, steps
+from minirt.kernel import (
+    cgroup_files,
+    cgroup_signals,
+    cgroups,
+    clone,
+    device_filter,
+    processes,
+    steps,
+)
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.device_filter import Rule
 from minirt.runtime import resources
@@ -326,3 +335,12 @@ def test_each_write_is_told_with_a_command_that_does_the_same(group: Cgroup) -> 
     resources.apply(group, {"pids": {"limit": 9}})
     assert os.system(command) == 0
     assert group.stats().pids_limit == 7
+
+
+def test_a_group_that_goes_away_while_it_is_read_is_an_empty_one(group: Cgroup) -> None:
+    folder = group.folders[0].path / "below"
+    script = "import os, sys\nfor _ in range(2000): os.mkdir(sys.argv[1]); os.rmdir(sys.argv[1])"
+    with started(sys.executable, "-c", script, folder) as making:
+        while making.poll() is None:
+            assert cgroup_files.read(folder / "cgroup.procs") == ""
+        assert making.returncode == 0

@@ -6,6 +6,7 @@ write when they are closed, where an error is easily lost: hence plain descripto
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 from pathlib import Path
@@ -27,11 +28,14 @@ def write_to_all(title: str, value: str, files: list[Path], told: str | Shell = 
 
 
 def read(file: Path) -> str:
-    """Return what a file says, without the newline; "" if there is no such file."""
+    """Return what a file says, without the newline; "" if there is no such file any more."""
     try:
         return file.read_text(encoding="utf-8", errors="replace").strip()
-    except FileNotFoundError:
-        return ""
+    except OSError as error:
+        # ENODEV: its group was removed between our open(2) and our read(2).
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            return ""
+        raise
 
 
 def number(file: Path) -> int | None:
