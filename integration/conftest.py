@@ -33,6 +33,7 @@ from integration.sandbox import (
     shell,
 )
 from integration.traces import Ground
+from integration.warm import Hearth, servers
 from minirt.kernel import libc, namespaces
 from minirt.kernel.namespaces import Namespace
 from minirt.network import resolver_link
@@ -44,6 +45,13 @@ SANDBOX = ["unshare", *KINDS, sys.executable, str(HERE / "init.py"), sys.executa
 LONGEST = 60.0  # seconds that a test may take, times PATIENCE; @pytest.mark.slow: five times that
 APPLETS = "cat echo env false grep head hostname httpd id ip kill ls mkdir mount nc nslookup ping"
 APPLETS += " ps pwd readlink rm seq sh sleep stat stty test touch trap true tty wget whoami yes"
+
+MARKERS = (
+    "slow: may take five times as long as others",
+    "core: runs twice, with the fork server and without",
+    "in_process: runs without the fork server only",
+)
+SERVER, IN_PROCESS = "server", "in-process"
 
 failed = pytest.StashKey[bool]()
 
@@ -62,7 +70,8 @@ class Minirt(Protocol):
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start pytest again, inside, unless this is the inside."""
-    config.addinivalue_line("markers", "slow: may take five times as long as others")
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     if os.environ.get(INSIDE):
         find_room()
         return
@@ -113,11 +122,35 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         item.stash[failed] = True
 
 
+@pytest.fixture(scope="session")
+def hearth() -> Iterator[Hearth]:
+    """Return where fork servers come from."""
+    with contextlib.closing(Hearth()) as warm:
+        yield warm
+
+
+@pytest.fixture
+def road(request: pytest.FixtureRequest) -> str:
+    """Return how commands are run."""
+    without = request.node.get_closest_marker("in_process")
+    return getattr(request, "param", IN_PROCESS if without else SERVER)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the core on both roads."""
+    if metafunc.definition.get_closest_marker("core"):
+        without = metafunc.definition.get_closest_marker("in_process")
+        roads = [IN_PROCESS] if without else [SERVER, IN_PROCESS]
+        metafunc.parametrize("road", roads, indirect=True)
+
+
 @pytest.fixture(autouse=True)
 def ground(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
+    hearth: Hearth,
+    road: str,
 ) -> Iterator[Ground]:
     """Give the test a network, directories and a cgroup of its own; look for traces after it."""
     top = tmp_path_factory.mktemp("t")  # short: the path of a Unix socket ends at 107 bytes
@@ -125,22 +158,46 @@ def ground(
     monkeypatch.setenv("MINIRT_ROOT", str(here.root))
     monkeypatch.setenv("MINIRT_RUNROOT", str(here.run))
     monkeypatch.setenv("MINIRT_CGROUP", here.cgroup)
-    monkeypatch.setenv("MINIRT_NO_SERVER", "1")
     namespaces.unshare(Namespace.NET)
     shell("ip", "link", "set", "lo", "up")
+    server = start_server(request, road, hearth, here, monkeypatch)
     before = traces.now(here)
     with alarm(request.node):
         yield here
     remove_containers(here)
     dismiss_resolvers(here)
+    stop_servers(here, but=server)
     left = traces.left_by(here, before)
-    traces.sweep(here)
+    stop_servers(here)
+    traces.sweep(here, before["processes"])
     traces.remove_cgroups(here)
     if request.node.stash.get(failed, False):
         return  # What it left tells nothing new, and its folders are for the reader.
     assert not left, f"the test left behind {left}"
     # rm(1), since hostile trees are deeper than shutil.rmtree can go before Python 3.13.
     shell("rm", "--recursive", "--force", "--one-file-system", top)
+
+
+def start_server(
+    request: pytest.FixtureRequest,
+    road: str,
+    hearth: Hearth,
+    here: Ground,
+    monkeypatch: pytest.MonkeyPatch,
+) -> int:
+    """Start the fork server of a test that uses minirt's commands; 0 for none."""
+    if road == IN_PROCESS:
+        monkeypatch.setenv("MINIRT_NO_SERVER", "1")
+        return 0
+    monkeypatch.delenv("MINIRT_NO_SERVER", raising=False)
+    return hearth.server(here.run) if {"minirt", "image"} & {*request.fixturenames} else 0
+
+
+def stop_servers(here: Ground, but: int = 0) -> None:
+    """Kill the fork servers: clients in namespaces of their own have started more than one."""
+    for pid in servers(here.run):
+        if pid != but:
+            os.kill(pid, signal.SIGKILL)
 
 
 def remove_containers(here: Ground) -> None:
@@ -218,7 +275,7 @@ def image_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tar = top / "busybox.tar"
     shell(REPOSITORY / "rootfs-tools" / "busybox", tar, seconds=120)
     words = minirt_words("--root", top / "root", "--runroot", top / "run", "image", "import")
-    shell(*words, tar, "busybox", seconds=120)
+    shell("env", "MINIRT_NO_SERVER=1", *words, tar, "busybox", seconds=120)
     return top / "root" / "images"
 
 

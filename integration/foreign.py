@@ -51,9 +51,10 @@ def world(ground: Ground, first: tuple[str, ...]) -> Iterator[World]:
     kinds = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
     script = f"{_HIDE}; echo up; exec sleep infinity"
     words = ("unshare", *kinds, sys.executable, _HERE / "init.py", "sh", "-c", script)
+    before = traces.processes(ground)
     with started(*words) as keeper:
         assert keeper.stdout and keeper.stdout.readline() == "up\n", keeper.communicate()
         children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text().split()
         yield World(int(children[0]), first)
-    traces.sweep(ground)
+    traces.sweep(ground, before)
     traces.remove_cgroups(ground)  # An engine leaves the parents of its groups.

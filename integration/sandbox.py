@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from sysconfig import get_path
 
 import pytest
 
@@ -52,8 +53,9 @@ def shell(
 
 
 def minirt_words(*words: object) -> list[str]:
-    """Return the command line that runs minirt as it was typed, in a process of its own."""
-    return [sys.executable, "-m", "minirt", *map(str, words)]
+    """Return the command line that runs minirt as it was typed."""
+    client = Path(__file__).with_name("client.py")
+    return [sys.executable, "-IS", str(client), get_path("purelib"), *map(str, words)]
 
 
 class Program(subprocess.Popen[str]):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
+
 from integration.conftest import Minirt
 from integration.sandbox import minirt_words, started, wait_until
 from integration.typist import DETACH, at_terminal
+
+pytestmark = pytest.mark.core
 
 NONE = ("--net", "none")
 ECHO = "echo up; while read line; do echo got $line; done; echo end; exit 4"
 
 
+@pytest.mark.in_process  # It looks at the process of the command.
 def test_output_from_now_on_and_the_exit_code(minirt: Minirt, image: str) -> None:
     script = "trap 'echo caught; exit 7' TERM; echo up; while :; do sleep 0.05; done"
     minirt("run", "-d", "--name", "one", *NONE, image, "sh", "-c", script)
@@ -63,6 +68,7 @@ def test_two_see_the_same_and_either_may_leave(minirt: Minirt, image: str) -> No
         assert me.wait() == 4
 
 
+@pytest.mark.in_process  # It looks at the processes of the commands.
 def test_without_stdin_it_only_shows(minirt: Minirt, image: str) -> None:
     minirt("run", "-di", "--name", "one", *NONE, image, "sh", "-c", ECHO)
     words = minirt_words("attach", "--no-stdin", "one")

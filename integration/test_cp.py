@@ -11,6 +11,8 @@ import pytest
 from integration.conftest import Minirt
 from integration.sandbox import needs_tool
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(params=["running", "created"])
 def one(minirt: Minirt, image: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:

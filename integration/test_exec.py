@@ -13,6 +13,8 @@ from integration.conftest import Minirt
 from integration.sandbox import PATIENCE, minirt_words, shell, started, wait_until
 from integration.typist import at_terminal
 
+pytestmark = pytest.mark.core
+
 LARGE = 3_000_000  # bytes
 
 

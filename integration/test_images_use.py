@@ -12,6 +12,8 @@ from integration.conftest import Minirt
 from integration.sandbox import REPOSITORY, shell
 from minirt.images import store
 
+pytestmark = pytest.mark.core
+
 
 def test_an_image_that_a_container_uses_stays(minirt: Minirt, image: str) -> None:
     image_id = store.find(image).id

@@ -14,6 +14,8 @@ from integration.sandbox import minirt_words, shell, started, wait_until
 from integration.traces import Ground
 from minirt.state import read_json
 
+pytestmark = pytest.mark.core
+
 STUBBORN = """
 #include <sys/prctl.h>
 #include <signal.h>
@@ -112,6 +114,7 @@ def test_run_says_so_when_the_monitor_is_killed(minirt: Minirt, image: str, grou
     assert minirt("wait", "one").stdout == "137\n"
 
 
+@pytest.mark.in_process  # It looks at the processes of its commands.
 def test_without_its_run_the_container_goes_on(minirt: Minirt, image: str) -> None:
     script = "trap 'echo bye; exit 6' TERM; echo up; while :; do sleep 0.05; done"
     words = minirt_words("run", "--rm", "--name", "one", image, "sh", "-c", script)
@@ -143,13 +146,13 @@ def waits_in_poll(pid: int) -> bool:
 def test_init_killed_from_outside_is_an_ordinary_end(
     minirt: Minirt, image: str, ground: Ground
 ) -> None:
-    words = minirt_words("run", "--rm", "--name", "one", "-p", "8080:80", image)
-    with started(*words, "sh", "-c", "echo up; sleep 1000") as run:
+    words = ("run", "--rm", "--name", "one", "-p", "8080:80", image)
+    with started(*minirt_words(*words, "sh", "-c", "echo up; sleep 1000")) as run:
         assert run.stdout and run.stdout.readline() == "up\n"
         os.kill(state(ground, minirt, "one")["init"], signal.SIGKILL)
         assert run.wait(10) == 137
     assert not list((ground.root / "containers").iterdir())
-    minirt(*words[3:], "true")
+    minirt(*words, "true")
 
 
 def test_a_fork_bomb_is_removed_with_its_last_process(

@@ -7,11 +7,15 @@ import os
 import shutil
 from collections.abc import Iterator
 
+import pytest
+
 from integration.conftest import Minirt
 from integration.sandbox import shell
 from integration.traces import Ground
 from minirt.kernel import libc, namespaces
 from minirt.kernel.namespaces import Namespace
+
+pytestmark = pytest.mark.in_process  # No server lives longer than its machine.
 
 
 @contextlib.contextmanager

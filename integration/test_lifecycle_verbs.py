@@ -10,6 +10,8 @@ from integration.conftest import Minirt
 from integration.sandbox import minirt_words, started, wait_until
 from integration.traces import Ground
 
+pytestmark = pytest.mark.core
+
 OBEYS = "trap 'echo bye; exit 6' TERM; echo up; while :; do sleep 0.05; done"
 STATE = "{{.State.Status}} {{.State.ExitCode}}"
 NONE = ("--net", "none")

@@ -84,6 +84,7 @@ def test_who_was_plugged_into_a_deleted_bridge_is_plugged_in_again(
         assert peer.ask(web.address) == peer.address
 
 
+@pytest.mark.in_process
 def test_after_a_reboot_networks_names_ports_and_addresses_are_back(
     minirt: Minirt, image: str, ground: Ground
 ) -> None:

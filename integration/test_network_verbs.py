@@ -14,6 +14,8 @@ from integration.wires import machine
 from minirt.kernel import nftables
 from minirt.network import store
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(autouse=True)
 def let_go_of_the_filter() -> Iterator[None]:

@@ -10,6 +10,8 @@ import pytest
 from integration.conftest import Minirt
 from integration.sandbox import wait_until
 
+pytestmark = pytest.mark.core
+
 COUNT = "i=0; while :; do i=$((i + 1)); echo $i > /tick; sleep 0.01; done"
 
 

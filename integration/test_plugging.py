@@ -11,6 +11,8 @@ from integration.guests import Guest, guest, look
 from integration.naming import host_file, upstream
 from integration.wires import ask
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(autouse=True)
 def nets(minirt: Minirt, image: str) -> None:

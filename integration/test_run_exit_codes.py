@@ -11,6 +11,8 @@ from integration.conftest import Minirt
 from integration.sandbox import shell
 from integration.traces import Ground, cgroups, held_locks
 
+pytestmark = pytest.mark.core
+
 QUIET = ("run", "--rm", "--net", "none")
 
 

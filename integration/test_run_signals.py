@@ -9,6 +9,8 @@ import pytest
 from integration.conftest import Minirt
 from integration.sandbox import minirt_words, started
 
+pytestmark = pytest.mark.core
+
 WORDS = ("run", "--name", "one", "--net", "none")
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from integration.conftest import Minirt
 
+pytestmark = pytest.mark.core
+
 QUIET = ("run", "--rm", "--net", "none")
 
 

@@ -131,8 +131,9 @@ def _is_used(group: Path) -> bool:
 
 
 def held_locks(ground: Ground) -> set[str]:
-    """Return the files in the run directory that somebody living holds."""
+    """Return the files in the run directory that somebody living holds, but for fork servers."""
     files = [path for path in ground.run.rglob("*") if path.is_file() and not path.is_symlink()]
+    files = [path for path in files if path.parent.name != "server"]
     return {str(path) for path in files if locks.is_held(path)}
 
 
@@ -154,13 +155,13 @@ LOOKS: dict[str, Look] = {
 }
 
 
-def sweep(ground: Ground) -> None:
-    """Remove what the test left, so that the next one does not pay for it."""
-    for described in processes(ground):
+def sweep(ground: Ground, before: set[str]) -> None:
+    """Kill what has been started since ``before``, so that the next test does not pay for it."""
+    for described in processes(ground) - before:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(described.split()[0]), signal.SIGKILL)
     deadline = time.monotonic() + SECONDS * PATIENCE
-    while processes(ground) and time.monotonic() < deadline:
+    while processes(ground) - before and time.monotonic() < deadline:
         _bury_children()
         time.sleep(0.01)
 

@@ -1,0 +1,95 @@
+"""A fork server for each test, out of one warm interpreter: most of its start is imports.
+
+The interpreter runs as ``python -m integration.warm``. For each line of JSON on its standard
+input it forks, and the child becomes ``minirt.server`` in the network of the test that asked.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from integration.sandbox import PATIENCE, REPOSITORY
+from minirt.kernel import locks
+from minirt.server import client
+
+_WORDS = (sys.executable, "-m", "integration.warm")
+
+
+class Hearth:
+    """The warm interpreter, as the tests see it."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            _WORDS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+        )
+
+    def server(self, run: Path) -> int:
+        """Start the server of a run folder; return its process once it listens."""
+        assert self._process.stdin and self._process.stdout
+        folder, name = run / "server", client.name()
+        order = [str(folder), name, f"/proc/{os.getpid()}/ns/net", dict(os.environ)]
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        pid = int(self._process.stdout.readline())
+        deadline = time.monotonic() + 10 * PATIENCE
+        while not (folder / name).exists():
+            assert time.monotonic() < deadline, "no server"
+            time.sleep(0.001)
+        return pid
+
+    def close(self) -> None:
+        """Let it end."""
+        with self._process:
+            self._process.kill()
+
+
+def servers(run: Path) -> list[int]:
+    """Return the servers of a run folder that live."""
+    files = [path for path in (run / "server").glob("*.lock") if locks.is_held(path)]
+    return [int(words[0]) for path in files if (words := path.read_text().split())]
+
+
+def _main() -> None:
+    from minirt.server import preload
+
+    preload.everything()
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody here waits for servers.
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _become_server(*json.loads(line))
+            finally:
+                os._exit(1)
+        print(pid, flush=True)
+
+
+def _become_server(folder: str, name: str, network: str, environment: dict[str, str]) -> None:
+    from minirt.kernel import libc
+    from minirt.kernel.namespaces import Namespace
+    from minirt.server import serve
+
+    os.environ.clear()
+    os.environ.update(environment)
+    with open(network) as there:
+        libc.setns(there.fileno(), Namespace.NET)
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    os.setsid()
+    serve.main(folder, name)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main()
