@@ -58,7 +58,7 @@ end
 def script(verbs: list[Verb]) -> str:
     """Return the text to source."""
     questions = "\n".join(
-        f"        case {kind}\n            $call {words} 2> /dev/null"
+        f"        case {kind}\n            $call {words} 2> /dev/null | string replace ':latest' ''"
         for kind, words in QUESTIONS.items()
     )
     valued = [

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from minirt.commands.complete_words import QUESTIONS, SHELLS, Option, Verb, quoted
-from minirt.commands.verbs import GROUPS, VERBS
+from minirt.commands.complete_cases import fill
+from minirt.commands.complete_words import Verb, quoted
 
 SCRIPT = r"""#compdef minirt
 # minirt's completion for zsh:  source <(minirt completion zsh)
 
+@LIST@
 _minirt_names() {
-    case $1 in
-@QUESTIONS@
-    shells) compadd -- @SHELLS@ ;;
-    files) _files ;;
-    esac
+    [[ $1 == files || $1 == volumes ]] && _files
+    compadd -- ${(f)"$(_minirt_list $1 2> /dev/null)"}
 }
 
 _minirt() {
-    local verb="" ends=yes word
-    local -a call options valued kinds verbs
+    local verb="" ends=yes kind="" word
+    local -a call options valued kinds choices
     integer i position=0
     call=($words[1])
     for ((i = 2; i < CURRENT; i++)); do
@@ -31,9 +29,7 @@ _minirt() {
         esac
     done
     case $verb in
-    "")
-        options=(--root --runroot --explain --version --help)
-        verbs=(@VERBS@) ;;
+    "") options=(--root --runroot --explain --version --help) valued=(--root --runroot) @TOP@ ;;
 @CASES@
     esac
     for (( ; i < CURRENT; i++)); do
@@ -46,15 +42,16 @@ _minirt() {
     done
     local prev=$words[CURRENT-1]
     if (( ${valued[(Ie)$prev]} )); then
+        choices=()
         case "$verb $prev" in
 @VALUES@
+        " --root"|" --runroot") kind=files ;;
         esac
-        return
-    fi
-    if [[ $PREFIX == -* ]]; then
+        if [[ -n $kind ]]; then _minirt_names $kind; else compadd -- $choices; fi
+    elif [[ $PREFIX == -* ]]; then
         [[ $ends == yes || $position == 0 ]] && _describe option options
-    elif (( $#verbs )); then
-        _describe verb verbs
+    elif (( $#choices )); then
+        _describe verb choices
     elif (( position < $#kinds )); then
         _minirt_names $kinds[position+1]
     elif (( $#kinds )); then
@@ -68,51 +65,8 @@ if [[ $funcstack[1] == _minirt ]]; then _minirt "$@"; else compdef _minirt minir
 
 def script(verbs: list[Verb]) -> str:
     """Return the text to source, or to save as ``_minirt`` in a folder of ``$fpath``."""
-    questions = "\n".join(
-        f'    {kind}) compadd -- ${{(f)"$($call {words} 2> /dev/null)"}} ;;'
-        for kind, words in QUESTIONS.items()
-    )
-    parts = {
-        "@QUESTIONS@": questions,
-        "@SHELLS@": " ".join(SHELLS),
-        "@GROUPS@": "|".join(GROUPS),
-        "@VERBS@": " ".join(_described(name, line) for name, line in VERBS.items()),
-        "@CASES@": "\n".join([*map(_group, GROUPS), *map(_case, verbs)]),
-        "@VALUES@": "\n".join(
-            filter(None, (_value(verb, one) for verb in verbs for one in verb.options))
-        ),
-    }
-    text = SCRIPT
-    for mark, part in parts.items():
-        text = text.replace(mark, part)
-    return text
+    return fill(SCRIPT, verbs, _described)
 
 
 def _described(word: str, line: str) -> str:
     return quoted(f"{word}:{line}".replace("\\", "\\\\"))
-
-
-def _group(name: str) -> str:
-    verbs = " ".join(_described(word, line) for word, line in GROUPS[name].items())
-    return f"    {name}) options=(--help) verbs=({verbs}) ;;"
-
-
-def _case(verb: Verb) -> str:
-    options = " ".join(_described(name, one.help) for one in verb.options for name in one.names)
-    valued = " ".join(name for one in verb.options if one.takes_value for name in one.names)
-    ends = "" if verb.ends_there else " ends=no"
-    return (
-        f"    {quoted(verb.words)}) options=({options})"
-        f" valued=({valued}) kinds=({' '.join(verb.arguments)}){ends} ;;"
-    )
-
-
-def _value(verb: Verb, option: Option) -> str:
-    """Return the branch for an option whose value can be guessed."""
-    if not (option.kind or option.choices):
-        return ""
-    patterns = "|".join(quoted(f"{verb.words} {name}") for name in option.names)
-    if option.choices:
-        return f"        {patterns}) compadd -- {' '.join(option.choices)} ;;"
-    files = "; _files" if option.kind == "volumes" else ""
-    return f"        {patterns}) _minirt_names {option.kind}{files} ;;"
