@@ -14,7 +14,8 @@ import pytest
 from integration.naming import Box, box, client_in, host_file, resolver_pid
 from integration.sandbox import PATIENCE, needs_tool, wait_until
 from minirt.errors import KernelRefused
-from minirt.kernel import namespaces, processes
+from minirt.kernel import clone, processes
+from minirt.kernel.namespaces import Namespace
 from minirt.network import resolver_link
 from minirt.state import run_dir
 
@@ -93,8 +94,9 @@ def test_monitors_replace_it_even_when_the_new_one_dies_with_its_monitor(web: Bo
     with box("net1") as other:
         monitors: dict[int, Box] = {}
         for one in (web, other):
-            with namespaces.children_in_new_pid_namespace():
-                monitors[processes.fork(lambda one=one: monitor(one))] = one  # type: ignore[misc]
+            born = clone.clone(lambda one=one: monitor(one), Namespace.PID)  # type: ignore[misc]
+            os.close(born.pidfd)
+            monitors[born.pid] = one
             assert one.link is not None
             one.link.close()  # From here on only the forked monitor holds a connection.
             one.link = None

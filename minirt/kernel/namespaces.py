@@ -52,26 +52,6 @@ def set_time_offsets(offsets: Mapping[str, tuple[int, int]]) -> None:
             os.close(fd)
 
 
-@contextmanager
-def children_in_new_pid_namespace() -> Iterator[None]:
-    """Children forked in the body are born in a new PID namespace; the first is its PID 1.
-
-    unshare(CLONE_NEWPID) moves the caller's *future children*, so one fork is enough.
-    The caller's own namespace is restored afterwards: once PID 1 is dead, a process
-    still aimed at its namespace cannot fork any more (ENOMEM, pid_namespaces(7)).
-    """
-    own = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with step("aim the next child at a new PID namespace", "unshare", "--pid", "--fork"):
-            libc.unshare(Namespace.PID)
-        try:
-            yield
-        finally:
-            libc.setns(own, Namespace.PID)
-    finally:
-        os.close(own)
-
-
 @dataclass(frozen=True, slots=True)
 class Netns:
     """A network namespace that is held open: ``path`` to name it, ``fd`` to use it."""
