@@ -8,7 +8,7 @@ from minirt.errors import InvalidRequest
 
 
 @click.command("create")
-@click.option("-d", "--driver", default="bridge", help="The kind of network: bridge.")
+@click.option("-d", "--driver", default="bridge", help="The kind of network: bridge, or macvlan.")
 @click.option("--subnet", "subnets", multiple=True, metavar="CIDR", help="Its addresses.")
 @click.option("--gateway", "gateways", multiple=True, metavar="IP", help="The bridge's address.")
 @click.option("--ip-range", "ranges", multiple=True, metavar="CIDR",
@@ -22,7 +22,7 @@ from minirt.errors import InvalidRequest
 @click.option("--attachable", is_flag=True, hidden=True)
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A note on it.")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE",
-              help="Docker's bridge options: com.docker.network.…")  # fmt: skip
+              help="Docker's options: com.docker.network.…; parent=LINK for macvlan.")  # fmt: skip
 @click.argument("name")
 def command(
     *,

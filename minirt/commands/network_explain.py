@@ -25,7 +25,11 @@ def command(form: str | None, ascii_only: bool, network: str) -> None:
 
     found = store.find(network)
     if not found.has_bridge:
-        why = "its containers have no wire" if found.driver == "null" else "it is the host's own"
+        why = {
+            "null": "its containers have no wire",
+            "host": "it is the host's own",
+            "macvlan": "its containers are on the LAN of the host; see minirt network path",
+        }[found.driver]
         raise InvalidRequest(f"There is nothing to draw of the network {found.name}", why)
     picture = topology.gather(found)
     if form == "json":

@@ -77,7 +77,7 @@ def _containers() -> dict[int, str]:
 def _bridges() -> dict[str, str]:
     from minirt.network import store
 
-    return {one.bridge: one.name for one in store.every()}
+    return {one.bridge: one.name for one in store.bridged()}
 
 
 def _point(name: str) -> Point:

@@ -54,7 +54,9 @@ def prepare(one: Record, held: ExitStack) -> Wiring:
 
 
 def reserve_ports(one: Record, network: Network) -> list[Binding]:
-    """Take the host ports of a container whose way out is ``network``."""
+    """Take the host ports of a container whose way out is ``network``; a bridge, else none."""
+    if not network.has_bridge:
+        return []
     requests = [PortRequest(**fields) for fields in one.host.ports]
     if one.host.publish_all:
         requests += ports.parse(one.config.exposed_ports)

@@ -17,7 +17,8 @@ from minirt.container.record import Endpoint, EndpointRequest, Record
 from minirt.errors import Conflict
 from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
-from minirt.network import endpoint, store
+from minirt.network import endpoint, macvlan, store
+from minirt.network.block import Interface
 from minirt.network.spec import DEFAULT, Network
 
 
@@ -54,7 +55,7 @@ def disconnect(one: Record, network: Network) -> None:
         with namespaces.network_of(init[0]) as netns, ExitStack() as held:
             change = Change(changed, held)
             way_out.move(changed, made, netns, change)
-            _unwire(changed, made.pop(network.name))
+            _unwire(changed, network, made.pop(network.name), netns)
             change.dropped = network.name
             change.serve_names(_networks(changed, made), netns)
             change.send()
@@ -89,7 +90,7 @@ def _wire(
     name = plug_options.interface(request, network.interface_prefix, number, there)
     with ExitStack() as taken:
         plug = take(one, request, network, name, {}, taken, way_out=False)
-        taken.callback(endpoint.unplug, plug.lease.address)
+        taken.callback(_cut, network, plug.lease.address, netns, name)
         made[network.name] = wire(one, plug, netns, init, [])
         way_out.move(one, made, netns, change)
         taken.pop_all()
@@ -99,12 +100,19 @@ def _wire(
     etc_files.change_addresses(record.directory(one.id), one.config, add=addresses)
 
 
-def _unwire(one: Record, gone: Endpoint) -> None:
+def _unwire(one: Record, network: Network, gone: Endpoint, netns: Netns) -> None:
     """Remove the wire; the monitor drops the lease later, so nobody takes the address before."""
     addresses = gone.addresses()
-    endpoint.unplug(addresses[0])
+    _cut(network, addresses[0], netns, gone.interface)
     lines = [str(address.ip) for address in addresses]
     etc_files.change_addresses(record.directory(one.id), one.config, remove=lines)
+
+
+def _cut(network: Network, address: Interface, netns: Netns, interface: str) -> None:
+    if network.has_bridge:
+        endpoint.unplug(address)
+    else:
+        macvlan.unplug(netns, interface)
 
 
 def _number(existing: Endpoint) -> int:

@@ -90,7 +90,10 @@ def _show(inside: Connection, gateway: Any) -> None:
 
 
 def _publish(one: Record, network: Network, plug: Endpoint, change: Change) -> None:
-    """Lead the host ports to this plug; the lease tells so."""
+    """Lead the host ports to this plug; the lease tells so. Only bridges have any."""
+    if not network.has_bridge:
+        change.published_to = []
+        return
     if not change.bindings:
         change.take_ports(networking.reserve_ports(one, network))
     if not change.bindings:

@@ -24,6 +24,8 @@ def ensure(network: Network) -> None:
     may have come between any two. Two processes may both find a thing missing: the kernel
     lets one of them make it, and to the other "exists" is success.
     """
+    if not network.has_bridge:
+        return
     with netlink.connect() as links:
         bridge = _bridge(links, network)
         if not bridge.up:
@@ -41,6 +43,8 @@ def ensure(network: Network) -> None:
 
 def remove(network: Network) -> None:
     """Remove the bridge, unless it was there before the network, and the filter's elements."""
+    if not network.has_bridge:
+        return
     with netlink.connect() as links:
         bridge = links.find(network.bridge)
         if bridge is not None and network.adopted:

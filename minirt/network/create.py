@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from minirt.errors import Conflict, InvalidRequest, KernelRefused, kernel_refused
 from minirt.kernel import netlink, sysctl
-from minirt.network import bridge, plan, pools, remove, spec, store, subnets, ula
+from minirt.network import bridge, macvlan, plan, pools, remove, spec, store, subnets, ula
 from minirt.network.block import Block, Subnet
 from minirt.network.plan import Plan
 from minirt.network.spec import Network
@@ -61,9 +61,11 @@ def _decide(wanted: Plan, fixed: dict[int, Block]) -> Network:
         blocks = _blocks(wanted, fixed, others, links)
         network_id = new_id()
         link = wanted.options.get(spec.BRIDGE_NAME) or f"br-{network_id[:12]}"
-        adopted = _is_there(link, links) and link != spec.DEFAULT_BRIDGE
+        if wanted.driver == spec.MACVLAN:
+            link = ""
+        adopted = bool(link) and _is_there(link, links) and link != spec.DEFAULT_BRIDGE
     _check_overlap(blocks, others)
-    same = next((one for one in others if one.bridge == link), None)
+    same = next((one for one in others if link and one.bridge == link), None)
     if same is not None:
         why = f"conflicts with network {same.name}: networks have same bridge name"
         raise Conflict(f"cannot create network {wanted.name} ({link})", why)
@@ -74,6 +76,7 @@ def _decide(wanted: Plan, fixed: dict[int, Block]) -> Network:
         id=network_id,
         name=wanted.name,
         created=_now(),
+        driver=wanted.driver,
         bridge=link,
         adopted=adopted,
         internal=wanted.internal,
@@ -152,15 +155,18 @@ def _is_there(name: str, links: netlink.Connection) -> bool:
 
 
 def _realize(network: Network) -> None:
-    """Make the bridge, or take everything back."""
+    """Make the bridge, or try whether there can be what is there instead; else take all back."""
     try:
-        bridge.ensure(network)
+        if network.has_bridge:
+            bridge.ensure(network)
+        else:
+            macvlan.probe(network)
     except BaseException as error:
         store.spec_path(network.name).unlink()
         with suppress(OSError, KernelRefused):
             bridge.remove(network)
         if isinstance(error, OSError):
-            what = f"Cannot make the bridge {network.bridge} of the network {network.name}"
+            what = f"Cannot make the {network.driver} {network.bridge} for {network.name}"
             raise kernel_refused(what, error) from error
         raise
 

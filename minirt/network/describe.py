@@ -33,7 +33,7 @@ def document(network: Network) -> dict[str, Any]:
 
 
 def _pools(network: Network) -> list[dict[str, Any]] | None:
-    if not network.has_bridge:
+    if not network.has_plugs:
         return None
     return [_pool(block) for block in network.blocks]
 
@@ -51,7 +51,7 @@ def _pool(block: Block) -> dict[str, Any]:
 def _containers(network: Network) -> dict[str, Any]:
     """Return the containers by their ids: one has a lease in each family."""
     shown: dict[str, Any] = {}
-    for address, facts in leases.living(network).items() if network.has_bridge else ():
+    for address, facts in leases.living(network).items() if network.has_plugs else ():
         one = shown.setdefault(
             facts.container,
             {

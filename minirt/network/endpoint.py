@@ -16,7 +16,7 @@ from minirt.errors import Conflict, Exhausted, KernelRefused
 from minirt.kernel import neighbours, netlink, sysctl
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection, Link, Peer
-from minirt.network import leases, spoofing
+from minirt.network import leases, macvlan, spoofing
 from minirt.network.block import Address, Interface
 from minirt.network.lacks import needs
 from minirt.network.leases import Lease
@@ -55,8 +55,11 @@ def plug(
     """
     peer = Peer(interface, mac or mac_of(lease.address.ip), netns)
     addresses = [one.address for one in (lease, lease6) if one is not None]
-    spoofing.bind(network, host_end(lease.address.ip), peer.mac, addresses, trusted=trusted)
-    _lay_wire(network, lease.address.ip, peer)
+    if network.has_bridge:
+        spoofing.bind(network, host_end(lease.address.ip), peer.mac, addresses, trusted=trusted)
+        _lay_wire(network, lease.address.ip, peer)
+    else:
+        macvlan.lay(network, peer)
     with netlink.connect(netns) as inside:
         wire = inside.find(interface)
         assert wire is not None, "it was born there"
@@ -64,7 +67,10 @@ def plug(
         _switch(interface, netns, has_ipv6=lease6 is not None)
         for one in filter(None, (lease, lease6)):
             inside.add_address(wire, one.address)
-        inside.set_up(wire)
+        if network.has_bridge:
+            inside.set_up(wire)
+        else:
+            macvlan.set_up(network, inside, wire)
         if default_route:
             for one in filter(None, (lease, lease6)):
                 inside.add_default_route(network.block(one.address.version).gateway)
@@ -105,11 +111,9 @@ def introduce(
     when it gets its first port. What is sent before is lost without a word.
     """
     with netlink.connect() as links, netlink.connect(netns) as inside:
-        ends = (
-            (links, network.bridge),
-            (links, host_end(addresses[0].ip)),
-            (inside, interface),
-        )
+        ends = [(inside, interface)]
+        if network.has_bridge:
+            ends += [(links, network.bridge), (links, host_end(addresses[0].ip))]
         for _ in range(_TRIES):
             if all((link := side.find(name)) and link.running for side, name in ends):
                 break
@@ -118,7 +122,7 @@ def introduce(
         for address in addresses:
             if isinstance(address, IPv6Interface):
                 neighbours.advertise(netns, interface, mac, address.ip)
-            elif mac == mac_of(address.ip):
+            elif network.has_bridge and mac == mac_of(address.ip):
                 neighbours.ask_for(netns, interface, network.gateway4)
             else:
                 neighbours.announce(netns, interface, mac, address.ip)

@@ -55,7 +55,7 @@ def unpublish(bindings: Iterable[Binding], *addresses: Target | Interface) -> No
 def restore() -> None:
     """Put the whole packet filter back: rules, networks, and the ports of who lives."""
     filters.load()
-    for network in store.every():
+    for network in store.bridged():
         filters.admit(network)
         for address, facts in leases.living(network).items():
             publish([ports.from_json(one) for one in facts.ports], address)

@@ -38,9 +38,11 @@ class Plan:
 
 def check(plan: Plan) -> None:
     """Refuse what no machine could make of a plan. Raises InvalidRequest."""
-    if plan.driver != "bridge":
-        remedy = "minirt has bridge networks; host and none are always there."
+    if plan.driver not in ("bridge", spec.MACVLAN):
+        remedy = "minirt has bridge and macvlan networks; host and none are always there."
         raise InvalidRequest(f'plugin "{plan.driver}" not found', "", remedy)
+    if plan.driver == spec.MACVLAN:
+        _check_macvlan(plan)
     if (plan.gateways or plan.ranges or plan.aux) and not plan.subnets:
         raise InvalidRequest("every ip-range or gateway must have a corresponding subnet")
     _check_options(plan.options)
@@ -49,6 +51,20 @@ def check(plan: Plan) -> None:
         _check_gateway_mode(plan, f"{spec.GATEWAY_MODE}{version}")
     for server in plan.dns:
         _check_server(server)
+
+
+def _check_macvlan(plan: Plan) -> None:
+    parent, mode = plan.options.get(spec.PARENT, ""), plan.options.get(spec.MACVLAN_MODE, "bridge")
+    if not parent:
+        remedy = "Add -o parent=LINK; ip link shows those that the host has."
+        raise InvalidRequest("A macvlan network needs an interface of the host", "", remedy)
+    check_link_name(spec.PARENT, parent)
+    if mode not in spec.MACVLAN_MODES:
+        why = f"say {', '.join(spec.MACVLAN_MODES)}"
+        raise InvalidRequest(f"failed to parse {spec.MACVLAN_MODE} value: {mode}", why)
+    if plan.internal:
+        why = "the LAN is not ours to close"
+        raise InvalidRequest("A macvlan network can't be internal", why, "Take a bridge network.")
 
 
 def _check_isolation(value: str) -> None:

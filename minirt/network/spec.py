@@ -29,6 +29,8 @@ INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
 INHIBIT4 = "com.docker.network.bridge.inhibit_ipv4"  # the gateway is not the bridge
 GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"  # and the version of IP
 ISOLATE = "isolate"  # podman's; here all are
+PARENT, MACVLAN_MODE = "parent", "macvlan_mode"  # of networks without a bridge (macvlan.py)
+MACVLAN, MACVLAN_MODES = "macvlan", ("bridge", "private", "vepa", "passthru")
 
 DEFAULT = "bridge"  # The network of containers that name none.
 DEFAULT_BRIDGE = "minirt0"
@@ -46,7 +48,7 @@ class Network:
     id: str
     name: str
     created: str  # RFC 3339, with nanoseconds, in UTC
-    driver: str = "bridge"  # "host" and "null" for the two that have no bridge
+    driver: str = "bridge"  # or MACVLAN; "host" and "null" for the two that are no networks
     bridge: str = ""  # the name of its link
     adopted: bool = False  # the bridge was there before, and stays when the network goes
     subnet4: IPv4Network = NOTHING
@@ -66,8 +68,13 @@ class Network:
 
     @property
     def has_bridge(self) -> bool:
-        """Whether containers get a plug in it: all but "host" and "none"."""
+        """Whether it is a bridge, with what belongs to one."""
         return self.driver == "bridge"
+
+    @property
+    def has_plugs(self) -> bool:
+        """Whether containers get a plug in it, with an address: all but "host" and "none"."""
+        return self.driver in ("bridge", MACVLAN)
 
     @property
     def is_default(self) -> bool:
@@ -140,7 +147,7 @@ class Network:
     @property
     def blocks(self) -> list[Block]:
         """Its blocks, IPv4 first: of "host" and "none" there is nothing."""
-        if not self.has_bridge:
+        if not self.has_plugs:
             return []
         return [self.block4, *([self.block6] if self.block6 else [])]
 

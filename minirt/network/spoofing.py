@@ -38,7 +38,7 @@ def restore() -> None:
             raise
         announce("note: this kernel filters no bridges, so containers can forge addresses")
         return
-    for network in store.every():
+    for network in store.bridged():
         admit(network)
         for port, mac, addresses, trusted in _living(network):
             bind(network, port, mac, addresses, trusted=trusted)

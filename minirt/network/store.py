@@ -68,6 +68,11 @@ def every() -> list[Network]:
     return [one for one in found if one is not None]
 
 
+def bridged() -> list[Network]:
+    """Return those of them that have a bridge."""
+    return [one for one in every() if one.has_bridge]
+
+
 def everything() -> list[Network]:
     """Return all networks, with those that are always there, by name."""
     networks = every()

@@ -103,6 +103,27 @@ class Connection:
             message = link_message(name, up=True, attributes=attributes)
             self._channel.change(message, _NEWLINK, CREATE)
 
+    def add_macvlan(self, parent: Link, peer: Peer, mode: str, mtu: int = 0) -> None:
+        """Make a macvlan link of a parent, born in another network namespace.
+
+        ``mtu`` in bytes; 0: the parent's. Raises FileExistsError; OSError: EBUSY where the parent
+        is a port of something, EINVAL where it is no Ethernet, EOPNOTSUPP without such links.
+        """
+        size: list[Attribute] = [("IFLA_MTU", mtu)] if mtu else []
+        attributes = (
+            ("IFLA_LINK", parent.index),
+            ("IFLA_ADDRESS", peer.mac),
+            ("IFLA_NET_NS_FD", peer.netns.fd),
+            *size,
+            records.kind("macvlan", [("IFLA_MACVLAN_MODE", mode)]),
+        )
+        words = ["link", parent.name, "name", peer.name, "address", peer.mac]
+        words += [*(["mtu", str(mtu)] if mtu else []), "netns", peer.netns.path]
+        with self._step("make a link in the namespace", "link", "add", *words, "type", "macvlan",
+                        "mode", mode):  # fmt: skip
+            message = link_message(peer.name, attributes=attributes)
+            self._channel.change(message, _NEWLINK, CREATE)
+
     def plug_in(self, name: str, bridge: Link) -> None:
         """Make a link a port of a bridge."""
         with self._step("plug the link in", "link", "set", name, "master", bridge.name):
