@@ -36,6 +36,17 @@ class Verbs(click.Group):
             return Verbs(inner, of=cmd_name, name=cmd_name, help=self.verbs[cmd_name] + ".")
         return load(cmd_name, self.of)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb of a command line. Raises UsageError, with what to type instead."""
+        if args[0] not in self.verbs and not args[0].startswith("-"):
+            from minirt.commands import strangers
+
+            hint = strangers.instead(args[0], self.verbs, self.of)
+            ctx.fail(f"No such command '{args[0]}'." + (f" Instead: {hint}." if hint else ""))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs from the table, without importing them."""
         with formatter.section("Commands"):
