@@ -19,9 +19,8 @@ def everything() -> None:
         name = ".".join(words).removesuffix(".__init__")
         if name not in _NOT and not name.startswith("minirt.oci."):
             importlib.import_module(name)
-    from minirt.kernel import netlink, nftables
+    from minirt.kernel import nftables
 
-    netlink.preload()
     nftables.preload()
 
 
