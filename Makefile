@@ -33,12 +33,14 @@ bench:
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.runtimes
 	$(BIN)/python -m bench.network
+	$(BIN)/python -m bench.dns
 
 bench-quick:
 	@./setup.sh bench
 	$(BIN)/python -m bench --quick
 	$(BIN)/python -m bench.runtimes --quick
 	$(BIN)/python -m bench.network --quick
+	$(BIN)/python -m bench.dns --quick
 
 clean:
 	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build bench/results

@@ -1,40 +1,39 @@
-"""Measure how fast names are answered: `python bench/dns.py [ROUNDS]`, as root.
+"""How fast names are answered, beside other resolvers.
+
+    python -m bench.dns [--quick]
 
 dnsperf(1) asks inside a container's network namespace, each server in turn, several rounds of
-that: our resolver, a plain dnslib server, a loop in Python that only sends something back, and
-aardvark-dns where it is installed or named by AARDVARK. We are asked as containers ask, through
-the NAT of port 53; the others without. What a busy machine does to the figures it does to all of
-them, so the ratios are what counts. Everything happens in namespaces of its own.
+that: our resolver, a loop in Python that only sends something back, a plain dnslib server, and
+where they are installed aardvark-dns (or what AARDVARK names) and Docker's. We and Docker are asked
+as containers ask, through the NAT of port 53; the others without. What a busy machine does to the
+figures it does to all of them, so the ratios are what counts: of each round, and of those the
+median. Everything happens in namespaces of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import resource
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
-HERE = Path(__file__).resolve()
-sys.path.insert(0, str(HERE.parents[1]))
+from bench import dns_servers
+from bench.engines import REPOSITORY, groups, remove_groups
 
-from bench import dns_servers  # noqa: E402 (the path comes first)
-
-if TYPE_CHECKING:
-    from integration.naming import Box
-
-SANDBOX = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-INSIDE = "MINIRT_BENCH_SANDBOX"
-TYPES = ("web A", "www A", "db A", "web AAAA")
-FORWARDED = ("example.org A", "example.net A", "a.example A", "b.example AAAA")
+KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
+LOCAL = ("web A", "www A", "db A", "web AAAA")
+FORWARDED = [
+    f"n{number}.example A" for number in range(2000)
+]  # What is asked twice at once is one.
 CROWD, NETWORKS = 1000, 150
 QUERY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\3web\0\0\1\0\1"
 
@@ -44,22 +43,25 @@ class Row:
     """One server, asked one file of questions, round after round."""
 
     title: str
+    inside: int  # a process in whose network namespace it is asked
     address: str
     port: int
-    pid: int
+    pid: int  # of the server
     rates: list[float] = field(default_factory=list)  # per second
     worst: list[float] = field(default_factory=list)  # milliseconds: 99 of 100 are faster
     costs: list[float] = field(default_factory=list)  # microseconds of CPU per query
     lost: int = 0
 
 
-def ask(made: Box, row: Row, questions: Path, number: int) -> None:
+def ask(row: Row, questions: Path, number: int) -> None:
     """Send some ``number`` questions as fast as they are answered."""
+    from integration.sandbox import in_netns
+
     times = max(1, number // len(questions.read_text().splitlines()))
     words: tuple[object, ...] = ("dnsperf", "-d", questions, "-n", times, "-c", 4, "-q", 50)
     words += ("-t", 10, "-O", "latency-histogram", "-s", row.address, "-p", row.port)
     before = cpu_of(row.pid)
-    told = made.run(*words, seconds=120).stdout
+    told = in_netns(row.inside, *words, seconds=120).stdout
     spent = cpu_of(row.pid) - before
     row.rates.append(_figure(r"per second: +([\d.]+)", told))
     row.costs.append(spent / max(1.0, _figure(r"completed: +(\d+)", told)) * 1e6)
@@ -114,7 +116,7 @@ def compare(rounds: int, top: Path) -> None:
     from integration.naming import box, host_file, resolver_pid
 
     local, forwarded = top / "local", top / "forwarded"
-    local.write_text("\n".join(TYPES) + "\n")
+    local.write_text("\n".join(LOCAL) + "\n")
     forwarded.write_text("\n".join(FORWARDED) + "\n")
     with ExitStack() as stack:
         enter = stack.enter_context
@@ -124,21 +126,23 @@ def compare(rounds: int, top: Path) -> None:
         enter(dns_servers.python(made.pid, "bare", dns_servers.UPSTREAM, 53))
         made.take("net1", "10.1.0.2", "web", "www")
         made.take("net1", "10.1.0.3", "db")
-        ours = ("minirt", "127.0.0.11", 53, resolver_pid("net1"))
-        rows, far = [Row(*ours)], [Row(*ours)]
+        found = [("minirt", made.pid, "127.0.0.11", 53, resolver_pid("net1"))]
         program = dns_servers.aardvark()
         if program:
             other = dns_servers.start_aardvark(program, made.pid, top / "aardvark", 5310)
-            rows.append(Row("aardvark-dns", "127.0.0.1", 5310, other))
-            far.append(Row("aardvark-dns", "127.0.0.1", 5310, other))
+            found.append(("aardvark-dns", made.pid, "127.0.0.1", 5310, other))
+        if dns_servers.has_docker():
+            found.append(("docker", *dns_servers.start_docker(top / "docker")))
+        far = [Row(*one) for one in found]
         for number, kind in enumerate(("bare", "plain")):
             pid = enter(dns_servers.python(made.pid, kind, "127.0.0.1", 5300 + number))
-            rows.append(Row(kind, "127.0.0.1", 5300 + number, pid))
+            found.append((kind, made.pid, "127.0.0.1", 5300 + number, pid))
+        rows = [Row(*one) for one in found]
         for _ in range(rounds):
             for row in rows:
-                ask(made, row, local, 10_000 if row.title == "plain" else 40_000)
+                ask(row, local, 10_000 if row.title in ("plain", "docker") else 40_000)
             for row in far:
-                ask(made, row, forwarded, 10_000)
+                ask(row, forwarded, 10_000)
         show("local names", rows)
         show("forwarded names", far)
         print()
@@ -158,12 +162,12 @@ def crowd(rounds: int, top: Path) -> None:
         for number in range(CROWD):
             large.take("crowd", f"10.1.{number // 250}.{number % 250 + 1}", f"n{number}")
         rows = [
-            Row("1 name", "127.0.0.11", 53, resolver_pid("few")),
-            Row("1,000 names", "127.0.0.11", 53, resolver_pid("crowd")),
+            Row("1 name", few.pid, "127.0.0.11", 53, resolver_pid("few")),
+            Row("1,000 names", large.pid, "127.0.0.11", 53, resolver_pid("crowd")),
         ]
         for _ in range(rounds + 1):
-            ask(few, rows[0], one, 20_000)
-            ask(large, rows[1], many, 20_000)
+            ask(rows[0], one, 20_000)
+            ask(rows[1], many, 20_000)
         for row in rows:  # The first round has written all answers once.
             del row.rates[0], row.worst[0], row.costs[0]
         show("one network", rows)
@@ -204,29 +208,35 @@ def watches(pid: int) -> bool:
     return any("inotify" in str(one) for one in links)
 
 
-@contextmanager
-def ground() -> Iterator[Path]:
-    """Make room for files, and for descriptors."""
-    top = Path(tempfile.mkdtemp())
-    os.environ |= {"MINIRT_RUNROOT": str(top / "run"), "MINIRT_ROOT": str(top / "root")}
+def main() -> int:
+    """Start this program again in namespaces of its own, then measure."""
+    parser = argparse.ArgumentParser(description="How fast names are answered.")
+    parser.add_argument("--quick", action="store_true", help="3 rounds, not 15")
+    parser.add_argument("--inside", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("bench: namespaces need root")
+    if not asked.inside:
+        before = groups()
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            words = [sys.executable, "-m", "bench.dns", "--inside", folder, *sys.argv[1:]]
+            done = subprocess.run(["unshare", *KINDS, *words], check=False, cwd=REPOSITORY)
+        remove_groups(groups() - before)
+        return done.returncode
+    if not shutil.which("dnsperf"):
+        print("Names are not measured: apt install dnsperf")
+        return 0
+    rounds = 3 if asked.quick else 15
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    yield top
-    shutil.rmtree(top)
-
-
-def main(words: list[str]) -> None:
-    """Measure, inside."""
-    if not os.environ.get(INSIDE):
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", [*SANDBOX, sys.executable, str(HERE), *words])
-    rounds = int(words[0]) if words else 3
-    os.system("ip link set lo up")
-    with ground() as top:
-        compare(rounds, top)
-        crowd(rounds, top)
-        networks()
+    top: Path = asked.inside
+    os.environ |= {"MINIRT_RUNROOT": str(top / "run"), "MINIRT_ROOT": str(top / "root")}
+    compare(rounds, top)
+    crowd(rounds, top)
+    networks()
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

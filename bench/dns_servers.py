@@ -1,4 +1,4 @@
-"""The other DNS servers of dns.py: two in Python, aardvark-dns, and what all of them ask."""
+"""The other DNS servers of dns.py: two in Python, aardvark-dns, Docker's; and whom all ask."""
 
 from __future__ import annotations
 
@@ -83,6 +83,31 @@ def start_aardvark(program: str, pid: int, folder: Path, port: int) -> int:
 
     wait_until(look, "aardvark-dns")
     return found[0]
+
+
+def has_docker() -> bool:
+    """Say whether Docker is installed, or unpacked by setup.sh."""
+    from bench.engines import ENGINES
+
+    return ENGINES["docker"].is_installed()
+
+
+def start_docker(folder: Path) -> tuple[int, str, int, int]:
+    """Start dockerd and three containers; return from where it is asked, at what, and its pid."""
+    from bench.engines import REPOSITORY
+    from bench.engines import start_docker as start
+    from integration.sandbox import shell
+
+    folder.mkdir()
+    docker = start(folder)
+    shell(REPOSITORY / "rootfs-tools" / "busybox", folder / "busybox.tar", seconds=60)
+    shell(*docker, "import", folder / "busybox.tar", "busybox", seconds=60)
+    shell(*docker, "network", "create", "net1")
+    for name, alias in (("web", "www"), ("db", "base"), ("asker", "self")):
+        words = ("--name", name, "--network", "net1", "--network-alias", alias)
+        shell(*docker, "run", "-d", *words, "busybox", "sleep", "99999", seconds=60)
+    asker = shell(*docker, "inspect", "-f", "{{.State.Pid}}", "asker").stdout
+    return int(asker), "127.0.0.11", 53, int((folder / "pid").read_text())
 
 
 if __name__ == "__main__":
