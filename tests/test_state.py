@@ -1,11 +1,15 @@
-"""Folders of minirt's state are closed to other users."""
+"""Folders of minirt's state are closed to other users; its documents can be read by people."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
-from minirt.state import made
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minirt.state import in_lines, made
 
 
 def mode(folder: Path) -> int:
@@ -26,3 +30,29 @@ def test_one_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
     assert made(tmp_path) == tmp_path
     assert mode(tmp_path) == 0o750
+
+
+def test_a_document_has_a_line_for_each_member_of_the_upper_two_levels() -> None:
+    document = {"name": "web", "process": {"args": ["a", "b"], "user": {"uid": 0}}, "hooks": {}}
+    assert in_lines(document).splitlines() == [
+        "{",
+        '  "name": "web",',
+        '  "process": {',
+        '    "args": ["a", "b"],',
+        '    "user": {"uid": 0}',
+        "  },",
+        '  "hooks": {}',
+        "}",
+    ]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_it_says_what_the_document_says(document: object) -> None:
+    written = in_lines(document)
+    assert json.loads(written) == document
+    assert written.endswith("\n")

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,18 @@ _EPERM = 1
 
 def default(capabilities: Collection[str]) -> dict[str, Any]:
     """Return config.json's linux.seccomp for a process with these capabilities to gain."""
-    groups = json.loads(FILE.read_bytes())["groups"]
     return {
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": _EPERM,
         "architectures": _architectures(),
-        "syscalls": [_rule(one) for one in groups if _fits(one, set(capabilities))],
+        "syscalls": [_rule(one) for one in groups() if _fits(one, set(capabilities))],
     }
+
+
+@cache
+def groups() -> list[dict[str, Any]]:
+    """Return the groups of the list, as they stand in the file."""
+    return list(json.loads(FILE.read_bytes())["groups"])
 
 
 def adapt(document: Any, capabilities: Collection[str]) -> dict[str, Any]:
