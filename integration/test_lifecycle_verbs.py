@@ -7,6 +7,7 @@ import time
 import pytest
 
 from integration.conftest import Minirt
+from integration.guests import guest, look
 from integration.sandbox import minirt_words, started, wait_until
 from integration.traces import Ground
 
@@ -111,6 +112,27 @@ def test_wait_is_told_the_end(minirt: Minirt, image: str) -> None:
         minirt("stop", "one")
         assert waiting.wait(10) == 0
         assert waiting.stdout and waiting.stdout.read() == "6\n6\n"
+
+
+def test_a_stopped_container_has_its_old_address_again_if_it_is_free(
+    minirt: Minirt, image: str
+) -> None:
+    minirt("network", "create", "--ipv6", "net1")
+    guest(minirt, "first", "--net", "net1")
+    old = guest(minirt, "one", "--net", "net1").networks["net1"]
+    minirt("stop", "-t", "0", "one", "first")
+    minirt("start", "one")  # A lower one is free as well.
+    new = look(minirt, "one").networks["net1"]
+    assert (new["IPAddress"], new["GlobalIPv6Address"]) == (
+        old["IPAddress"],
+        old["GlobalIPv6Address"],
+    )
+    minirt("stop", "-t", "0", "one")
+    minirt("start", "first")
+    thief = guest(minirt, "thief", "--net", "net1")
+    assert thief.address == old["IPAddress"]
+    minirt("start", "one")
+    assert look(minirt, "one").address not in (old["IPAddress"], look(minirt, "first").address)
 
 
 def test_restart_keeps_what_was_written_and_the_address(minirt: Minirt, image: str) -> None:

@@ -155,6 +155,13 @@ def test_networks_are_closed_to_each_other_whatever_a_container_tries(
         minirt("exec", "far", "ip", "addr", "add", f"{near.address}/16", "dev", "eth0")
         assert far.ask(web.address) in ("timeout", "No route to host")
         minirt("exec", "far", "ip", "addr", "del", f"{near.address}/16", "dev", "eth0")
+        # As if it were on the same Ethernet: nobody answers its questions, and the host forwards
+        # nothing to one whose MAC address is known.
+        minirt("exec", "far", "ip", "route", "replace", f"{web.address}/32", "dev", "eth0")
+        assert far.ask(web.address) in ("timeout", "No route to host")
+        gateway = far.run("ip", "neigh", "show", own).split()[4]
+        far.run("ip", "neigh", "replace", web.address, "lladdr", gateway, "dev", "eth0")
+        assert far.ask(web.address) == "timeout"
         assert far.ask(own, 8080)[:4] == "172."
         assert far.ask(own, 81) == "Connection refused"
         assert far.ask("127.0.0.1", 8080) == "Connection refused"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
 from integration.guests import guest
-from integration.sandbox import Outside, in_netns, shell, started
+from integration.sandbox import Outside, in_netns, shell, started, wait_until
 from integration.wires import PEER, ask
 
 pytestmark = pytest.mark.usefixtures("image")
@@ -119,10 +121,24 @@ def test_the_next_network_is_the_way_out_although_its_interface_is_down(minirt: 
 
 
 def test_a_thousand_ports_are_published_at_once(minirt: Minirt) -> None:
+    before = processes()
+    guest(minirt, "plain")
+    usual = len(processes() - before)
     one = guest(minirt, "one", "-p", "20000-20999:1000-1999")
+    wait_until(lambda: len(processes() - before) == 2 * usual, "no process for any port")
     assert len(minirt("port", "one").stdout.splitlines()) == 2000  # in both families
     with one.serving(1999):
         assert ask("127.0.0.1", 20999) not in ("timeout", "Connection refused")
+
+
+def processes() -> set[str]:
+    """Return the numbers of all processes of the sandbox but those that are ending."""
+    found = set()
+    for one in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if one.read_text().rpartition(") ")[2][0] != "Z":
+                found.add(one.parent.name)
+    return found
 
 
 def test_the_veth_deleted_by_hand_is_no_obstacle_at_the_end(minirt: Minirt) -> None:

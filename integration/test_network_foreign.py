@@ -5,6 +5,7 @@ Docker's chains are those that dockerd 26 makes, when it has set the policy of F
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -126,6 +127,17 @@ def test_what_was_added_is_added_once_and_taken_back_with_the_network(
     assert other.bridge in saved(iptables)
     minirt("network", "rm", other.name)
     assert saved(iptables) == before
+
+
+@either_iptables
+def test_what_is_added_and_taken_back_is_told(minirt: Minirt, iptables: str) -> None:
+    set_up(iptables, PLAIN)
+    told = minirt("--explain", "network", "create", "net1").stderr
+    assert re.search(rf"{iptables}.* -A MINIRT -i br-\w+ -j ACCEPT", told)
+    assert re.search(rf"{iptables}.* -A FORWARD -j MINIRT", told)
+    told = minirt("--explain", "network", "rm", "net1").stderr
+    assert re.search(rf"{iptables}.* -D FORWARD ", told)
+    assert re.search(rf"{iptables}.* -X MINIRT", told)
 
 
 @either_iptables

@@ -43,6 +43,8 @@ def test_a_network_is_made_listed_shown_and_removed(minirt: Minirt) -> None:
     names = minirt("network", "ls", "--format", "{{.Name}}").stdout.split()
     assert names == ["bridge", "host", "net1", "none"]
     assert minirt("network", "ls", "-q", "-f", "type=custom").stdout.strip() == network_id[:12]
+    assert network_id in minirt("network", "ls", "--no-trunc").stdout
+    assert network_id not in minirt("network", "ls").stdout
     (shown,) = json.loads(minirt("network", "inspect", network_id[:5]).stdout)
     assert (shown["Name"], shown["Labels"]) == ("net1", {"a": "b"})
     assert shown["IPAM"]["Config"] == [{"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.1"}]
