@@ -128,13 +128,10 @@ def test_a_forward_policy_of_iptables_is_found_and_mended(
 def test_what_firewalld_refuses_firewalld_has_to_allow(
     minirt: Minirt, image: str, outside: Outside
 ) -> None:
-    here = patient(minirt)
-    chain = "inet firewalld filter_FORWARD"
-    made = (
-        f"add table inet firewalld; add chain {chain} {{ type filter hook forward priority 10; }}"
-    )
-    last = f"add rule {chain} reject with icmpx admin-prohibited"
-    shell("nft", f"{made}; {last}")
+    here, chain = patient(minirt), "inet firewalld filter_FORWARD"
+    made = f"add chain {chain} {{ type filter hook forward priority 10; }}"
+    rule = f"add rule {chain} reject with icmpx admin-prohibited"
+    shell("nft", f"add table inet firewalld; {made}; {rule}")
     in_netns(here.guest.pid, "ping", "-c1", "-W1", outside.address, code=1)
     (fault,) = found(minirt)
     assert (fault["code"], chain in fault["what"]) == ("foreign-drop", True)
