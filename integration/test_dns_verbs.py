@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from integration.conftest import Minirt
 from integration.guests import guest
 from integration.naming import host_file, resolver_pid, upstream
 from integration.sandbox import PATIENCE, in_netns, shell
+
+pytestmark = pytest.mark.core
 
 
 def query(minirt: Minirt, *words: str, code: int | None = 0) -> dict[str, Any]:

@@ -18,6 +18,7 @@ NAMED = ("-o", "com.docker.network.bridge.name=br1")
 pytestmark = pytest.mark.usefixtures("image")
 
 
+@pytest.mark.core
 def test_on_an_isolated_network_containers_reach_each_other_and_not_the_host(
     minirt: Minirt,
 ) -> None:

@@ -162,6 +162,7 @@ def test_what_a_killed_import_left_is_swept_by_the_next(minirt: Minirt, tmp_path
 # ---- ls, inspect, rm ---------------------------------------------------------------------------
 
 
+@pytest.mark.core
 def test_images_are_listed_as_docker_lists_them(minirt: Minirt, tmp_path: Path) -> None:
     assert minirt("image", "ls").stdout.split() == [
         *("REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE")

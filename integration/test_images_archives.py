@@ -116,6 +116,7 @@ def test_an_archive_may_come_in_any_form(minirt: Minirt, tmp_path: Path, form: s
     assert len(store.find("quay.io/a/b:2").layers) == 2
 
 
+@pytest.mark.core
 def test_what_is_saved_is_loaded_the_same(minirt: Minirt, tmp_path: Path) -> None:
     minirt("image", "load", "-i", written(tmp_path / "image.tar", oci_files(LAYERS)))
     minirt("image", "import", rootfs(tmp_path), "two")

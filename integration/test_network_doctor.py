@@ -139,6 +139,7 @@ def test_what_firewalld_refuses_firewalld_has_to_allow(
     shell("nft", "delete", "table", "inet", "firewalld")
 
 
+@pytest.mark.core
 def test_a_stopped_resolver_is_found_and_mended(
     minirt: Minirt, image: str, typed: Callable[[str], None]
 ) -> None:
@@ -240,6 +241,7 @@ def test_only_the_networks_that_are_named_are_looked_at(minirt: Minirt, image: s
     assert "nosuch not found" in minirt("network", "doctor", "nosuch", code=1).stderr
 
 
+@pytest.mark.core
 def test_reload_mends_everything_while_containers_go_on(
     minirt: Minirt, image: str, outside: Outside
 ) -> None:

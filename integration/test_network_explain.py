@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from integration.conftest import Minirt
 from integration.guests import guest
 from integration.sandbox import Outside, in_netns, shell, wait_until
 from integration.traces import Ground
+
+pytestmark = pytest.mark.core
 
 
 def picture(minirt: Minirt, network: str = "net1") -> dict[str, Any]:

@@ -139,6 +139,7 @@ def test_a_ping_is_followed_out_and_its_entry_is_the_connection_trackers(
     assert f"{web.address} becomes {outside.host_address}" in text
 
 
+@pytest.mark.core
 def test_a_packet_from_outside_is_waited_for(minirt: Minirt, image: str, outside: Outside) -> None:
     minirt("network", "create", "net1")
     web = guest(minirt, "web", "--net", "net1", "-p", "8080:80")

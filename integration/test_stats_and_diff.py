@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from integration.conftest import Minirt
 from integration.sandbox import needs_controller, wait_until
+
+pytestmark = pytest.mark.core
 
 BUSY = "dd if=/dev/zero of=/dev/shm/x bs=1M count=20 2>/dev/null; touch /up; while :; do :; done"
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from integration.conftest import Minirt
 from integration.sandbox import cgroup_roots, is_cgroup2_only, needs_controller
 from minirt.kernel import cgroups
+
+pytestmark = pytest.mark.core
 
 IDLE = ("run", "-d", "--name", "one", "--net", "none")
 

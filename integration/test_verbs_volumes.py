@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from integration.conftest import Minirt
+
+pytestmark = pytest.mark.core
 
 
 def test_a_named_volume_outlives_its_containers(minirt: Minirt, image: str) -> None:
