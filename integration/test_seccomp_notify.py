@@ -9,6 +9,7 @@ import pytest
 
 from integration import oci
 from integration.oci import Oci
+from integration.sandbox import wait_until
 from integration.supervisor import Supervisor
 from integration.traces import Ground
 
@@ -44,6 +45,7 @@ def test_a_supervisor_refuses_one_call_and_lets_the_next_one_pass(
         one.create("a", "sh", "-c", "mkdir /a; mkdir /b; sleep 100")
         pid = one.state("a")["pid"]
         one("start", "a")
+        wait_until((one.rootfs / "b").exists)
         done = one("exec", "a", "sh", "-c", "mkdir /c && ls -d /b /c")
         assert done.stdout == "/b\n/c\n"
         assert "quota exceeded" in one.said()
@@ -87,10 +89,10 @@ def test_without_a_supervisor_nothing_is_made(one: Oci, path: Path) -> None:
 
 def test_when_it_leaves_its_calls_fail(one: Oci, path: Path) -> None:
     """The control for all above: without it the kernel says ENOSYS."""
-    with Supervisor(path, lambda _number: 0):
+    with Supervisor(path, lambda _number: 0) as agent:
         one.create("a", "sh", "-c", "until [ -e /go ]; do sleep 0.02; done; mkdir /a")
         one("start", "a")
-        one("exec", "a", "true")
+        wait_until(lambda: agent.documents)  # A listener that nobody has taken yet is nobody's.
     (one.rootfs / "go").touch()
     one.await_end("a")
     assert "not implemented" in one.said()

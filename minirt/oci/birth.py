@@ -8,6 +8,7 @@ this process is killed.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -27,7 +28,6 @@ from minirt.oci.words import Asked
 from minirt.runtime import create, gate, spec
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.spec import Spec
-from minirt.state import read_json
 
 _ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -38,6 +38,7 @@ class Order:
 
     asked: Asked
     bundle: Path
+    text: bytes  # of config.json
     config: Mapping[str, Any]
     spec: Spec
     detached: bool  # this process leaves, and takes no part in the terminal
@@ -64,7 +65,7 @@ def claimed(order: Order) -> Iterator[Record]:
     )
     try:
         record = placing.note(record, order.spec.cgroups_path)
-        records.keep_config(record, order.config)
+        records.keep_config(record, order.text)
         yield record
     except BaseException:
         lifecycle.destroy(_latest(record))
@@ -79,7 +80,8 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
     bundle = Path(asked.text("bundle") or ".").resolve()
     file = absolute(asked.text("config")) if asked.has("config") else bundle / "config.json"
     try:
-        config = read_json(file)
+        text = file.read_bytes()
+        config = json.loads(text)
     except OSError as error:
         why = f"{file}: {os.strerror(error.errno or 0)}"
         raise InvalidRequest("JSON specification file config.json not found", why) from error
@@ -90,7 +92,7 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
     if not rootfs.is_dir():
         raise InvalidRequest(f"root.path: {rootfs}", "no such directory")
     check_console(asked, terminal=wanted.process.terminal, detached=detached)
-    return Order(asked, bundle, config, wanted, detached)
+    return Order(asked, bundle, text, config, wanted, detached)
 
 
 def bear(order: Order, record: Record) -> tuple[Record, Created]:

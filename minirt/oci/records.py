@@ -114,9 +114,9 @@ def save(record: Record) -> None:
     write_json(record.folder / "state.json", asdict(record), durable=False)
 
 
-def keep_config(record: Record, document: Any) -> None:
+def keep_config(record: Record, text: bytes) -> None:
     """Write the copy of config.json."""
-    write_json(record.folder / "config.json", document, durable=False)
+    (record.folder / "config.json").write_bytes(text)
 
 
 def load(identifier: str) -> Record:
