@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -101,6 +102,21 @@ def test_the_told_commands_typed_by_hand_give_the_same_network() -> None:
             for mine, typed in ((own, again), (first, second)):
                 assert look(mine) == look(typed)
     shell("nft", "flush", "ruleset")
+
+
+def test_the_import_of_pyroute2_leaves_the_whole_package_to_others() -> None:
+    code = """
+from minirt.kernel import netlink
+netlink.preload()
+import sys
+assert "asyncio" not in sys.modules and "pyroute2" not in sys.modules
+from pyroute2 import IPRoute
+with IPRoute() as ipr:
+    print(len(ipr.get_links()))
+with netlink.connect() as links:
+    print(links.find("lo").index)
+"""
+    assert shell(sys.executable, "-c", code).stdout.split() == ["1", "1"]
 
 
 def test_a_forked_child_does_not_use_its_parents_context() -> None:

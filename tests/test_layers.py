@@ -30,9 +30,10 @@ ALONE = {"errors", "state"}
 # Each third-party package has its homes: the only places to learn its ways, or to replace it.
 HOMES = {
     "click": {"cli", "commands"},
+    "pyroute2": {"kernel/netlink"},
     "dnslib": {"network"},
     "prctl": {"kernel", "runtime"},
-    "psutil": {"commands", "container"},
+    "psutil": {"commands", "container", "kernel/sockets"},
 }
 
 LONGEST_FILE = 250

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import socket
-from pathlib import Path
+from contextlib import suppress
 
 from minirt.kernel.steps import announce
 
@@ -78,29 +78,13 @@ def has_ipv6() -> bool:
 def owner(protocol: str, port: int) -> tuple[int, str] | None:
     """Return the process that has a port, with its name; None: not to be found.
 
-    It looks through all descriptors of all processes (proc_pid_fd(5)): for an error only.
+    It looks through all descriptors of all processes: for an error only.
     """
-    sought = {f"socket:[{inode}]" for inode in _inodes(protocol, port)}
-    for link in Path("/proc").glob("[0-9]*/fd/*") if sought else ():
-        try:
-            if str(link.readlink()) in sought:
-                process = link.parent.parent
-                return int(process.name), (process / "comm").read_text().strip()
-        except OSError:
-            continue  # it has gone meanwhile
+    import psutil
+
+    for one in psutil.net_connections(protocol):
+        has_peer = protocol == "tcp" and one.status != psutil.CONN_LISTEN
+        if one.laddr and one.laddr.port == port and one.pid and not has_peer:
+            with suppress(psutil.NoSuchProcess):
+                return one.pid, psutil.Process(one.pid).name()
     return None
-
-
-def _inodes(protocol: str, port: int) -> set[str]:
-    """Return the inodes of the sockets at a port (proc_pid_net(5): tcp, udp)."""
-    found = set()
-    for table in (protocol, f"{protocol}6"):
-        try:
-            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
-        except FileNotFoundError:
-            continue
-        for fields in map(str.split, lines):
-            listening = fields[3] in ("0A", "07")  # TCP_LISTEN, and any UDP socket's state
-            if listening and int(fields[1].rpartition(":")[2], 16) == port:
-                found.add(fields[9])
-    return found

@@ -19,8 +19,9 @@ def everything() -> None:
         name = ".".join(words).removesuffix(".__init__")
         if name not in _NOT and not name.startswith("minirt.oci."):
             importlib.import_module(name)
-    from minirt.kernel import nftables
+    from minirt.kernel import netlink, nftables
 
+    netlink.preload()
     nftables.preload()
 
 

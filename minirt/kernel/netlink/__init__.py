@@ -1,12 +1,12 @@
 """Links, addresses and routes (rtnetlink(7)).
 
-messages.py     what goes through the socket: structures and attributes
+messages.py     what goes through the socket, in pyroute2's words: its only home
 channel.py      the socket: a request, its answers, its error
-records.py      links, addresses and routes, and how messages carry them
+records.py      links, addresses and routes, read from messages and written to them
 connection.py   what one can ask for, each change told as the ip(8) command that does it
 """
 
-from minirt.kernel.netlink.connection import Connection, connect
+from minirt.kernel.netlink.connection import Connection, connect, preload
 from minirt.kernel.netlink.records import (
     ETHERNET_MTU,
     LOOPBACK,
@@ -27,4 +27,5 @@ __all__ = [
     "Peer",
     "Route",
     "connect",
+    "preload",
 ]

@@ -6,8 +6,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-
-from minirt.kernel.netlink.messages import Answer, Values, form_of
+from typing import Any
 
 # struct nlmsghdr, and the flags of its third field.
 _HEADER = struct.Struct("=IHHII")
@@ -19,7 +18,7 @@ CREATE = 0x600  # NLM_F_CREATE | NLM_F_EXCL: make it, unless it exists
 
 # include/uapi/linux/netlink.h; the socket module has no names for them.
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 270, 10, 11, 12
-_BUFFER = 1 << 15  # bytes: as much as the kernel puts into one piece of a dump
+_BUFFER = 1 << 18  # bytes; a dump's pieces are at most 32 kB each
 
 
 class Channel:
@@ -38,43 +37,46 @@ class Channel:
         """Close the socket."""
         self._socket.close()
 
-    def change(self, kind: int, values: Values, flags: int = 0) -> None:
+    def change(self, message: Any, kind: int, flags: int = 0) -> None:
         """Send a request that changes something. Raises OSError in the kernel's words."""
-        self._send(kind, values, flags | _ACK)
+        self._send(message, kind, flags | _ACK)
         for _ in self._answers():
             pass
 
-    def get(self, kind: int, values: Values) -> Answer:
+    def get(self, message: Any, kind: int) -> Any:
         """Ask for one thing. Raises OSError, ENODEV where there is no such link."""
-        self._send(kind, values, _ACK)
+        self._send(message, kind, _ACK)
         (answer,) = self._answers()
-        return form_of(kind).read(answer)
+        return _decoded(message, answer)
 
-    def dump(self, kind: int, values: Values) -> list[Answer]:
-        """Ask for all that there is of a kind; the values may narrow it.
+    def dump(self, message: Any, kind: int) -> list[Any]:
+        """Ask for all that there is of a kind; the message may narrow it.
 
         A list that changed while it was told may lack what is there: it is asked for again.
         """
+        self._send(message, kind, _DUMP)
+        answers = self._whole_list()
         for _ in range(_TRIES):
-            self._send(kind, values, _DUMP)
-            answers = self._whole_list()
             if not self._interrupted:
                 break
-        return [form_of(kind).read(one) for one in answers]
+            self._socket.send(message.data)
+            answers = self._whole_list()
+        return [_decoded(message, answer) for answer in answers]
 
     def _whole_list(self) -> list[bytes]:
         self._interrupted = False
         return list(self._answers())
 
-    def _send(self, kind: int, values: Values, flags: int) -> None:
+    def _send(self, message: Any, kind: int, flags: int) -> None:
         self._sequence += 1
-        body = form_of(kind).write(values)
-        length = _HEADER.size + len(body)
-        header = _HEADER.pack(length, kind, flags | _REQUEST, self._sequence, 0)
-        self._socket.send(header + body)
+        header = message["header"]
+        header["type"], header["flags"] = kind, flags | _REQUEST
+        header["sequence_number"] = self._sequence
+        message.encode()
+        self._socket.send(message.data)
 
     def _answers(self) -> Iterator[bytes]:
-        """Yield the answers to the last request, without headers; raise its error."""
+        """Yield the answers to the last request until its end; raise its error."""
         while True:
             block = self._socket.recv(_BUFFER)
             offset = 0
@@ -88,7 +90,7 @@ class Channel:
                 if kind in (_ERROR, _DONE):
                     _raise_if_refused(message, flags)
                     return
-                yield message[_HEADER.size :]
+                yield message
 
 
 def _raise_if_refused(message: bytes, flags: int) -> None:
@@ -106,3 +108,9 @@ def _raise_if_refused(message: bytes, flags: int) -> None:
             why = message[offset + 4 : offset + length].rstrip(b"\0").decode()
         offset += max(length + 3 & ~3, 4)
     raise OSError(-code, why)
+
+
+def _decoded(like: Any, data: bytes) -> Any:
+    answer = type(like)(data)
+    answer.decode()
+    return answer

@@ -10,21 +10,25 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from minirt.kernel import namespaces
 from minirt.kernel.netlink import records
 from minirt.kernel.netlink.channel import CREATE, Channel
-from minirt.kernel.netlink.messages import (
-    DELADDR,
-    DELLINK,
-    DELROUTE,
-    GETADDR,
-    GETLINK,
-    GETROUTE,
-    NEWADDR,
-    NEWLINK,
-    NEWROUTE,
+from minirt.kernel.netlink.records import (
+    ETHERNET_MTU,
+    Address,
+    Attribute,
+    Interface,
+    Link,
+    Peer,
+    Route,
+    address_message,
+    link_message,
+    route_message,
 )
-from minirt.kernel.netlink.records import ETHERNET_MTU, Address, Interface, Link, Peer, Route
 from minirt.kernel.steps import step
 
-_MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}  # MACVLAN_MODE_*
+# The types of rtnetlink(7)'s messages.
+_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
+_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
+_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
+
 _NO_LINK_LOCAL = 1  # IN6_ADDR_GEN_MODE_NONE of include/uapi/linux/if_link.h
 
 
@@ -38,7 +42,7 @@ class Connection:
     def find(self, name: str) -> Link | None:
         """Look a link up by its name."""
         try:
-            return records.read_link(self._channel.get(GETLINK, records.link_query(name)))
+            return records.read_link(self._channel.get(records.link_query(name), _GETLINK))
         except OSError as error:
             if error.errno == errno.ENODEV:
                 return None
@@ -46,11 +50,12 @@ class Connection:
 
     def link_at(self, index: int) -> Link:
         """Look a link up by its index. Raises OSError, ENODEV."""
-        return records.read_link(self._channel.get(GETLINK, records.link_query(index=index)))
+        query = records.link_query(index=index)
+        return records.read_link(self._channel.get(query, _GETLINK))
 
     def addresses(self, link: Link | None = None) -> list[Interface]:
         """List the addresses of a link, or of all links."""
-        found = self._channel.dump(GETADDR, {"index": link.index if link else 0})
+        found = self._channel.dump(address_message(link), _GETADDR)
         return [records.read_address(one) for one in found]
 
     def routes(self) -> list[Route]:
@@ -58,7 +63,7 @@ class Connection:
         found: list[Route] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             try:
-                answers = self._channel.dump(GETROUTE, records.routes_query(family))
+                answers = self._channel.dump(route_message(family), _GETROUTE)
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
                     raise
@@ -72,10 +77,11 @@ class Connection:
         It gets a MAC address of its own: else it bears the lowest of its ports', which
         changes whenever one comes or goes.
         """
+        attributes = (("IFLA_ADDRESS", mac), records.kind("bridge"))
         words = ["link", "add", name, "up", "address", mac, "type", "bridge"]
         with self._step("make the bridge", *words):
-            values = {**records.up(), "IFLA_IFNAME": name, "IFLA_ADDRESS": mac}
-            self._channel.change(NEWLINK, {**values, **records.kind("bridge")}, CREATE)
+            message = link_message(name, up=True, attributes=attributes)
+            self._channel.change(message, _NEWLINK, CREATE)
 
     def add_veth(self, name: str, bridge: Link, peer: Peer, mtu: int = ETHERNET_MTU) -> None:
         """Make a veth pair whose far end is born in another network namespace.
@@ -85,15 +91,17 @@ class Connection:
         kernel waits until no reader (RCU) sees the old place. Raises FileExistsError.
         """
         usual = mtu == ETHERNET_MTU
-        size = {} if usual else {"IFLA_MTU": mtu}
-        far = {"IFLA_IFNAME": peer.name, "IFLA_ADDRESS": peer.mac, **size}
-        pair = records.kind("veth", VETH_INFO_PEER={**far, "IFLA_NET_NS_FD": peer.netns.fd})
-        near = {"IFLA_IFNAME": name, "IFLA_MASTER": bridge.index, **size}
+        size: list[Attribute] = [] if usual else [("IFLA_MTU", mtu)]
+        far: list[Attribute] = [("IFLA_IFNAME", peer.name), ("IFLA_ADDRESS", peer.mac), *size]
+        far.append(("IFLA_NET_NS_FD", peer.netns.fd))
+        pair = records.kind("veth", [("VETH_INFO_PEER", {"attrs": far})])
         large = [] if usual else ["mtu", mtu]
         words = [name, *large, "up", "master", bridge.name, "type", "veth", "peer"]
         words += ["name", peer.name, *large, "address", peer.mac, "netns", peer.netns.path]
         with self._step("lay a wire into the namespace", "link", "add", *words):
-            self._channel.change(NEWLINK, {**records.up(), **near, **pair}, CREATE)
+            attributes = (("IFLA_MASTER", bridge.index), *size, pair)
+            message = link_message(name, up=True, attributes=attributes)
+            self._channel.change(message, _NEWLINK, CREATE)
 
     def add_macvlan(self, parent: Link, peer: Peer, mode: str, mtu: int = 0) -> None:
         """Make a macvlan link of a parent, born in another network namespace.
@@ -101,73 +109,88 @@ class Connection:
         ``mtu`` in bytes; 0: the parent's. Raises FileExistsError; OSError: EBUSY where the parent
         is a port of something, EINVAL where it is no Ethernet, EOPNOTSUPP without such links.
         """
-        size = {"IFLA_MTU": mtu} if mtu else {}
-        place = {"IFLA_LINK": parent.index, "IFLA_NET_NS_FD": peer.netns.fd}
-        own = {"IFLA_IFNAME": peer.name, "IFLA_ADDRESS": peer.mac, **size}
-        kind = records.kind("macvlan", IFLA_MACVLAN_MODE=_MACVLAN_MODES[mode])
+        size: list[Attribute] = [("IFLA_MTU", mtu)] if mtu else []
+        attributes = (
+            ("IFLA_LINK", parent.index),
+            ("IFLA_ADDRESS", peer.mac),
+            ("IFLA_NET_NS_FD", peer.netns.fd),
+            *size,
+            records.kind("macvlan", [("IFLA_MACVLAN_MODE", mode)]),
+        )
         words = ["link", parent.name, "name", peer.name, "address", peer.mac]
         words += [*(["mtu", str(mtu)] if mtu else []), "netns", peer.netns.path]
         with self._step("make a link in the namespace", "link", "add", *words, "type", "macvlan",
                         "mode", mode):  # fmt: skip
-            self._channel.change(NEWLINK, {**place, **own, **kind}, CREATE)
+            message = link_message(peer.name, attributes=attributes)
+            self._channel.change(message, _NEWLINK, CREATE)
 
     def plug_in(self, name: str, bridge: Link) -> None:
         """Make a link a port of a bridge."""
         with self._step("plug the link in", "link", "set", name, "master", bridge.name):
-            self._channel.change(NEWLINK, {"IFLA_IFNAME": name, "IFLA_MASTER": bridge.index})
+            attributes: tuple[Attribute, ...] = (("IFLA_MASTER", bridge.index),)
+            self._channel.change(link_message(name, attributes=attributes), _NEWLINK)
 
     def set_port(self, name: str, *, isolated: bool) -> None:
         """Let a bridge send back what came from this port; ``isolated``: to no other port.
 
         Without an IPv6 address the port sends no neighbour discovery into the bridge.
         """
-        port = {"IFLA_BRPORT_MODE": 1, "IFLA_BRPORT_ISOLATED": int(isolated)}
-        info = {"IFLA_INFO_SLAVE_KIND": "bridge", "IFLA_INFO_SLAVE_DATA": port}
-        inet6 = {"AF_INET6": {"IFLA_INET6_ADDR_GEN_MODE": _NO_LINK_LOCAL}}
-        values = {"IFLA_IFNAME": name, "IFLA_LINKINFO": info, "IFLA_AF_SPEC": inet6}
+        port = [("IFLA_BRPORT_MODE", 1), ("IFLA_BRPORT_ISOLATED", int(isolated))]
+        info = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": port})]
+        inet6 = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _NO_LINK_LOCAL)]}
+        attributes: tuple[Attribute, ...] = (
+            ("IFLA_LINKINFO", {"attrs": info}),
+            ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", inet6)]}),
+        )
         words = [name, "addrgenmode", "none", "type", "bridge_slave", "hairpin", "on"]
         words += ["isolated", "on" if isolated else "off"]
         with self._step("set the bridge's port", "link", "set", *words):
-            self._channel.change(NEWLINK, values)
+            self._channel.change(link_message(name, attributes=attributes), _NEWLINK)
 
     def delete(self, link: Link) -> None:
         """Delete a link."""
         with self._step("remove the link", "link", "del", link.name):
-            self._channel.change(DELLINK, {"index": link.index})
+            self._channel.change(link_message(index=link.index), _DELLINK)
 
     def set_up(self, link: Link) -> None:
         """Set a link up."""
         with self._step("set the link up", "link", "set", link.name, "up"):
-            self._channel.change(NEWLINK, {"index": link.index, **records.up()})
+            self._channel.change(link_message(index=link.index, up=True), _NEWLINK)
 
     def set_mtu(self, link: Link, mtu: int) -> None:
         """Set the size of a link's largest packet, in bytes. Raises OSError, EINVAL."""
         with self._step("set the largest packet", "link", "set", link.name, "mtu", mtu):
-            self._channel.change(NEWLINK, {"index": link.index, "IFLA_MTU": mtu})
+            message = link_message(index=link.index, attributes=(("IFLA_MTU", mtu),))
+            self._channel.change(message, _NEWLINK)
 
     def add_address(self, link: Link, address: Interface) -> None:
         """Give a link an address. Raises FileExistsError."""
         nodad = ["nodad"] if address.version == 6 else []
         with self._step("give it an address", "addr", "add", address, "dev", link.name, *nodad):
-            self._channel.change(NEWADDR, records.address(link, address), CREATE)
+            self._channel.change(address_message(link, address), _NEWADDR, CREATE)
 
     def remove_address(self, link: Link, address: Interface) -> None:
         """Take an address from a link. Raises OSError, EADDRNOTAVAIL."""
         with self._step("take its address", "addr", "del", address, "dev", link.name):
-            self._channel.change(DELADDR, records.address(link, address))
+            self._channel.change(address_message(link, address), _DELADDR)
 
     def add_default_route(self, gateway: Address) -> None:
         """Send what no other route takes to ``gateway``. Raises FileExistsError."""
         with self._step("show the way out", "route", "add", "default", "via", gateway):
-            self._channel.change(NEWROUTE, records.default_route(gateway), CREATE)
+            self._channel.change(route_message(_family(gateway), gateway), _NEWROUTE, CREATE)
 
     def remove_default_route(self, gateway: Address) -> None:
         """Forget the default route through ``gateway``. Raises OSError, ESRCH."""
         with self._step("forget the way out", "route", "del", "default", "via", gateway):
-            self._channel.change(DELROUTE, records.default_route(gateway))
+            self._channel.change(route_message(_family(gateway), gateway), _DELROUTE)
 
     def _step(self, title: str, *words: object) -> AbstractContextManager[None]:
         return step(title, *self._enter, "ip", *words)
+
+
+def preload() -> None:
+    """Import pyroute2 now rather than at the first request."""
+    from minirt.kernel.netlink import messages  # noqa: F401
 
 
 @contextmanager
@@ -183,3 +206,7 @@ def connect(netns: namespaces.Netns | None = None) -> Iterator[Connection]:
         yield Connection(channel, enter)
     finally:
         channel.close()
+
+
+def _family(address: Address) -> int:
+    return socket.AF_INET6 if address.version == 6 else socket.AF_INET

@@ -14,9 +14,9 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
+from typing import Any
 
 from minirt.kernel import namespaces
-from minirt.kernel.netlink.messages import Answer, Values
 
 _UP, _RUNNING = 0x1, 0x40  # IFF_UP and IFF_RUNNING of netdevice(7)
 _SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS: half of an answer, and nobody reads it
@@ -26,6 +26,7 @@ ETHERNET_MTU = 1500  # bytes; what a new link has (RFC 894)
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
+Attribute = tuple[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,75 +62,88 @@ class Route:
     gateway: str
 
 
-# What is said of them, and read from answers.
+# Their messages: pyroute2 is imported when the first one is written.
 
 
-def link_query(name: str = "", *, index: int = 0) -> Values:
-    """Write the question for one link; without a name or index, for all."""
-    named = {"IFLA_IFNAME": name} if name else {}
-    return {"index": index, **named, "IFLA_EXT_MASK": _SKIP_STATISTICS}
+def link_message(
+    name: str = "", *, index: int = 0, up: bool = False, attributes: tuple[Attribute, ...] = ()
+) -> Any:
+    """Write struct ifinfomsg for the link of that name or index."""
+    from minirt.kernel.netlink.messages import LinkMessage
+
+    message = LinkMessage()
+    message["index"] = index
+    message["flags"] = message["change"] = _UP if up else 0
+    message["attrs"] = [*([("IFLA_IFNAME", name)] if name else []), *attributes]
+    return message
 
 
-def up() -> Values:
-    """Write what sets a link up."""
-    return {"flags": _UP, "change": _UP}
+def link_query(name: str = "", *, index: int = 0) -> Any:
+    """Write the question for one link."""
+    return link_message(name, index=index, attributes=(("IFLA_EXT_MASK", _SKIP_STATISTICS),))
 
 
-def kind(name: str, **data: object) -> Values:
+def kind(name: str, data: list[Attribute] | None = None) -> Attribute:
     """Write what kind of virtual link is meant, with what is special to the kind."""
-    special = {"IFLA_INFO_DATA": data} if data else {}
-    return {"IFLA_LINKINFO": {"IFLA_INFO_KIND": name, **special}}
+    info: list[Attribute] = [("IFLA_INFO_KIND", name)]
+    if data:
+        info.append(("IFLA_INFO_DATA", {"attrs": data}))
+    return ("IFLA_LINKINFO", {"attrs": info})
 
 
-def read_link(answer: Answer) -> Link:
+def read_link(message: Any) -> Link:
     """Read struct ifinfomsg."""
-    info = answer.get("IFLA_LINKINFO")
+    info = message.get_attr("IFLA_LINKINFO")
     return Link(
-        name=answer.get("IFLA_IFNAME"),
-        index=answer["index"],
-        kind=info.get("IFLA_INFO_KIND", "") if info else "",
-        mtu=answer.get("IFLA_MTU"),
-        up=bool(answer["flags"] & _UP),
-        running=bool(answer["flags"] & _RUNNING),
+        name=message.get_attr("IFLA_IFNAME"),
+        index=message["index"],
+        kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
+        mtu=message.get_attr("IFLA_MTU"),
+        up=bool(message["flags"] & _UP),
+        running=bool(message["flags"] & _RUNNING),
     )
 
 
-def address(link: Link, one: Interface) -> Values:
-    """Write an address of a link."""
-    v6 = one.version == 6
-    return {
-        "family": socket.AF_INET6 if v6 else socket.AF_INET,
-        "prefixlen": one.network.prefixlen,
-        "flags": _NO_DAD if v6 else 0,
-        "index": link.index,
-        "IFA_LOCAL": str(one.ip),
-        "IFA_ADDRESS": str(one.ip),
-    }
+def address_message(link: Link | None, address: Interface | None = None) -> Any:
+    """Write struct ifaddrmsg: an address of a link, or the question for all of them."""
+    from minirt.kernel.netlink.messages import AddressMessage
+
+    message = AddressMessage()
+    message["index"] = link.index if link else 0
+    if address is not None:
+        v6 = address.version == 6
+        message["family"] = socket.AF_INET6 if v6 else socket.AF_INET
+        message["prefixlen"] = address.network.prefixlen
+        message["flags"] = _NO_DAD if v6 else 0
+        message["attrs"] = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip))]
+    return message
 
 
-def read_address(answer: Answer) -> Interface:
+def read_address(message: Any) -> Interface:
     """Read struct ifaddrmsg. IFA_LOCAL is ours where IFA_ADDRESS is the other end's."""
-    found = answer.get("IFA_LOCAL") or answer.get("IFA_ADDRESS")
-    return ip_interface(f"{found}/{answer['prefixlen']}")
+    address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+    return ip_interface(f"{address}/{message['prefixlen']}")
 
 
-def routes_query(family: int) -> Values:
-    """Write the question for all routes of the main table."""
-    return {"family": family, "table": _TABLE_MAIN, "RTA_TABLE": _TABLE_MAIN}
+def route_message(family: int, gateway: Address | None = None) -> Any:
+    """Write struct rtmsg: the default route to ``gateway``, or the question for all routes."""
+    from minirt.kernel.netlink.messages import RouteMessage
+
+    message = RouteMessage()
+    message["family"], message["table"] = family, _TABLE_MAIN
+    message["attrs"] = [("RTA_TABLE", _TABLE_MAIN)]
+    if gateway is not None:
+        message["type"], message["proto"] = _UNICAST, _BOOT
+        message["attrs"].append(("RTA_GATEWAY", str(gateway)))
+    return message
 
 
-def default_route(gateway: Address) -> Values:
-    """Write the route for what no other one takes."""
-    family = socket.AF_INET6 if gateway.version == 6 else socket.AF_INET
-    words = {"type": _UNICAST, "proto": _BOOT, "RTA_GATEWAY": str(gateway)}
-    return {**routes_query(family), **words}
-
-
-def read_route(answer: Answer) -> Route:
+def read_route(message: Any) -> Route:
     """Read struct rtmsg; no destination means the default route."""
-    anywhere = "::" if answer["family"] == socket.AF_INET6 else "0.0.0.0"
+    anywhere = "::" if message["family"] == socket.AF_INET6 else "0.0.0.0"
+    to = message.get_attr("RTA_DST") or anywhere
     return Route(
-        ip_network(f"{answer.get('RTA_DST', anywhere)}/{answer['dst_len']}"),
-        answer.get("RTA_OIF", 0),
-        answer.get("RTA_GATEWAY", ""),
+        ip_network(f"{to}/{message['dst_len']}"),
+        message.get_attr("RTA_OIF") or 0,
+        message.get_attr("RTA_GATEWAY") or "",
     )

@@ -17,9 +17,9 @@ from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import records
 from minirt.kernel.netlink.channel import Channel
-from minirt.kernel.netlink.messages import GETADDR, GETLINK, GETROUTE, Answer
 from minirt.kernel.netlink.records import Address, Interface, Route
 
+_GETLINK, _GETADDR, _GETROUTE = 18, 22, 26  # rtnetlink(7)
 _UP, _RUNNING = 0x1, 0x40  # IFF_UP, IFF_RUNNING of netdevice(7)
 
 # The types of routes: RTN_* of include/uapi/linux/rtnetlink.h
@@ -64,16 +64,16 @@ class Survey:
     def devices(self) -> list[Device]:
         """List all links with their addresses, by index."""
         addresses: dict[int, list[Interface]] = {}
-        for one in self._channel.dump(GETADDR, {}):
+        for one in self._channel.dump(records.address_message(None), _GETADDR):
             addresses.setdefault(one["index"], []).append(records.read_address(one))
-        found = self._channel.dump(GETLINK, records.link_query())
+        found = self._channel.dump(records.link_query(), _GETLINK)
         return sorted((_device(one, addresses) for one in found), key=lambda one: one.index)
 
     def routes(self) -> list[Route]:
         """List the IPv4 routes of the main table."""
-        query = records.routes_query(socket.AF_INET)
+        message = records.route_message(socket.AF_INET)
         try:
-            return [records.read_route(one) for one in self._channel.dump(GETROUTE, query)]
+            return [records.read_route(one) for one in self._channel.dump(message, _GETROUTE)]
         except FileNotFoundError:
             return []  # A table without routes is not there at all.
 
@@ -83,18 +83,21 @@ class Survey:
         Raises OSError: ENETUNREACH where no route leads, EHOSTUNREACH where packets are not
         forwarded, EINVAL for a source that must not come from there (rp_filter, martians).
         """
-        family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
-        query: dict[str, Any] = {"family": family, "dst_len": to.max_prefixlen, "RTA_DST": str(to)}
+        message = records.route_message(socket.AF_INET6 if to.version == 6 else socket.AF_INET)
+        message["table"] = 0
+        message["dst_len"] = to.max_prefixlen
+        message["attrs"] = [("RTA_DST", str(to))]
         if source is not None:
-            query |= {"src_len": source.max_prefixlen, "RTA_SRC": str(source)}
+            message["src_len"] = source.max_prefixlen
+            message["attrs"].append(("RTA_SRC", str(source)))
         if link:
-            query["RTA_IIF"] = link
-        answer = self._channel.get(GETROUTE, query)
+            message["attrs"].append(("RTA_IIF", link))
+        answer = self._channel.get(message, _GETROUTE)
         return Way(
             KINDS.get(answer["type"], str(answer["type"])),
-            answer.get("RTA_OIF", 0),
-            answer.get("RTA_GATEWAY", ""),
-            answer.get("RTA_PREFSRC", ""),
+            answer.get_attr("RTA_OIF") or 0,
+            answer.get_attr("RTA_GATEWAY") or "",
+            answer.get_attr("RTA_PREFSRC") or "",
         )
 
 
@@ -115,22 +118,25 @@ def of_version(addresses: tuple[Interface, ...], version: int) -> list[Interface
     return [one for one in found if not ip_address(one.ip).is_link_local]
 
 
-def _device(answer: Answer, addresses: dict[int, list[Interface]]) -> Device:
-    info = answer.get("IFLA_LINKINFO")
-    kind = info.get("IFLA_INFO_KIND", "") if info else ""
-    is_port = bool(info) and info.get("IFLA_INFO_SLAVE_KIND") == "bridge"
-    port = info.get("IFLA_INFO_SLAVE_DATA") if is_port else None
+def _device(message: Any, addresses: dict[int, list[Interface]]) -> Device:
+    info = message.get_attr("IFLA_LINKINFO")
+    port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
+    kind = (info.get_attr("IFLA_INFO_KIND") or "") if info else ""
     return Device(
-        name=answer.get("IFLA_IFNAME"),
-        index=answer["index"],
+        name=message.get_attr("IFLA_IFNAME"),
+        index=message["index"],
         kind=kind,
-        mac=answer.get("IFLA_ADDRESS", ""),
-        mtu=answer.get("IFLA_MTU", 0),
-        up=bool(answer["flags"] & _UP),
-        carrier=bool(answer["flags"] & _RUNNING),
-        master=answer.get("IFLA_MASTER", 0),
-        peer=answer.get("IFLA_LINK", 0) if kind == "veth" else 0,
-        hairpin=bool(port and port.get("IFLA_BRPORT_MODE")),
-        isolated=bool(port and port.get("IFLA_BRPORT_ISOLATED")),
-        addresses=tuple(addresses.get(answer["index"], ())),
+        mac=message.get_attr("IFLA_ADDRESS") or "",
+        mtu=message.get_attr("IFLA_MTU") or 0,
+        up=bool(message["flags"] & _UP),
+        carrier=bool(message["flags"] & _RUNNING),
+        master=message.get_attr("IFLA_MASTER") or 0,
+        peer=(message.get_attr("IFLA_LINK") or 0) if kind == "veth" else 0,
+        hairpin=_bit(port, "IFLA_BRPORT_MODE"),
+        isolated=_bit(port, "IFLA_BRPORT_ISOLATED"),
+        addresses=tuple(addresses.get(message["index"], ())),
     )
+
+
+def _bit(port: Any, name: str) -> bool:
+    return bool(port.get_attr(name)) if hasattr(port, "get_attr") else False
