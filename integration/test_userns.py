@@ -110,7 +110,7 @@ def test_its_network_works_with_names_and_ports(minirt: Minirt, image: str) -> N
 
 
 def test_it_has_a_say_in_its_own_network_and_in_no_other(minirt: Minirt, image: str) -> None:
-    command = ("sh", "-c", "ip link add x type dummy || ip link set lo mtu 1400 && echo did")
+    command = ("sh", "-c", "ip link add test-x type dummy || ip link set lo mtu 1400 && echo did")
     admin = (*PRIVATE, "--cap-add", "NET_ADMIN")
     assert "did" in minirt(*QUIET, *admin, image, *command).stdout
     shared = ("run", "--rm", "--net", "host")
