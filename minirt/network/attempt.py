@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from minirt.network import question as q
 from minirt.network.lines import Line, Lines
@@ -19,8 +19,7 @@ _LONGEST = 65535  # bytes of a message: its length is 16 bits (RFC 1035, section
 Outcome = Callable[["Attempt", bytes | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """What is asked: a query, where its question ends, and by which transport."""
 
     query: bytes
@@ -33,6 +32,17 @@ class Words:
         return socket.SOCK_STREAM if self.stream else socket.SOCK_DGRAM
 
 
+def _random_ids() -> Iterator[bytes]:
+    """Yield ids that nobody can guess (RFC 5452, section 9.2), a thousand per system call."""
+    while True:
+        pool = os.urandom(2048)
+        for place in range(0, len(pool), 2):
+            yield pool[place : place + 2]
+
+
+_IDS = _random_ids()
+
+
 class Attempt:
     """A question on its way to a server. Raises OSError when it can't even be sent, or NotYet."""
 
@@ -42,7 +52,7 @@ class Attempt:
         self.server = server
         self._loop, self._lines, self._words, self._outcome = loop, lines, words, outcome
         # An id of its own for each attempt: what another server saw helps nobody to guess it.
-        self._query = os.urandom(2) + words.query[2:]
+        self._query = next(_IDS) + words.query[2:]
         self._line: Line | None = None
         self._answered = False
         if not words.stream:

@@ -60,6 +60,7 @@ class Client:
         self._streams: Streams | None = None
         self._stock = Stock(self._borrow)
         self._servers: list[Server] | None = None  # None: those of this machine
+        self._hosts: list[Server] | None = None  # these, while a batch of questions is taken
         self._bare = False  # names without a dot are asked elsewhere
         house.clients.add(self)
         house.loop.watch(link.fileno(), self._listen)
@@ -163,6 +164,7 @@ class Client:
         assert self._udp is not None
         receive, send = self._udp.recvfrom, self._udp.sendto
         kept, is_up_to_date = self.answers.kept, self._house.watch.is_up_to_date
+        self._hosts = None
         for _ in range(_BATCH):
             try:
                 query, sender = receive(_LONGEST_QUERY)
@@ -191,6 +193,7 @@ class Client:
 
     def _hear_stream(self, query: bytes, reply: Reply) -> None:
         self._house.catch_up()
+        self._hosts = None
         self._answer(query, object(), reply, stream=True)  # Nothing is repeated over TCP.
 
     def _answer(self, query: bytes, asker: object, reply: Reply, *, stream: bool) -> None:
@@ -206,7 +209,9 @@ class Client:
         if answer is not None:
             reply(answer)
             return
-        servers = self._house.host.servers() if self._servers is None else self._servers
+        servers = self._servers
+        if servers is None:
+            servers = self._hosts = self._hosts or self._house.host.servers()
         self._desk.ask(asker, Words(query, question.end, stream), servers, reply)
 
     def _stays_here(self, question: q.Question) -> bool:
