@@ -155,6 +155,27 @@ def test_events_go_on_until_the_container_ends(one: Oci) -> None:
     one("delete", "a")
 
 
+@needs_controller("memory")
+@pytest.mark.parametrize("who", ["another process", "init"])
+def test_events_tell_of_processes_that_wanted_too_much_memory(one: Oci, who: str) -> None:
+    one.linux["resources"]["memory"] = {"limit": 20 << 20}
+    eat = "until [ -e /go ]; do sleep 0.1; done; x=a; while :; do x=$x$x; done"
+    one.start("a", "sh", "-c", eat if who == "init" else f"({eat}); sleep 100")
+    words = one.words("events", "--interval", "50ms", "a")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout
+        assert json.loads(following.stdout.readline())["type"] == "stats"
+        (one.rootfs / "go").touch()
+        while (found := json.loads(following.stdout.readline()))["type"] == "stats":
+            continue
+        assert found == {"type": "oom", "id": "a"}
+        if who != "init":
+            one("kill", "a", "KILL")
+        following.communicate(timeout=20)
+    one.await_end("a")
+    one("delete", "a")
+
+
 @needs_controller("devices")
 def test_devices_that_every_container_has_can_be_used_and_others_not(one: Oci) -> None:
     one.linux["devices"] = [{"path": "/dev/loop-control", "type": "c", "major": 10, "minor": 237}]

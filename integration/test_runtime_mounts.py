@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from integration import bundles
 from integration.bundles import Bundle
 from integration.sandbox import shell
 from integration.traces import Ground
-from minirt.errors import InvalidRequest, KernelRefused
+from minirt.errors import InvalidRequest, KernelRefused, MinirtError
 
 
 @pytest.fixture
@@ -39,6 +41,33 @@ def test_their_options_are_those_of_the_config(bundle: Bundle) -> None:
     assert not {"nodev", "noexec", "relatime"} & options["/dev"]
     assert {"gid=5", "mode=620", "ptmxmode=666"} <= options["/dev/pts"]
     assert "size=1024k" in options["/dev/shm"]
+
+
+# config.md, "Linux mount options"; "remount" is for a mount that is there already.
+OPTIONS = """
+    async atime defaults dev diratime dirsync exec iversion lazytime loud mand noatime nodev
+    nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow
+    private ratime rdev rdiratime relatime rexec rnoatime rnodev rnodiratime rnoexec rnorelatime
+    rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw rshared rslave
+    rstrictatime rsuid rsymfollow runbindable rw shared silent slave strictatime suid sync
+    tmpcopyup unbindable symfollow
+"""
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "bind"])
+def test_every_option_of_the_specification_is_understood(
+    bundle: Bundle, tmp_path: Path, kind: str
+) -> None:
+    for option in OPTIONS.split():
+        if (kind, option) != ("bind", "tmpcopyup"):
+            bundle.mount(f"/m/{option}", kind, tmp_path, *(["bind"] * (kind == "bind")), option)
+    shown = {line[1]: line[3].split(",") for line in mounted(bundle) if line[1].startswith("/m/")}
+    assert len(shown) == len(OPTIONS.split()) - (kind == "bind")
+    for option in ("noatime", "nodev", "nodiratime", "noexec", "nosuid", "nosymfollow", "ro"):
+        assert option in shown[f"/m/{option}"]
+        assert option in shown[f"/m/r{option}"]
+        assert option not in shown["/m/atime"]
+    assert ("sync" in shown["/m/sync"]) == (kind == "tmpfs")
 
 
 def test_an_unknown_option_is_explained_in_the_kernels_words(bundle: Bundle) -> None:
@@ -92,6 +121,20 @@ def test_a_device_that_is_asked_for_is_made(bundle: Bundle) -> None:
     bundle.linux["devices"] = [{**device, "fileMode": 0o640, "uid": 1, "gid": 33}]
     seen = bundle.run("stat", "-c", "%t:%T %a %u:%g", "/dev/net/tun")
     assert seen.output == "a:c8 640 1:33\n"
+
+
+def test_a_device_in_whose_place_another_file_is_is_an_error(bundle: Bundle) -> None:
+    """config-linux.md, "Devices": the same device there already is fine."""
+    layer = bundle.add_layer("devices")
+    (layer / "same").touch()
+    os.mknod(layer / "node", 0o600 | stat.S_IFCHR, os.makedev(1, 7))
+    device = {"path": "/node", "type": "c", "major": 1, "minor": 7}
+    bundle.linux["devices"] = [device]
+    assert bundle.run("stat", "-c", "%t:%T", "/node").output == "1:7\n"
+    for changes in ({"minor": 3}, {"type": "b"}, {"path": "/same"}):
+        bundle.linux["devices"] = [{**device, **changes}]
+        with pytest.raises(MinirtError, match="another file than that device"):
+            bundle.create("true")
 
 
 # ---- binds -------------------------------------------------------------------------------------

@@ -47,3 +47,8 @@ def test_recursive_attributes_are_kept_apart() -> None:
 
 def test_relatime_is_no_recursive_option() -> None:
     assert parse(("relatime",)) == Options(clear=Attribute.ATIME)
+
+
+def test_times_of_access_are_one_field_of_which_the_last_word_counts() -> None:
+    assert parse(("noatime", "strictatime")) == Options(add=Attribute.STRICTATIME)
+    assert parse(("noatime", "atime")) == Options(clear=Attribute.ATIME)

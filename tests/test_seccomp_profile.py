@@ -168,6 +168,7 @@ def test_two_conditions_on_one_argument_mean_either() -> None:
         ({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["X"]}, "linux.seccomp.flags[0]"),
         ({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["x"]}, "architectures[0]"),
         ({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}, "defaultErrnoRet is 4096"),
+        ({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}, "defaultErrnoRet is an error"),
         (
             {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_KILL"}]},
             "linux.seccomp.syscalls[0].names",

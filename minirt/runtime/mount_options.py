@@ -25,15 +25,20 @@ _CLEAR = {
     "suid": Attribute.NOSUID,
     "dev": Attribute.NODEV,
     "exec": Attribute.NOEXEC,
-    "atime": Attribute.NOATIME,
+    "atime": Attribute.ATIME,
     "diratime": Attribute.NODIRATIME,
     "symfollow": Attribute.NOSYMFOLLOW,
     "relatime": Attribute.ATIME,
     "nostrictatime": Attribute.ATIME,
 }
 _PROPAGATIONS = ("private", "slave", "shared", "unbindable")
-# Without meaning here: the default anyway, or of SELinux, or about the filling of a volume.
-_IGNORED = {"defaults", "async", "loud", "norelatime", "z", "Z", "copy", "nocopy"}
+# Without meaning here: the default anyway, or of SELinux, or about the filling of a volume, or
+# (the last three) nothing that Linux still asks about.
+_IGNORED = {"defaults", "async", "loud", "norelatime", "rnorelatime", "z", "Z", "copy", "nocopy"}
+_IGNORED |= {"silent", "iversion", "noiversion"}
+# About a file system as a whole. A bind shows one that somebody has mounted already: mount(2)
+# ignores these there.
+WHOLE = {"sync", "dirsync", "lazytime", "nolazytime", "mand", "nomand"}
 
 
 @dataclass(slots=True)
@@ -58,8 +63,8 @@ def known() -> list[str]:
     plain = {*_SET, *_CLEAR}
     travel = {f"{letter}{word}" for letter in ("", "r") for word in _PROPAGATIONS}
     return sorted(
-        {*plain, *(f"r{word}" for word in plain), *travel, *_IGNORED, "bind", "rbind", "tmpcopyup"}
-        | {"idmap", "ridmap"}
+        {*plain, *(f"r{word}" for word in plain), *travel, *_IGNORED, *WHOLE}
+        | {"bind", "rbind", "tmpcopyup", "idmap", "ridmap"}
     )
 
 
@@ -81,7 +86,8 @@ def _take(found: Options, text: str) -> bool:
     elif text == "tmpcopyup":
         found.copies_up = True
     elif text in _SET:
-        found.add, found.clear = found.add | _SET[text], found.clear & ~_SET[text]
+        field = _SET[text] if not _SET[text] & Attribute.ATIME else Attribute.ATIME
+        found.add, found.clear = found.add & ~field | _SET[text], found.clear & ~field
     elif text in _CLEAR:
         found.clear, found.add = found.clear | _CLEAR[text], found.add & ~_CLEAR[text]
     elif text[:1] == "r" and text[1:] in _SET:

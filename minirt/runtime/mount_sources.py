@@ -25,7 +25,7 @@ from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
 from minirt.kernel.user_namespaces import Ids
 from minirt.runtime import joining, rootfs
-from minirt.runtime.mount_options import Options, parse
+from minirt.runtime.mount_options import WHOLE, Options, parse
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Mount, Spec
 
@@ -135,8 +135,9 @@ def copied(one: Mount, options: Options, bundle: Path, ids: Ids | None = None) -
 
     Raises InvalidRequest, KernelRefused, OSError.
     """
-    if options.own:
-        why = f"{options.own[0]!r} is no option of a bind"
+    unknown = [text for text in options.own if text not in WHOLE]
+    if unknown:
+        why = f"{unknown[0]!r} is no option of a bind"
         raise InvalidRequest(f"Cannot mount on {one.destination}", why)
     source = bundle / one.source
     fd = os.open(source, beneath.PATH_ONLY)

@@ -88,6 +88,8 @@ def _answer(action: Place, number: Place) -> int:
     answer = action.one_of(ACTIONS)
     if answer in (bpf.ERRNO, bpf.TRACE):
         return answer | number.number(errno.EPERM, 0, _MOST_ERRNO)
+    if number.value is not None:
+        number.refuse(f"is an error number, and {action.value} has none")
     return answer
 
 

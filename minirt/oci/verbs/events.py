@@ -35,10 +35,17 @@ def run(asked: Asked) -> int:
         deadline = time.monotonic() + interval
         while time.monotonic() < deadline and lifecycle.status(record) != "stopped":
             time.sleep(min(0.1, interval))
-            if group.oom_kills() > kills:
-                kills = group.oom_kills()
-                _print("oom", asked.id, None)
+            kills = _tell_kills(asked.id, group, kills)
+    _tell_kills(asked.id, group, kills)  # The last one may have been that of init.
     return 0
+
+
+def _tell_kills(identifier: str, group: Cgroup, known: int) -> int:
+    """Say that processes were killed for their memory, if more were; return how many."""
+    kills = group.oom_kills()
+    if kills > known:
+        _print("oom", identifier, None)
+    return kills
 
 
 def seconds(text: str) -> float:
