@@ -155,6 +155,18 @@ def test_the_containers_own_server_may_have_port_53(web: Box, tmp_path: Path) ->
     assert "web." in (tmp_path / "own.log").read_text()
 
 
+def test_the_way_to_the_resolver_brings_no_connection_tracking(web: Box) -> None:
+    def tracked() -> int:
+        assert web.dig("web").records == web.dig("+tcp", "web").records == ["10.1.0.2"]
+        web.run("ping", "-c1", "127.0.0.1")
+        return int(web.run("sysctl", "-n", "net.netfilter.nf_conntrack_count").stdout)
+
+    assert tracked() == 0
+    chain = "chain output { type filter hook output priority 0; ct state new accept; }"
+    web.run("nft", f"table ip own {{ {chain}; }}")  # If a rule of the container's own wants it,
+    assert tracked() == 1  # the ping is tracked, but not the questions.
+
+
 def test_a_container_with_one_lease_among_many_changes_is_answered_at_once(web: Box) -> None:
     web.dig("web")
     for number in range(200):

@@ -33,7 +33,7 @@ MASKS = (
     (r"@if\d+", "@ifINDEX"),
     (r'"pid": \d+|"born": \d+', "CHANCE"),
     (r"\b(process|pid|PID|id|index|use)([ =])\d+\b", r"\1\2CHANCE"),
-    (r"\b([sd]port=|to port |127\.0\.0\.11:)\d{5}\b", r"\1PORT"),
+    (r"\b([sd]port(?:=| | set )|to port |127\.0\.0\.11:)\d{5}\b", r"\1PORT"),
     (r"(?m)^(icmp|tcp|udp)( +\d+) \d+ ", r"\1\2 SECONDS "),
     (r"(time[= ]|after )[\d.]+ ?ms", r"\1TIME"),
     (r"(?<=\S) {2,}", " "),  # columns are as wide as what is in them,

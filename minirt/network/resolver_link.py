@@ -67,7 +67,7 @@ _SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
 def sockets(netns: Netns) -> tuple[int, int]:
     """Return a UDP socket and a TCP listener at 127.0.0.11, inside ``netns``.
 
-    Both have the same, random port, and a rule in there maps port 53 of that address to it:
+    Both have the same, random port, and rules in there lead port 53 of that address to it:
     a server of the container's own may still take port 53 of all addresses.
     """
     from minirt.kernel import loopback, nftables
@@ -75,12 +75,7 @@ def sockets(netns: Netns) -> tuple[int, int]:
     loopback.set_up(netns)  # Before, there is no address to bind to.
     with inside(netns):
         tcp, udp = _pair()
-    port = tcp.getsockname()[1]
-    rule = f"ip daddr {ADDRESS} meta l4proto {{ tcp, udp }} th dport 53 dnat to {ADDRESS}:{port}"
-    chain = f"chain output {{ type nat hook output priority -100; {rule}; }};"
-    commands = (
-        f"add table ip minirt_dns; flush table ip minirt_dns; table ip minirt_dns {{ {chain} }}"
-    )
+    commands = f"add table ip minirt_dns; flush table ip minirt_dns; {_table(tcp.getsockname()[1])}"
     try:
         nftables.run(commands, "lead port 53 of 127.0.0.11 to the resolver", netns)
     except BaseException:
@@ -88,6 +83,21 @@ def sockets(netns: Netns) -> tuple[int, int]:
         udp.close()
         raise
     return udp.detach(), tcp.detach()
+
+
+def _table(port: int) -> str:
+    """Return rules that write another port into questions, and back into answers.
+
+    A "dnat" rule would do, but bring connection tracking into the container: for each of its
+    packets, whatever they are about.
+    """
+    rules = []
+    for protocol in ("udp", "tcp"):
+        asked, heard = f"{protocol} dport", f"{protocol} sport"
+        rules.append(f"ip daddr {ADDRESS} {asked} 53 notrack {asked} set {port}")
+        rules.append(f"ip saddr {ADDRESS} {heard} {port} notrack {heard} set 53")
+    chain = f"chain output {{ type filter hook output priority -300; {'; '.join(rules)}; }}"
+    return f"table ip minirt_dns {{ {chain}; }}"
 
 
 def connect(network: str) -> socket.socket:
