@@ -11,6 +11,7 @@ import pytest
 from integration.conftest import Minirt
 from integration.sandbox import minirt_words, needs_tool, shell
 from integration.traces import Ground
+from integration.typist import at_terminal, typing
 
 
 @needs_tool("gcc")
@@ -90,6 +91,24 @@ def test_no_word_becomes_two_lines_of_a_file_or_another_path(
     refused = minirt("run", "--rm", *words, image, "true", code=None)
     assert refused.returncode in (1, 2, 125), refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_names_of_files_do_not_command_a_terminal(
+    minirt: Minirt, image: str, tmp_path: Path
+) -> None:
+    """A file is called "x", erase the screen, next line, "y"."""
+    name = "$(printf 'x\\033[2J\\ny')"
+    script = f'mkdir /d; mkfifo "/d/{name}"; touch "/{name}"'
+    minirt("run", "--name", "one", "--net", "none", image, "sh", "-c", script)
+    for words in (("diff", "one"), ("cp", "one:/d", tmp_path), ("cp", "one:/x\x1b[2J", tmp_path)):
+        with at_terminal(*words) as person:
+            person.wait()
+            said = person.rest()
+        assert r"x\x1b[2J" in said
+        assert "\x1b" not in said
+        assert "\ny" not in said
+    with typing("find", tmp_path.parent, "-prune", "-printf", r"x\033[2J\ny") as control:
+        assert "x\x1b[2J\r\ny" in control.read_until("y") + "y"
 
 
 def test_a_record_that_is_cut_off_is_an_error_and_no_crash(

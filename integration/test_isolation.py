@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import platform
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import minirt_words, shell
+from integration.sandbox import cgroup_roots, is_cgroup2_only, minirt_words, shell
 from minirt.kernel import capabilities
 
 QUIET = ("run", "--rm", "--net", "none")
@@ -88,8 +89,20 @@ def test_groups_of_the_operator_do_not_come_along(
     minirt: Minirt, image: str, user: str, groups: str
 ) -> None:
     words = minirt_words(*QUIET, "-u", user, image, "sh", "-c", STATUS)
-    text = shell("setpriv", "--groups", "4,27", "--", *words).stdout
-    assert status(text)["Groups"] == groups
+    as_operator = ("setpriv", "--groups", "4,27", "--")
+    assert status(shell(*as_operator, "sh", "-c", STATUS).stdout)["Groups"] == "4 27"
+    assert status(shell(*as_operator, *words).stdout)["Groups"] == groups
+
+
+def test_inheritable_capabilities_of_the_operator_do_not_come_along(
+    minirt: Minirt, image: str
+) -> None:
+    """CVE-2022-24769: with them a program of the image gives its user what only root is to have."""
+    as_operator = ("setpriv", "--inh-caps", "+chown", "--ambient-caps", "+chown", "--")
+    control = status(shell(*as_operator, "sh", "-c", STATUS).stdout)
+    assert (control["CapInh"], control["CapAmb"]) == ("0000000000000001", "0000000000000001")
+    found = status(shell(*as_operator, *minirt_words(*QUIET, image, "sh", "-c", STATUS)).stdout)
+    assert (int(found["CapInh"], 16), int(found["CapAmb"], 16)) == (0, 0)
 
 
 def test_a_setuid_program_gives_its_power_unless_that_is_forbidden(
@@ -154,6 +167,8 @@ def test_masks_cannot_be_taken_off(inside: Inside) -> None:
     shown = inside(line)
     assert "umount: can't unmount /proc/keys: Operation not permitted" in shown
     assert len(shown.splitlines()) == 2
+    control = inside(line, *UNCONFINED)
+    assert control and "can't" not in control  # the keys
 
 
 @pytest.mark.parametrize(
@@ -181,6 +196,13 @@ def test_switches_of_the_host_cannot_be_turned(minirt: Minirt, image: str, path:
     assert CORE_PATTERN.read_bytes() == before
 
 
+def test_who_is_privileged_can_turn_them(minirt: Minirt, image: str) -> None:
+    """The control for the test above; it writes what is there."""
+    line = f"cat {CORE_PATTERN} > /value && cat /value > {CORE_PATTERN}"
+    minirt(*QUIET, "--privileged", image, "sh", "-c", line)
+    assert "Read-only" in minirt(*QUIET, image, "sh", "-c", line, code=1).stderr
+
+
 def test_a_container_sees_its_own_cgroups_only(minirt: Minirt, image: str) -> None:
     minirt("run", "-d", "--net", "none", "--name", "other-one", image, "sleep", "1000")
     line = "find /sys/fs/cgroup -name cgroup.procs; find /sys/fs/cgroup -name release_agent"
@@ -188,6 +210,8 @@ def test_a_container_sees_its_own_cgroups_only(minirt: Minirt, image: str) -> No
     assert found
     assert {len(Path(one).parent.relative_to("/sys/fs/cgroup").parts) for one in found} <= {0, 1}
     assert not [one for one in found if one.endswith("release_agent")]
+    on_host = [one for root in cgroup_roots() for one in root.glob("release_agent")]
+    assert bool(on_host) != is_cgroup2_only()  # The control: version 1 has them.
     shown = minirt(*QUIET, image, "sh", "-c", f"cat {found[0]}; cut -d: -f3 /proc/self/cgroup")
     assert shown.stdout.split()[0] == "1"
     assert set(shown.stdout.split()[-1:]) == {"/"}
@@ -220,6 +244,9 @@ def test_a_privileged_container_opens_any_device(inside: Inside) -> None:
 def test_no_descriptor_of_the_operator_reaches_a_container(minirt: Minirt, image: str) -> None:
     list_all = "ls /proc/self/fd; echo -; ls /proc/1/fd"
     leaky = 'exec 7</etc/passwd 8>/dev/null 9</; exec "$@"'
+    assert {"7", "8", "9"} <= set(
+        shell("sh", "-c", leaky, "-", "ls", "/proc/self/fd").stdout.split()
+    )
     words = minirt_words(*QUIET, image, "sh", "-c", list_all)
     one, init = shell("sh", "-c", leaky, "-", *words).stdout.split("-")
     assert set(one.split()) == {"0", "1", "2", "3"}  # 3: the folder itself
@@ -236,6 +263,8 @@ def test_no_working_directory_leads_out(minirt: Minirt, image: str, folder: str)
     """CVE-2024-21626: a descriptor of the host's, leaked until the very exec, as the cwd."""
     secret = Path("/tmp/only-the-host-has-this")
     secret.touch()
+    control = "exec 9</; cd /proc/self/fd/9; ls -a tmp"
+    assert secret.name in shell("sh", "-c", control).stdout
     for number in (3, 4, 6, 9) if "{}" in folder else (0,):
         words = (*QUIET, "-w", folder.format(number), image, "ls", "-a", ".", "..", "../../tmp")
         done = minirt(*words, code=None)
@@ -249,9 +278,10 @@ def test_no_abstract_socket_of_ours_is_within_reach_on_the_hosts_network(
 ) -> None:
     """CVE-2020-15257: abstract sockets follow the network namespace, not the file system."""
     minirt("run", "-d", "--net", "host", "--name", "one", image, "sleep", "1000")
-    shown = minirt("exec", "one", "cat", "/proc/net/unix").stdout
-    assert "Path" in shown
-    assert "@" not in shown
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind("\0control")
+        shown = minirt("exec", "one", "cat", "/proc/net/unix").stdout
+    assert [line.split()[-1] for line in shown.splitlines() if "@" in line] == ["@control"]
 
 
 def test_the_interpreter_is_never_seen_from_inside(minirt: Minirt, image: str) -> None:

@@ -17,9 +17,12 @@ import pytest
 
 from integration import bundles
 from integration.bundles import Bundle
+from integration.sandbox import shell
 from integration.traces import Ground
 from minirt.errors import InvalidRequest, MinirtError
-from minirt.kernel import processes
+from minirt.kernel import namespaces, processes, springboard
+from minirt.kernel.namespaces import Namespace
+from minirt.runtime import command, sysctls
 
 INTERPRETER = Path(sys.executable).resolve()
 _RENAME_EXCHANGE = 2
@@ -45,9 +48,15 @@ def canary(tmp_path: Path) -> Iterator[Path]:
 
 
 @on_x86_64
+@pytest.mark.parametrize("defended", [True, False], ids=["defended", "control"])
 @pytest.mark.parametrize("trick", ["symlink", "script", "words", "number"])
-def test_proc_self_exe_never_is_the_interpreter(bundle: Bundle, trick: str) -> None:
+def test_proc_self_exe_never_is_the_interpreter(
+    bundle: Bundle, trick: str, defended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The image brings all that the interpreter needs to run; still it must not."""
+    if not defended:
+        monkeypatch.setattr(springboard, "make", lambda _line: None)
+        monkeypatch.setattr(command, "refuse_own_binary", lambda _path: None)
     before = hashlib.sha256(INTERPRETER.read_bytes()).digest()
     for folder in {"/usr", "/lib", "/lib64", sys.base_prefix}:
         if Path(folder).is_dir():
@@ -57,17 +66,17 @@ def test_proc_self_exe_never_is_the_interpreter(bundle: Bundle, trick: str) -> N
     (layer / "symlink").symlink_to("/proc/self/exe")
     (layer / "script").write_text(f"#!/proc/self/exe\n{program}\n")
     (layer / "script").chmod(0o755)
-    command = {
+    words = {
         "symlink": ("/symlink", "-c", program),
         "script": ("/script",),
         "words": ("/proc/self/exe", "-c", program),
         "number": ("/proc/1/exe", "-c", program),
     }[trick]
     try:
-        seen = bundle.run(*command).output
+        seen = bundle.run(*words).output
     except MinirtError:
         seen = ""
-    assert "ran" not in seen
+    assert ("ran" in seen) != defended
     assert hashlib.sha256(INTERPRETER.read_bytes()).digest() == before
 
 
@@ -82,6 +91,7 @@ def test_a_folder_that_is_a_symlink_leads_nowhere(
     link = bundle.add_layer("links") / path
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(canary if style == "absolute" else "../" * 20 + str(canary)[1:])
+    assert link.resolve() == canary  # where whoever follows it would be led
     bundle.mount("/etc/hosts", "bind", "/etc/passwd", "bind")
     try:
         bundle.run("true")
@@ -93,6 +103,9 @@ def test_a_folder_that_is_a_symlink_leads_nowhere(
 def test_a_symlink_in_the_place_of_proc_or_sys_is_refused(bundle: Bundle, path: str) -> None:
     layer = bundle.add_layer("links")
     (layer / "fake").mkdir()
+    (layer / "other").symlink_to("fake")
+    bundle.mount("/other", "tmpfs", "tmpfs")
+    assert " /fake " in bundle.run("mount").output.replace("on ", "")  # elsewhere they are followed
     (layer / path).symlink_to("fake")
     with pytest.raises(InvalidRequest, match="symlink"):
         bundle.create("true")
@@ -110,7 +123,10 @@ def test_targets_of_mounts_resolve_inside_also_through_dangling_links(
 
 def test_a_null_device_that_is_a_symlink_opens_nothing(bundle: Bundle, tmp_path: Path) -> None:
     """CVE-2025-31133: the mask's source is the host's null device, whatever the image has."""
-    (tmp_path / "null").symlink_to("/proc/sys/kernel/core_pattern")
+    secret = Path("/proc/sys/kernel/core_pattern")
+    (tmp_path / "null").symlink_to(secret)
+    naive = f"mount --bind {tmp_path}/null /proc/keys && cat /proc/keys"
+    assert shell("unshare", "--mount", "sh", "-c", naive).stdout == secret.read_text()
     bundle.config["mounts"] = [m for m in bundle.config["mounts"] if m["destination"] != "/dev"]
     bundle.mount("/dev", "bind", tmp_path, "rbind")
     seen = bundle.run("sh", "-c", "mount | grep ' /proc/keys '; cat /proc/keys")
@@ -136,6 +152,15 @@ def swapping(one: Path, other: Path) -> Iterator[None]:
         processes.kill(pid)
 
 
+def led_to(path: Path) -> str:
+    """Look a path up as everybody does, links and all; return where that has led."""
+    fd = os.open(path, os.O_PATH)
+    try:
+        return str(Path(f"/proc/self/fd/{fd}").readlink())
+    finally:
+        os.close(fd)
+
+
 def test_a_folder_that_turns_into_a_symlink_meanwhile_does_not_lead_out(
     bundle: Bundle, canary: Path, tmp_path: Path
 ) -> None:
@@ -148,6 +173,7 @@ def test_a_folder_that_turns_into_a_symlink_meanwhile_does_not_lead_out(
     bundle.mount("/volume/a/b/d/e", "bind", "/etc/passwd", "bind")
     before = Path("/proc/self/mountinfo").read_text()
     deadline, outcomes = time.monotonic() + 3, set()
+    naive: set[str] = set()
     with swapping(volume / "a", volume / "link"):
         while time.monotonic() < deadline:
             try:
@@ -155,11 +181,46 @@ def test_a_folder_that_turns_into_a_symlink_meanwhile_does_not_lead_out(
                 outcomes.add("started")
             except MinirtError:
                 outcomes.add("refused")
+            naive.update(led_to(volume / "a") for _ in range(20))
     assert "started" in outcomes
+    assert {str(volume / "a"), str(canary)} <= naive  # a look-up like any other is led out
     assert Path("/proc/self/mountinfo").read_text() == before
 
 
+# ---- writes to /proc ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("careful", [True, False], ids=["defended", "control"])
+def test_a_write_to_proc_lands_there_whatever_lies_over_it(tmp_path: Path, careful: bool) -> None:
+    """CVE-2025-52881: over the parameter lies a switch of the host's, here a file."""
+    decoy, name = tmp_path / "decoy", "/proc/sys/net/ipv4/ip_forward"
+    decoy.write_text("0")
+
+    def write() -> int:
+        namespaces.unshare(Namespace.NET | Namespace.MOUNT)
+        shell("mount", "--make-rprivate", "/")
+        shell("mount", "--bind", decoy, name)
+        if careful:
+            sysctls.write({"net.ipv4.ip_forward": "1"})
+        else:
+            Path(name).write_text("1")
+        shell("umount", name)
+        return 10 + int(Path(name).read_text())
+
+    assert processes.wait(processes.fork(write)) == 10 + careful
+    assert decoy.read_text() == ("0" if careful else "1")
+
+
 # ---- code of the image -------------------------------------------------------------------------
+
+
+def import_late(root: Path) -> int:
+    """Do what a careless runtime would: import a module with the image as the root directory."""
+    os.chroot(root)
+    os.chdir("/")
+    sys.modules.pop("colorsys", None)
+    __import__("colorsys")
+    return 0
 
 
 def test_no_code_of_the_image_runs_before_the_command(bundle: Bundle) -> None:
@@ -173,6 +234,8 @@ def test_no_code_of_the_image_runs_before_the_command(bundle: Bundle) -> None:
         folder.mkdir(parents=True)
         for name in names:
             (folder / f"{name}.py").write_text(marker)
+    assert processes.wait(processes.fork(lambda: import_late(layer))) == 0
+    (layer / "pwned").unlink()  # The control has made it.
     bundle.setting["user"] = "www"
     bundle.process["env"] += ["PYTHONPATH=/", "LD_PRELOAD=/x.so", "GCONV_PATH=/"]
     with bundle.running() as created:

@@ -11,6 +11,7 @@ from integration import bundles
 from integration.bundles import Bundle
 from integration.traces import Ground
 from minirt.errors import MinirtError
+from minirt.kernel import springboard
 
 
 @pytest.fixture
@@ -58,10 +59,21 @@ def test_start_container_hooks_run_inside_just_before_the_command(bundle: Bundle
     assert bundle.run("cat", "/hooked").output == "of-the-command\n"
 
 
-def test_a_hook_of_the_image_cannot_reach_the_interpreter(bundle: Bundle) -> None:
-    script = bundle.add_layer("scripts") / "hook"
-    script.write_text("#!/proc/self/exe\n")
-    script.chmod(0o755)
+@pytest.mark.parametrize(
+    ("trick", "board"), [("script", True), ("symlink", True), ("symlink", False)]
+)
+def test_a_hook_of_the_image_cannot_reach_the_interpreter(
+    bundle: Bundle, trick: str, board: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no springboard, not by a name at least: links are followed, and compared."""
+    if not board:
+        monkeypatch.setattr(springboard, "make", lambda _line: None)
+    hooked = bundle.add_layer("scripts") / "hook"
+    if trick == "symlink":
+        hooked.symlink_to("/proc/self/exe")
+    else:
+        hooked.write_text("#!/proc/self/exe\n")
+        hooked.chmod(0o755)
     bundle.config["hooks"] = {"startContainer": [{"path": "/hook"}]}
     with pytest.raises(MinirtError, match="/hook ended with 127"):
         bundle.run("true")

@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = (REPOSITORY / "docs/attacks.md").read_text()
 ROWS = re.findall(r"^\| (\d+) \| (.+?) \| (.+) \|$", PAGE, re.MULTILINE)
 NAMED = sorted(set(re.findall(r"`((?:tests|integration)/\w+\.py)::(\w+)`", PAGE)))
-WITHOUT = {"14", "21", "24", "45"}  # what can't be tried, with its reason
+WITHOUT = {"24", "45"}  # what can't be tried, with its reason
 
 
 @pytest.mark.parametrize(("file", "test"), NAMED)

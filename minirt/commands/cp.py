@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import click
 
 from minirt.container import lifecycle, transfer
+from minirt.container.tables import one_line
 from minirt.container.transfer import Side
 from minirt.errors import InvalidRequest
 from minirt.kernel import beneath
@@ -47,7 +48,7 @@ def command(archive: bool, follow_link: bool, quiet: bool, source: str, target: 
         ]
         transfer.copy(sides[0], sides[1], how, follow=follow_link)
     if how.left_out and not quiet:
-        names = ", ".join(how.left_out)
+        names = one_line(", ".join(how.left_out))
         click.echo(f"WARNING: left out, since they are no files: {names}", err=True)
 
 

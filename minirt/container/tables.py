@@ -67,6 +67,11 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
+def one_line(text: str) -> str:
+    """Write out the ends of lines, too: a file may have them in its name."""
+    return clean(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def shortened(text: str, longest: int) -> str:
     """Cut a text to ``longest`` characters, the last of them "…"."""
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -41,6 +41,20 @@ def refused(name: str, error: OSError) -> MinirtError:
     return CommandNotRunnable(f"Cannot run {name}", os.strerror(error.errno or 0).lower())
 
 
+def refuse_own_binary(path: str) -> None:
+    """Refuse to run the interpreter of the host, reached by /proc/self/exe (CVE-2019-5736).
+
+    Only a check, and one that can be raced: for where there is no springboard. Raises
+    CommandNotRunnable.
+    """
+    try:
+        is_ours = Path(path).samefile("/proc/self/exe")
+    except OSError:
+        return
+    if is_ours:
+        raise CommandNotRunnable(f"Cannot run {path}", "it is minirt itself")
+
+
 def _candidates(name: str, environment: Iterable[str]) -> Iterator[str]:
     if "/" in name:
         yield name

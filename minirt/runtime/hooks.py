@@ -16,6 +16,7 @@ from typing import Any
 from minirt.errors import MinirtError
 from minirt.kernel import processes, springboard
 from minirt.kernel.steps import step
+from minirt.runtime import command
 from minirt.runtime.spec import OCI_VERSION, Hook
 
 _CANNOT_EXECUTE = 127
@@ -138,9 +139,13 @@ def _execute_inside(hook: Hook, environment: Iterable[str]) -> int:
     names = _environment(environment if hook.env is None else hook.env)
     words = hook.args or (hook.path,)
     board = springboard.make(os.pipe()[1])
-    if board is not None:
-        os.execve(board, (hook.path, *words), names)
-    os.execve(hook.path, words, names)
+    try:
+        if board is not None:
+            os.execve(board, (hook.path, *words), names)
+        command.refuse_own_binary(hook.path)
+        os.execve(hook.path, words, names)
+    except (OSError, MinirtError):
+        return _CANNOT_EXECUTE
 
 
 def _environment(words: Iterable[str]) -> dict[str, str]:

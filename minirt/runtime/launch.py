@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from minirt.errors import CommandNotRunnable, InvalidRequest, MinirtError, kernel_refused
+from minirt.errors import InvalidRequest, MinirtError, kernel_refused
 from minirt.kernel import devices, rlimits, scheduling, springboard
 from minirt.kernel.steps import announce
 from minirt.runtime import command, privileges, users
@@ -107,7 +107,7 @@ def become(process: Process, path: str, filters: Filters, line: int) -> None:
     if not process.is_labelled and filters.let_through(springboard.CALLS):
         board = springboard.make(line)
     if board is None:
-        _refuse_own_binary(path)
+        command.refuse_own_binary(path)
     _take_labels(process)
     announce("become the command", "exec", *process.args)
     privileges.drop(process, filters)
@@ -160,19 +160,6 @@ def give_stdio(stdio: Iterable[int], uid: int, gid: int = -1) -> None:
                 os.fchown(fd, uid, gid)
             except OSError:
                 continue
-
-
-def _refuse_own_binary(path: str) -> None:
-    """Refuse to run the interpreter of the host, reached by /proc/self/exe (CVE-2019-5736).
-
-    Only a check, and one that can be raced: for where there is no springboard.
-    """
-    try:
-        is_ours = Path(path).samefile("/proc/self/exe")
-    except OSError:
-        return
-    if is_ours:
-        raise CommandNotRunnable(f"Cannot run {path}", "it is minirt itself")
 
 
 def explained(error: BaseException) -> MinirtError:
