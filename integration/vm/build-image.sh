@@ -87,15 +87,15 @@ file /usr/local/lib/job << 'JOB'
 # The second disk is a tar archive: the script "job", "time", and the files of the project in src/.
 ports=/dev/virtio-ports
 until [ -c $ports/output ] && [ -c $ports/status ]; do sleep 0.05; done
-mkdir -p /run/job
-mount -t tmpfs -o size=50% job /run/job
-tar -x -f /dev/vdb -C /run/job
-date --set "@$(cat /run/job/time)" > /dev/null
-cd /run/job/src
+mkdir -p /srv/job
+mount -t tmpfs -o size=50% job /srv/job
+tar -x -f /dev/vdb -C /srv/job
+date --set "@$(cat /srv/job/time)" > /dev/null
+cd /srv/job/src
 export HOME=/root LANG=C.UTF-8
 export PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 PATH=$PATH:/opt/peers/usr/bin:/opt/peers/usr/sbin
-bash /run/job/job > $ports/output 2>&1
+bash /srv/job/job > $ports/output 2>&1
 echo "exit $?" > $ports/status
 sleep 0.2
 JOB
@@ -104,7 +104,7 @@ python3 -m venv /opt/venv
 pip="/opt/venv/bin/pip --quiet --no-cache-dir install --no-index --find-links /opt/wheels"
 $pip setuptools
 $pip --no-build-isolation --requirement /opt/wheels/requirements.txt python-prctl
-echo /run/job/src > "$(echo /opt/venv/lib/python3.*/site-packages)/minirt.pth"
+echo /srv/job/src > "$(echo /opt/venv/lib/python3.*/site-packages)/minirt.pth"
 printf '#!/bin/sh\nexec /opt/venv/bin/python -m minirt "$@"\n' > /opt/venv/bin/minirt
 chmod 755 /opt/venv/bin/minirt
 rm -rf /opt/wheels
