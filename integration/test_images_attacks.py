@@ -132,6 +132,17 @@ def test_nothing_is_written_outside(
     assert len(fingerprint(layer)) > 1
 
 
+@pytest.mark.parametrize("way", ["an absolute name", "a link to a folder, then through it"])
+def test_an_extractor_that_trusts_its_archive_writes_outside(tmp_path: Path, way: str) -> None:
+    """The control for the test above."""
+    out, into, archive = tmp_path / "out", tmp_path / "into", tmp_path / "hostile.tar"
+    out.mkdir()
+    archive.write_bytes(tar(*CONTAINED[way](out)))
+    with tarfile.open(archive) as opened:
+        opened.extractall(into, filter="fully_trusted")
+    assert (out / "evil").read_bytes() == b"x"
+
+
 REFUSED: dict[str, Layer] = {
     "dots": lambda out: [member(f"../../../../../../{out}/evil", b"x")],
     "dots within": lambda out: [folder("a"), member("a/../../evil", b"x")],

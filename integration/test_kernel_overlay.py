@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,17 @@ def test_what_separates_layers_and_options_may_be_in_a_name(
 ) -> None:
     mount(layers(tmp_path, [name, "other"]), place)
     assert (place / "file").read_text() == name
+
+
+def test_attributes_in_a_layer_hide_what_lies_below(place: Path, tmp_path: Path) -> None:
+    """Why images may not bring such attributes: the control for test_images_attacks."""
+    above, below = layers(tmp_path, ["above", "below"])
+    for layer in (above, below):
+        (layer / "d").mkdir()
+    (below / "d" / "hidden").touch()
+    os.setxattr(above / "d", "trusted.overlay.opaque", b"y")
+    mount([above, below], place)
+    assert not (place / "d" / "hidden").exists()
 
 
 def test_what_would_be_cut_off_is_refused(place: Path, tmp_path: Path) -> None:
