@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench.places import Place, address_of, container, row, said, throughput
+from bench.places import Place, address_of, container, row, said, transfer
 
 CROWD = (1, 100, 500)
 PORTS = 5000
@@ -86,7 +86,7 @@ def grow(minirt: Callable[[str], str], rounds: int, seconds: int) -> None:
         starts.append(took * 1e3)
         words = (sys.executable, "-c", LOOK_UP, f"c{number}", 2000)
         lookups.append(statistics.median(float(last.run(*words)) for _ in range(rounds)) * 1e6)
-        found = [throughput(last, peer, address, seconds) for _ in range(rounds)]
+        found = [transfer(last, peer, address, seconds).rate for _ in range(rounds)]
         rates.append(statistics.median(found))
     print(f"\n{'the container of a network':<34}{'1st':>12}{'100th':>18}{'500th':>18}")
     row("run -d, ms", starts)

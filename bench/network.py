@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench import crowd
 from bench.engines import REPOSITORY, groups, remove_groups
-from bench.places import Place, address_of, container, new_place, row, start, throughput
+from bench.places import Place, Transfer, address_of, container, new_place, row, start, transfer
 
 KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
 HOST, OUTSIDE = "192.0.2.1", "192.0.2.2"
@@ -105,17 +105,22 @@ def made_by_hand() -> World:
 
 
 def compare(minirt: World, hand: World, rounds: int, seconds: int) -> None:
-    """Print the throughput of both worlds, measured in turn."""
-    print(f"{'Gbit/s':<34}{'by hand':>12}{'minirt':>18}")
+    """Print the throughput of both worlds, measured in turn, and the effort.
+
+    The effort hardly depends on what else the machine does, as throughput does.
+    """
     for title in ("container to container", "container to outside"):
-        found: list[list[float]] = [[], []]
+        found: list[list[Transfer]] = [[], []]
         for number in range(2 * rounds):
             which = (number + number // 2) % 2  # ABBA: what drifts meets both alike
             world = (hand, minirt)[which]
             inside = title.endswith("container")
             server, address = (world.two, world.address) if inside else (world.outside, OUTSIDE)
-            found[which].append(throughput(world.one, server, address, seconds))
-        row(title, [statistics.median(one) for one in found])
+            found[which].append(transfer(world.one, server, address, seconds))
+        print(f"{title:<34}{'by hand':>12}{'minirt':>18}")
+        row("  Gbit/s", [statistics.median(each.rate for each in one) for one in found])
+        efforts = [statistics.median(each.effort for each in one) for one in found]
+        row("  CPU time for a gigabyte, ms", efforts, "{:.0f}")
 
 
 if __name__ == "__main__":

@@ -70,8 +70,16 @@ def address_of(place: Place) -> str:
     return place.run("ip", "-br", "-4", "addr", "show", "eth0").split()[2].partition("/")[0]
 
 
-def throughput(client: Place, server: Place, address: str, seconds: int) -> float:
-    """Return the Gbit/s that arrive from a client at a server."""
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What iperf3(1) has found of a stream of TCP."""
+
+    rate: float  # Gbit/s, as they arrive
+    effort: float  # milliseconds of CPU time for a gigabyte, of both ends with all in between
+
+
+def transfer(client: Place, server: Place, address: str, seconds: int) -> Transfer:
+    """Send from a client to a server as much as goes."""
     words = server.words("iperf3", "--server", "--one-off", "--forceflush")
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as listening:
         assert listening.stdout
@@ -79,8 +87,11 @@ def throughput(client: Place, server: Place, address: str, seconds: int) -> floa
             pass
         told = client.run("iperf3", "--json", "--client", address, "--time", seconds)
         listening.communicate()
-    received: float = json.loads(told)["end"]["sum_received"]["bits_per_second"]
-    return received / 1e9
+    end = json.loads(told)["end"]
+    received, busy = end["sum_received"], end["cpu_utilization_percent"]
+    share = (busy["host_total"] + busy["remote_total"]) / 100
+    spent = 1e3 * share * received["seconds"] / (received["bytes"] / 1e9)
+    return Transfer(received["bits_per_second"] / 1e9, spent)
 
 
 def row(title: str, found: list[float], form: str = "{:.1f}") -> None:
