@@ -71,7 +71,7 @@ def test_volumes_and_folders_keep_the_ids_of_the_inside(
     minirt: Minirt, image: str, tmp_path: Path
 ) -> None:
     start(minirt, "other", "--net", "none", *PRIVATE)
-    share = ("-v", "data:/data", "-v", f"{tmp_path}:/host")
+    share = ("-v", "data:/data", "-v", f"{tmp_path}:/host:idmap")
     script = "touch /data/x /host/x; chown 33:34 /data/x /host/x"
     minirt(*QUIET, *PRIVATE, *share, image, "sh", "-c", script)
     found = (tmp_path / "x").stat()

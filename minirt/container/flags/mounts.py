@@ -13,7 +13,9 @@ from minirt.errors import InvalidRequest
 from minirt.state import LONGEST_NAME, NAME
 
 PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
-IGNORED_MODES = ("rw", "z", "Z", "cached", "delegated", "consistent")  # SELinux, macOS
+# The default; SELinux; macOS; and podman's word for files that are shown with the ids of the
+# container, as all of them are here.
+IGNORED_MODES = ("rw", "z", "Z", "cached", "delegated", "consistent", "idmap")
 TMPFS_OPTION = (  # mount(8) "filesystem-independent mount options", tmpfs(5)
     "ro|rw|(no)?(exec|suid|dev|atime|diratime|mand)|(no)?(rel|strict)atime|a?sync|dirsync|defaults"
     "|(size|uid|gid|nr_inodes|nr_blocks|mpol)=.+|mode=[0-7]+"
