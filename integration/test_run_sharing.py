@@ -89,6 +89,18 @@ def test_shared_memory_of_another_container(minirt: Minirt, image: str) -> None:
     assert "cat: " in minirt(*QUIET, image, "cat", "/dev/shm/note", code=1).stderr
 
 
+def test_the_name_of_another_container(minirt: Minirt, image: str) -> None:
+    minirt(*IDLE, "--name", "one", "--hostname", "first", image, "sleep", "1000")
+    script = "hostname; readlink /proc/self/ns/uts; hostname other 2>&1; cat /etc/hostname"
+    shown = minirt(*QUIET, "--uts", "container:one", image, "sh", "-c", script).stdout.splitlines()
+    assert shown[:2] == ["first", str(Path(f"/proc/{pid_of(minirt, 'one')}/ns/uts").readlink())]
+    assert "not permitted" in shown[2]
+    assert shown[3] == "first"
+    assert minirt(*QUIET, image, "hostname").stdout != "first\n"
+    words = ("--uts", "container:one", "--hostname", "x")
+    assert "Conflicting options" in minirt(*QUIET, *words, image, "true", code=125).stderr
+
+
 def test_memory_that_is_not_to_be_shared(minirt: Minirt, image: str) -> None:
     minirt(*IDLE, "--name", "one", image, "sleep", "1000")
     refused = minirt(*QUIET, "--ipc", "container:one", image, "true", code=125).stderr

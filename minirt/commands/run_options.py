@@ -92,7 +92,7 @@ _OPTIONS = (
     _many("--device-cgroup-rule", metavar="RULE", help="Devices that it may use: 'c 42:* rwm'."),
     _one("--pid", metavar="MODE", help="Whose processes it sees: host, container:NAME."),
     _one("--ipc", metavar="MODE", help="private, shareable, host, none or container:NAME."),
-    _one("--uts", metavar="MODE", help="host: it has the host's name."),
+    _one("--uts", metavar="MODE", help="Whose name it has: host or container:NAME."),
     _one("--cgroupns", metavar="MODE", help="private, or host: it sees the host's cgroups."),
     _one("--userns", metavar="MODE", help="private: ids of its own; FIRST:COUNT; else host."),
     _one("--shm-size", metavar="BYTES", help="The size of /dev/shm; else 64m."),

@@ -160,9 +160,10 @@ def _resolved(request: EndpointRequest) -> EndpointRequest:
 
 
 def _hostname(container_id: str, host: HostConfig) -> str:
-    """Return the name of whose network it is: the machine, another container, or itself."""
-    if "host" in (host.network_mode, host.uts_mode):
-        return os.uname().nodename
-    if other := sharing.container_of(host.network_mode):
-        return record.load(other).config.hostname
+    """Return the name of whose name or network it shares: the machine, a container, or itself."""
+    for mode in (host.uts_mode, host.network_mode):
+        if mode == "host":
+            return os.uname().nodename
+        if other := sharing.container_of(mode):
+            return record.load(other).config.hostname
     return container_id[: lifecycle.SHORT]

@@ -82,7 +82,7 @@ class HostConfig:
     volumes_from: list[str] = field(default_factory=list)  # "NAME[:ro]"
     pid_mode: str = ""  # "host" or "container:ID"
     ipc_mode: str = "private"  # "shareable", "host", "none" or "container:ID"
-    uts_mode: str = ""  # "host"
+    uts_mode: str = ""  # "host" or "container:ID"
     cgroupns_mode: str = "private"  # or "host"
     userns_mode: str = ""  # "private" or "FIRST:COUNT", ids of the host
     annotations: dict[str, str] = field(default_factory=dict)

@@ -70,6 +70,7 @@ def by_id(host: HostConfig) -> HostConfig:
         host,
         network_mode=_by_id(host.network_mode),
         pid_mode=_by_id(host.pid_mode),
+        uts_mode=_by_id(host.uts_mode),
         ipc_mode=ipc,
     )
 

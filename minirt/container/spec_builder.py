@@ -30,10 +30,11 @@ def build(one: Record, namespaces: dict[str, str], files: Path) -> dict[str, Any
     allowed = rights.granted(host)
     devices, rules = spec_devices.complete(host)
     shown = rights.sees_system_paths(host)
+    has_own_name = namespaces.get("uts") == ""
     return {
         "ociVersion": OCI_VERSION,
-        "hostname": config.hostname if "uts" in namespaces else "",
-        "domainname": config.domainname if "uts" in namespaces else "",
+        "hostname": config.hostname if has_own_name else "",
+        "domainname": config.domainname if has_own_name else "",
         "root": {
             "path": str(record.run_directory(one.id) / "rootfs"),
             "readonly": host.read_only,

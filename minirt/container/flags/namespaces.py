@@ -27,9 +27,10 @@ def ipc(text: str) -> str:
 
 
 def uts(flags: Flags) -> str:
-    """Return "" or "host". Raises InvalidRequest, also for a name of its own there."""
-    if flags.uts not in ("", "host"):
-        raise refused("--uts", flags.uts, "invalid UTS mode", "There is host.")
+    """Return "", "host" or "container:NAME". Raises InvalidRequest, also for a name of its own."""
+    if flags.uts not in ("", "host") and not _names_container(flags.uts):
+        known = "There are host and container:NAME."
+        raise refused("--uts", flags.uts, "invalid UTS mode", known)
     if flags.uts and (flags.hostname or flags.domainname):
         raise InvalidRequest("Conflicting options", "hostname and the UTS mode")
     return flags.uts
