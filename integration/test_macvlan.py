@@ -194,3 +194,17 @@ def test_a_kernel_without_such_links_says_so_and_nothing_is_left(
     with pytest.raises(KernelRefused, match=r"no macvlan links: .*modprobe macvlan"):
         network("lan", driver="macvlan", options={"parent": outside.link})
     assert not store.spec_path("lan").exists()
+
+
+def test_it_is_tried_where_a_kill_leaves_nothing(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, before, seen = Connection.add_macvlan, links(), []
+
+    def spy(self: Connection, *words: object) -> None:
+        made(self, *words)  # type: ignore[arg-type]
+        seen.append(links())
+
+    monkeypatch.setattr(Connection, "add_macvlan", spy)
+    network("lan", driver="macvlan", options={"parent": outside.link})
+    assert seen == [before]

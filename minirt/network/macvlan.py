@@ -9,12 +9,11 @@ don't reach each other.
 from __future__ import annotations
 
 import errno
-import os
 import time
 
 from minirt.errors import Conflict, NotFound, kernel_refused
 from minirt.kernel import namespaces, netlink
-from minirt.kernel.namespaces import Netns
+from minirt.kernel.namespaces import Namespace, Netns
 from minirt.kernel.netlink import Connection, Link, Peer
 from minirt.network.lacks import needs
 from minirt.network.mac import mac_of
@@ -24,16 +23,14 @@ _TRIES, _PAUSE = 1000, 0.005  # seconds; so often a MAC address is asked for
 
 
 def probe(network: Network) -> None:
-    """Make such a link and remove it, so that a refusal is heard before the first container.
+    """Make such a link in a namespace that is thrown away, so that a kill leaves nothing.
 
-    Raises NotFound, Conflict, KernelRefused.
+    A refusal is heard before the first container: raises NotFound, Conflict, KernelRefused.
     """
-    name = f"mv-{network.id[:12]}"
-    with namespaces.network_of(os.getpid()) as here, netlink.connect() as links:
-        lay(network, Peer(name, mac_of(network.gateway4), here))
-        made = links.find(name)
-        if made is not None:
-            links.delete(made)
+    with namespaces.network_of("self") as own, namespaces.inside(own):
+        namespaces.unshare(Namespace.NET)
+        with namespaces.network_of("self") as scratch, namespaces.inside(own):
+            lay(network, Peer("eth0", mac_of(network.gateway4), scratch))
 
 
 def lay(network: Network, peer: Peer) -> None:
