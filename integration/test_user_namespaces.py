@@ -304,7 +304,8 @@ def test_ridmap_reaches_what_is_mounted_below_and_idmap_does_not(
     bundle: Bundle, shared: Path
 ) -> None:
     (shared / "below").mkdir()
-    shell("mount", "-t", "tmpfs", "-o", "mode=755", "x", shared / "below")
+    (shared / "other").mkdir(mode=0o755)
+    shell("mount", "--bind", shared / "other", shared / "below")
     try:
         for option, owner in (("idmap", "65534:65534"), ("ridmap", "0:0")):
             bundle.mount("/x", "bind", shared, "rbind", option)

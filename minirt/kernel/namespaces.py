@@ -38,9 +38,10 @@ def unshare(kinds: Namespace) -> None:
 
 
 def set_time_offsets(offsets: Mapping[str, tuple[int, int]]) -> None:
-    """Set off the clocks of the time namespace that this process has made, and enters at execve(2).
+    """Set off the clocks of the time namespace that this process has made, and enter it.
 
-    By the name of the clock: seconds and nanoseconds (time_namespaces(7)).
+    By the name of the clock: seconds and nanoseconds (time_namespaces(7)). To wait for execve(2)
+    is not enough: before Linux 6.3 it enters no time namespace.
     """
     text = "".join(f"{clock} {one} {more}\n" for clock, (one, more) in offsets.items())
     words = ("sh", "-c", f"echo '{text.strip()}' > /proc/self/timens_offsets")
@@ -50,6 +51,11 @@ def set_time_offsets(offsets: Mapping[str, tuple[int, int]]) -> None:
             os.write(fd, text.encode())
         finally:
             os.close(fd)
+        made = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            libc.setns(made, Namespace.TIME)
+        finally:
+            os.close(made)
 
 
 @dataclass(frozen=True, slots=True)
