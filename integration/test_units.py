@@ -38,7 +38,7 @@ def test_systemd_finds_no_fault_in_them(tmp_path: Path) -> None:
         text = one.read_text()
         assert INSTALLED in text
         (tmp_path / one.name).write_text(text.replace(INSTALLED, str(minirt)))
-    there = [tmp_path / "minirt-networks.service", tmp_path / "minirt@web.service"]
+    there = [tmp_path / "minirt-networks.service", tmp_path / "minirt@.service"]
     done = shell("systemd-analyze", "verify", *there)
     assert done.stdout + done.stderr == ""
 
