@@ -16,7 +16,11 @@ from integration.peers import needs_peer
 from integration.sandbox import started, wait_until
 from integration.traces import Ground
 
-pytestmark = [needs_peer("containerd", "ctr", "containerd-shim-runc-v2"), pytest.mark.slow]
+pytestmark = [
+    needs_peer("containerd", "ctr", "containerd-shim-runc-v2"),
+    pytest.mark.slow,
+    pytest.mark.in_process,
+]
 IMAGE = "docker.io/library/busybox:latest"
 CONFIG = 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,24 @@ def test_start_container_hooks_run_inside_just_before_the_command(bundle: Bundle
     bundle.config["hooks"] = {"startContainer": [hook("echo $B > /hooked")]}
     bundle.process["env"] = ["PATH=/bin", "B=of-the-command"]
     assert bundle.run("cat", "/hooked").output == "of-the-command\n"
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createContainer", "startContainer", "poststart"])
+def test_a_hook_has_three_descriptors_and_no_more(
+    bundle: Bundle, tmp_path: Path, kind: str
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    bundle.mount(str(shared), "bind", shared, "bind")
+    bundle.config["hooks"] = {kind: [hook(f"ls /proc/self/fd > {shared}/seen")]}
+    with (tmp_path / "open").open("w") as held:
+        os.set_inheritable(held.fileno(), True)
+        assert bundle.run("true").code == 0
+        control = subprocess.run(
+            ["ls", "/proc/self/fd"], capture_output=True, text=True, check=True, close_fds=False
+        )
+        assert str(held.fileno()) in control.stdout.split()
+    assert set((shared / "seen").read_text().split()) == {"0", "1", "2", "3"}  # 3: the folder
 
 
 @pytest.mark.parametrize(
