@@ -14,11 +14,10 @@ from typing import Any
 from integration.sandbox import PATIENCE
 from minirt.container import defaults
 from minirt.kernel import processes
-from minirt.runtime import create, enter
-from minirt.runtime import spec as oci
+from minirt.runtime import create, enter, reader
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.rootfs import Overlay
-from minirt.runtime.spec import Process, Spec
+from minirt.runtime.spec import OCI_VERSION, Process, Spec
 
 NAMESPACES = ("mount", "pid", "network", "ipc", "uts", "cgroup")
 LONGEST = 20 * PATIENCE  # seconds that a command may take
@@ -75,7 +74,7 @@ class Bundle:
 
     def spec(self, *args: str) -> Spec:
         """Read the config, for this command."""
-        return oci.read({**self.config, "process": {**self.process, "args": list(args)}})
+        return reader.read({**self.config, "process": {**self.process, "args": list(args)}})
 
     def create(self, *args: str, on_isolated: Callable[[int], None] | None = None) -> Created:
         """Create the container."""
@@ -112,7 +111,7 @@ def make(top: Path, rootfs: Path) -> Bundle:
         (top / name).mkdir(parents=True)
     caps = list(defaults.CAPABILITIES)
     config: dict[str, Any] = {
-        "ociVersion": oci.OCI_VERSION,
+        "ociVersion": OCI_VERSION,
         "root": {"path": "rootfs"},
         "hostname": "one",
         "process": {

@@ -8,7 +8,7 @@ import pytest
 
 from minirt.errors import InvalidRequest
 from minirt.kernel.user_namespaces import HIGHEST, IdMapping, outside_of
-from minirt.runtime import mapping_reader, spec
+from minirt.runtime import mapping_reader, reader
 from minirt.runtime.document import Place
 
 
@@ -92,18 +92,18 @@ IDMAP = {"destination": "/x", "type": "bind", "source": "/x", "options": ["idmap
 )
 def test_what_is_wrong_as_a_whole_is_refused(linux: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidRequest, match=named):
-        spec.read(config(**linux))
+        reader.read(config(**linux))
 
 
 def test_what_is_right_is_taken() -> None:
     both = {"uidMappings": ONE, "gidMappings": ONE}
-    assert spec.read(config(**both)).has_own_ids
+    assert reader.read(config(**both)).has_own_ids
     own = {**IDMAP, "options": [], **both}
-    found = spec.read(config(mounts=[own], namespaces=[{"type": "mount"}]))
+    found = reader.read(config(mounts=[own], namespaces=[{"type": "mount"}]))
     assert found.mounts[0].is_idmapped
     assert not found.has_own_ids
     joined = {"type": "user", "path": "/proc/1/ns/user"}
-    found = spec.read(config(mounts=[IDMAP], namespaces=[{"type": "mount"}, joined]))
+    found = reader.read(config(mounts=[IDMAP], namespaces=[{"type": "mount"}, joined]))
     assert found.has_own_ids
 
 

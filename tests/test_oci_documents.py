@@ -21,8 +21,8 @@ from minirt.oci.groups import with_devices
 from minirt.oci.verbs import events, features, kill, ps, spec, update
 from minirt.oci.verbs import list as listing
 from minirt.oci.words import Asked
-from minirt.runtime import mount_options
-from minirt.runtime import spec as oci
+from minirt.runtime import mount_options, reader
+from minirt.runtime import spec as runtime_spec
 
 PACKAGE = Path(main.__file__).parent
 
@@ -31,7 +31,7 @@ PACKAGE = Path(main.__file__).parent
 
 
 def test_the_template_is_a_config_that_can_be_obeyed() -> None:
-    wanted = oci.read(spec.template(rootless=False))
+    wanted = reader.read(spec.template(rootless=False))
     assert wanted.process.terminal
     assert wanted.root.readonly
 
@@ -44,7 +44,7 @@ def test_the_template_for_users_has_their_mappings() -> None:
 
 def test_features_are_what_the_code_has() -> None:
     found = features.document()
-    assert found["ociVersionMax"] == oci.OCI_VERSION == OCI_VERSION
+    assert found["ociVersionMax"] == runtime_spec.OCI_VERSION == OCI_VERSION
     assert {"mount", "pid", "network", "user"} <= set(found["linux"]["namespaces"])
     assert "SCMP_ACT_ERRNO" in found["linux"]["seccomp"]["actions"]
     assert "SCMP_ACT_NOTIFY" in found["linux"]["seccomp"]["actions"]

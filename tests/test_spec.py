@@ -12,7 +12,7 @@ from minirt.container import defaults
 from minirt.errors import InvalidRequest
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
-from minirt.runtime import spec
+from minirt.runtime import reader, spec
 from minirt.runtime.spec import Device, Hook, Mount, Rlimit, User
 
 HOOK = {"path": "/bin/hook", "args": ["hook", "a"], "env": ["A=1"], "timeout": 5}
@@ -88,7 +88,7 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
 
 
 def test_everything_is_read() -> None:
-    read = spec.read(DOCUMENT)
+    read = reader.read(DOCUMENT)
     assert str(read.root.path) == "rootfs" and read.root.readonly
     assert (read.hostname, read.domainname) == ("one", "example.org")
     process = read.process
@@ -126,13 +126,13 @@ def test_what_may_be_left_out_may_be_left_out_or_null() -> None:
         "hooks": None,
         "mounts": None,
     }
-    read = spec.read(least)
+    read = reader.read(least)
     assert (read.mounts, read.hooks, read.seccomp) == ((), spec.Hooks(), None)
     assert read.process.user == User(0, 0, (), 0o022)
 
 
 def test_unknown_keys_are_ignored() -> None:
-    assert spec.read({**DOCUMENT, "solaris": {"anet": []}}) == spec.read(DOCUMENT)
+    assert reader.read({**DOCUMENT, "solaris": {"anet": []}}) == reader.read(DOCUMENT)
 
 
 @pytest.mark.parametrize(
@@ -178,14 +178,14 @@ def test_unknown_keys_are_ignored() -> None:
 )
 def test_what_is_wrong_is_named_by_its_place(path: Any, value: Any, named: str) -> None:
     with pytest.raises(InvalidRequest, match=named):
-        spec.read(changed(path, value))
+        reader.read(changed(path, value))
 
 
 def test_a_name_without_a_namespace_of_ones_own_would_rename_the_host() -> None:
     document = changed(("linux", "namespaces"), [{"type": "mount"}])
     document["linux"]["sysctl"] = {}
     with pytest.raises(InvalidRequest, match="would rename the host"):
-        spec.read(document)
+        reader.read(document)
 
 
 json = st.recursive(
@@ -199,7 +199,7 @@ json = st.recursive(
 @given(st.sampled_from(sorted(places(DOCUMENT), key=str)), json)
 def test_any_document_is_read_or_refused_with_a_place(path: Any, value: Any) -> None:
     try:
-        read = spec.read(changed(path, value))
+        read = reader.read(changed(path, value))
     except InvalidRequest as error:
         assert error.why
     else:
@@ -210,4 +210,4 @@ def test_any_document_is_read_or_refused_with_a_place(path: Any, value: Any) -> 
 @given(json)
 def test_any_json_is_refused(value: Any) -> None:
     with pytest.raises(InvalidRequest):
-        spec.read(value)
+        reader.read(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.commands.agree import agreed
-from minirt.container import creation, lifecycle, listing, sweeping
+from minirt.container import creation, lifecycle, listing, selection, sweeping
 from minirt.errors import Conflict, NotFound, say
 
 
@@ -18,7 +18,7 @@ def command(force: bool, filters: tuple[str, ...]) -> int:
         return 0
     sweeping.sweep(all_records=True)
     removed, freed, code = [], 0, 0
-    for one in listing.kept(lifecycle.all_records(), filters):
+    for one in selection.kept(lifecycle.all_records(), filters):
         if lifecycle.is_alive(one.id):
             continue
         size = listing.size(one)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from minirt.container import lifecycle, listing, tables
+from minirt.container import lifecycle, listing, selection, tables
 
 
 @click.command("ps")
@@ -32,7 +32,7 @@ def command(
     words = {text.partition("=")[0] for text in filters}
     if not (every or wanted > 0 or words & {"status", "exited"}):
         filters = (*filters, "status=running", "status=paused")
-    found = listing.kept(lifecycle.all_records(), filters)
+    found = selection.kept(lifecycle.all_records(), filters)
     if wanted > 0:
         found = listing.last_created(found, wanted)
     rows = [listing.row(one, cut=not no_trunc) for one in found]

@@ -16,9 +16,9 @@ from minirt.container.record import Record
 from minirt.errors import CommandNotRunnable, Conflict, InvalidRequest
 from minirt.kernel import descriptors, processes, steps, terminal_modes, terminals
 from minirt.kernel.processes import SIGNAL_BASE
-from minirt.runtime import enter
-from minirt.runtime import spec as oci
+from minirt.runtime import enter, reader
 from minirt.runtime.enter import Entered
+from minirt.runtime.spec import Capabilities
 from minirt.state import read_json
 
 LINGER = 0.2  # seconds for output that is still in a pipe when the command has ended
@@ -102,7 +102,7 @@ def _open_streams(asked: Request) -> tuple[Streams, list[int]]:
 
 
 def _enter(one: Record, asked: Request, init: tuple[int, int], streams: Streams) -> Entered:
-    spec = oci.read(read_json(record.directory(one.id) / "config.json"))
+    spec = reader.read(read_json(record.directory(one.id) / "config.json"))
     process = replace(
         spec.process,
         args=tuple(asked.args),
@@ -113,7 +113,7 @@ def _enter(one: Record, asked: Request, init: tuple[int, int], streams: Streams)
     )
     if asked.privileged:
         sets = {kind: tuple(names) for kind, names in rights.sets(rights.everything()).items()}
-        process = replace(process, capabilities=oci.Capabilities(**sets))
+        process = replace(process, capabilities=Capabilities(**sets))
         spec = replace(spec, seccomp=None)
     try:
         pidfd = processes.open_pidfd(*init)

@@ -108,17 +108,6 @@ def human(amount: float) -> str:
     return f"{amount:.4g}TB"
 
 
-def kept(records: Iterable[Record], filters: Iterable[str]) -> list[Record]:
-    """Return the containers that pass the filters: of one key any, of every key one.
-
-    Raises InvalidRequest, NotFound.
-    """
-    from minirt.container.selection import matcher
-
-    match = matcher(filters)
-    return [one for one in records if match(one)]
-
-
 def last_created(records: Iterable[Record], number: int) -> list[Record]:
     """Return the ``number`` newest containers, whether they run or not."""
     return sorted(records, key=lambda one: one.created, reverse=True)[:number]

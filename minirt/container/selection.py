@@ -13,6 +13,15 @@ Test = Callable[[Record, str], bool]
 STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 
 
+def kept(records: Iterable[Record], filters: Iterable[str]) -> list[Record]:
+    """Return the containers that pass the filters: of one key any, of every key one.
+
+    Raises InvalidRequest, NotFound.
+    """
+    match = matcher(filters)
+    return [one for one in records if match(one)]
+
+
 def matcher(filters: Iterable[str]) -> Callable[[Record], bool]:
     """Return a test for containers: of one key any value will do, of several keys all must.
 

@@ -45,7 +45,7 @@ from minirt.kernel import (
 )
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
-from minirt.runtime import spec as oci
+from minirt.runtime import reader
 from minirt.state import made, write_json
 
 _SWEEP = 1.0  # seconds that a sweep may hold the lock of a container that does not live
@@ -169,7 +169,7 @@ def _plan(
     overlay = layer.over_image(one)
     holdings = networking.hold(wiring, alive)
     holdings.ids = ids.lock if ids else None
-    return Plan(one, oci.read(document), overlay, holdings)
+    return Plan(one, reader.read(document), overlay, holdings)
 
 
 def _bring_up(

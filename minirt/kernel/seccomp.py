@@ -11,6 +11,13 @@ from minirt.kernel.steps import step
 # include/uapi/linux/seccomp.h
 _SET_MODE_FILTER = 1
 LOG, SPEC_ALLOW, NEW_LISTENER, WAIT_KILLABLE_RECV = 0x2, 0x4, 0x8, 0x20
+# By the names of the header. TSYNC is for threads: there are none.
+FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": 0,
+    "SECCOMP_FILTER_FLAG_LOG": LOG,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": SPEC_ALLOW,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": WAIT_KILLABLE_RECV,
+}
 INSTRUCTION = 8  # bytes: struct sock_filter of include/uapi/linux/filter.h
 MOST_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 

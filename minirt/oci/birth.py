@@ -25,7 +25,7 @@ from minirt.kernel.cgroups import Cgroup
 from minirt.oci import console, lifecycle, placing, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
-from minirt.runtime import create, gate, spec
+from minirt.runtime import create, gate, reader, spec
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.spec import Spec
 
@@ -87,7 +87,7 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
         raise InvalidRequest("JSON specification file config.json not found", why) from error
     except ValueError as error:
         raise InvalidRequest(f"{file} is no JSON", str(error)) from error
-    wanted = spec.read(config)
+    wanted = reader.read(config)
     rootfs = bundle / wanted.root.path
     if not rootfs.is_dir():
         raise InvalidRequest(f"root.path: {rootfs}", "no such directory")

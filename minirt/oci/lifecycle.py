@@ -124,8 +124,8 @@ def _run_poststop_hooks(record: Record, config: Any) -> None:
     """Run them; what goes wrong there no longer concerns the container."""
     if not (isinstance(config, dict) and (config.get("hooks") or {}).get("poststop")):
         return
-    from minirt.runtime import hooks, spec
+    from minirt.runtime import hooks, reader
 
-    wanted = spec.read(config).hooks.poststop
+    wanted = reader.read(config).hooks.poststop
     for failure in hooks.run_all("poststop", wanted, hook_state(record, "stopped", 0)):
         log.warning(str(failure))

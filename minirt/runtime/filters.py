@@ -14,13 +14,6 @@ if TYPE_CHECKING:
 
 _LETS_THROUGH = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
 _NOTIFY = "SCMP_ACT_NOTIFY"
-# config-linux.md, "Seccomp", flags, in bits of seccomp(2). TSYNC is for threads: there are none.
-FLAGS = {
-    "SECCOMP_FILTER_FLAG_TSYNC": 0,
-    "SECCOMP_FILTER_FLAG_LOG": seccomp.LOG,
-    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": seccomp.SPEC_ALLOW,
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": seccomp.WAIT_KILLABLE_RECV,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,7 @@ def prepare(rules: Mapping[str, Any] | None) -> Filters:
     program = seccomp_programs.compiled(rules)
     flags = 0
     for name in rules.get("flags") or ():
-        flags |= FLAGS[name]
+        flags |= seccomp.FLAGS[name]
     if not any(one["action"] == _NOTIFY for one in rules.get("syscalls") or ()):
         return Filters(program, rules, flags & ~seccomp.WAIT_KILLABLE_RECV)
     from minirt.runtime import seccomp_agent

@@ -9,11 +9,10 @@ import errno
 from collections.abc import Mapping
 from typing import Any
 
+from minirt.kernel import seccomp, syscall_tables
 from minirt.kernel import seccomp_compiler as bpf
-from minirt.kernel import syscall_tables
 from minirt.kernel.seccomp_compiler import Condition, Filter, Operator, Rule
 from minirt.runtime.document import Place
-from minirt.runtime.filters import FLAGS
 
 ARCHITECTURES = {
     "SCMP_ARCH_X86_64": "x86_64",
@@ -49,7 +48,7 @@ def read(document: Mapping[str, Any]) -> Filter:
     """Read linux.seccomp. Raises InvalidRequest with the path of what is wrong."""
     place = Place(document, "linux.seccomp")
     for one in place.get("flags").items():
-        one.one_of(FLAGS)
+        one.one_of(seccomp.FLAGS)
     if place.get("defaultAction").value == "SCMP_ACT_NOTIFY":
         place.get("defaultAction").refuse("would let the supervisor wait for itself")
     if place.get("listenerMetadata").text("") and not place.get("listenerPath").text(""):

@@ -186,10 +186,3 @@ class Spec:
         for kind, path in self.namespaces.items():
             kinds |= Namespace(0) if path else kind
         return kinds
-
-
-def read(document: Mapping[str, Any]) -> Spec:
-    """Read a config.json. Raises InvalidRequest, which names the place in the document."""
-    from minirt.runtime import reader
-
-    return reader.read(document)

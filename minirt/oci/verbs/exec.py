@@ -10,7 +10,7 @@ from minirt.errors import Conflict, InvalidRequest
 from minirt.oci import birth, console, groups, lifecycle, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
-from minirt.runtime import enter, process_reader, spec
+from minirt.runtime import enter, process_reader, reader, spec
 from minirt.runtime.document import Place
 from minirt.runtime.enter import Entered
 from minirt.runtime.spec import Process
@@ -21,7 +21,7 @@ def run(asked: Asked) -> int:
     """Run it; return its exit code, or 0 at once if detached."""
     record = records.load(asked.id)
     _check_status(asked, record)
-    wanted = spec.read(record.config())
+    wanted = reader.read(record.config())
     process, user = wanted_process(asked, wanted.process)
     detached = asked.flag("detach")
     birth.check_console(asked, terminal=process.terminal, detached=detached)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from minirt import __version__
-from minirt.kernel import capabilities, cgroup_mounts, syscall_tables
+from minirt.kernel import capabilities, cgroup_mounts, seccomp, syscall_tables
 from minirt.oci.words import Asked
-from minirt.runtime import filters, mount_options, seccomp_rules
+from minirt.runtime import mount_options, seccomp_rules
 from minirt.runtime.spec import NAMESPACES, OCI_VERSION
 
 _HOOKS = (
@@ -69,6 +69,6 @@ def _seccomp() -> dict[str, Any]:
         "actions": sorted(seccomp_rules.ACTIONS),
         "operators": sorted(seccomp_rules.OPERATORS),
         "archs": sorted(one for one, name in seccomp_rules.ARCHITECTURES.items() if name in native),
-        "knownFlags": sorted(filters.FLAGS),
-        "supportedFlags": sorted(filters.FLAGS),
+        "knownFlags": sorted(seccomp.FLAGS),
+        "supportedFlags": sorted(seccomp.FLAGS),
     }

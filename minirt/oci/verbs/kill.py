@@ -55,9 +55,9 @@ def parse(text: str) -> int:
 
 
 def _has_own_pids(record: Record) -> bool:
-    from minirt.runtime import spec
+    from minirt.runtime import reader
 
-    return Namespace.PID in spec.read(record.config()).new_namespaces()
+    return Namespace.PID in reader.read(record.config()).new_namespaces()
 
 
 def _signal_all(record: Record, number: int) -> None:

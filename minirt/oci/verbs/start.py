@@ -37,11 +37,11 @@ def run(asked: Asked) -> int:
 
 def _run_poststart_hooks(record: Record, config: Any) -> None:
     """Run them. If one fails the container is stopped and deleted. Raises MinirtError."""
-    from minirt.runtime import hooks, spec
+    from minirt.runtime import hooks, reader
 
     try:
         state = lifecycle.hook_state(record, "running", record.pid)
-        hooks.run("poststart", spec.read(config).hooks.poststart, state)
+        hooks.run("poststart", reader.read(config).hooks.poststart, state)
     except BaseException:
         lifecycle.destroy(record)
         raise
