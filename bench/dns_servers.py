@@ -12,6 +12,7 @@ from socket import AF_INET, SOCK_DGRAM, socket
 
 NAMES = {"web": "10.1.0.2", "www": "10.1.0.2", "db": "10.1.0.3"}
 UPSTREAM = "127.0.0.53"
+GATEWAY = "10.1.0.1"
 
 
 def plain(address: str, port: int) -> None:
@@ -62,17 +63,35 @@ def aardvark() -> str | None:
     return os.environ.get("AARDVARK") or shutil.which("/usr/lib/podman/aardvark-dns")
 
 
-def start_aardvark(program: str, pid: int, folder: Path, port: int) -> int:
-    """Start it in the network namespace of ``pid``, where it listens at 127.0.0.1."""
-    from integration.sandbox import in_netns, wait_until
+def start_aardvark(program: str, pid: int, folder: Path) -> tuple[str, int, int]:
+    """Start it at a bridge to which ``pid`` is connected; return where it is asked, and its pid."""
+    from integration.sandbox import in_netns, shell, wait_until
 
     folder.mkdir()
     addresses = enumerate(NAMES.items(), start=10)
     lines = [f"{str(number) * 32} {ip}  {name}" for number, (name, ip) in addresses]
-    # Whoever asks from 127.0.0.1 must be one of the network's containers to be forwarded.
-    lines.append(f"{'f' * 64} 127.0.0.1  asker")
-    (folder / "net1").write_text("\n".join([f"127.0.0.1 {UPSTREAM}", *lines, ""]))
-    in_netns(pid, program, "--config", folder, "--port", port, "run")
+    (folder / "net1").write_text("\n".join([f"{GATEWAY} {UPSTREAM}", *lines, ""]))
+    shell("ip", "link", "add", "bridge", "type", "bridge")
+    shell("ip", "address", "add", f"{GATEWAY}/24", "dev", "bridge")
+    shell(
+        "ip",
+        "link",
+        "add",
+        "port",
+        "master",
+        "bridge",
+        "type",
+        "veth",
+        "peer",
+        "eth0",
+        "netns",
+        pid,
+    )
+    for link in ("bridge", "port"):
+        shell("ip", "link", "set", link, "up")
+    in_netns(pid, "ip", "address", "add", f"{NAMES['web']}/24", "dev", "eth0")
+    in_netns(pid, "ip", "link", "set", "eth0", "up")
+    shell(program, "--config", folder, "--port", 5310, "run")
     found: list[int] = []
 
     def look() -> bool:
@@ -82,7 +101,7 @@ def start_aardvark(program: str, pid: int, folder: Path, port: int) -> int:
         return bool(found)
 
     wait_until(look, "aardvark-dns")
-    return found[0]
+    return GATEWAY, 5310, found[0]
 
 
 def has_docker() -> bool:
