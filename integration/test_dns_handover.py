@@ -50,7 +50,7 @@ class Strict:
         """Ask, one question after the other, until it is enough."""
         name = b"\3web\0"
         with client_in(self.pid) as client:
-            client.settimeout(1.0 * PATIENCE)
+            client.settimeout(3.0 * PATIENCE)
             while not self.ended:
                 number = (self.answers % 0x10000).to_bytes(2, "big")
                 query = number + b"\1\0\0\1\0\0\0\0\0\0" + name + A
