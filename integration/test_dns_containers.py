@@ -73,6 +73,31 @@ def test_a_renamed_container_has_its_new_name_at_once(minirt: Minirt, pair: None
     assert addresses(minirt, "web") == []
 
 
+def test_a_paused_container_is_still_answered_for(minirt: Minirt, pair: None) -> None:
+    minirt("pause", "web")
+    assert addresses(minirt, "web") == [address_of(minirt, "web")]
+    minirt("unpause", "web")
+
+
+def test_a_name_that_is_anothers_alias_and_hostname_leads_to_all_of_them(
+    minirt: Minirt, pair: None
+) -> None:
+    one = guest(minirt, "www", "--net", "net1")
+    two = guest(minirt, "two", "--net", "net1", "--hostname", "www")
+    wanted = {address_of(minirt, "web"), one.address, two.address}
+    assert set(addresses(minirt, "www")) == wanted
+
+
+def test_after_the_last_network_a_question_fails_at_once(minirt: Minirt, pair: None) -> None:
+    minirt("network", "disconnect", "net1", "asker")
+    start = time.monotonic()
+    for name in ("web", "example.org"):
+        assert addresses(minirt, name) == []
+    assert time.monotonic() - start < 3 * PATIENCE
+    minirt("network", "connect", "net1", "asker")
+    assert addresses(minirt, "web") == [address_of(minirt, "web")]
+
+
 def test_a_killed_resolver_is_replaced_while_containers_run(minirt: Minirt, pair: None) -> None:
     there = [address_of(minirt, "web")]
     assert addresses(minirt, "web") == there

@@ -93,6 +93,14 @@ def test_an_address_has_a_name(answers: Answers) -> None:
     assert [str(rr.rdata) for rr in reply.rr] == ["web.net1."]
 
 
+def test_who_does_not_want_recursion_has_the_same_answer(answers: Answers) -> None:
+    record = dnslib.DNSRecord.question("web")
+    record.header.rd = 0
+    message = bytes(record.pack())
+    reply = dnslib.DNSRecord.parse(answers.local(message, q.read(message)))
+    assert (reply.header.rd, reply.header.ra, str(reply.rr[0].rdata)) == (0, 1, "10.0.0.200")
+
+
 def test_an_unknown_name_is_not_answered(answers: Answers) -> None:
     message = bytes(dnslib.DNSRecord.question("nosuch").pack())
     assert answers.local(message, q.read(message)) is None
