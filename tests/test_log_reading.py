@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirt.container import logs, record
-from minirt.container.log_writer import LogWriter
+from minirt.container import log_writer, logs, record
+from minirt.container.log_writer import LogWriter, open_log
 from minirt.container.logs import Entry, Wanted
 from minirt.container.record import HostConfig, Record
 from minirt.errors import InvalidRequest
@@ -91,7 +91,7 @@ def test_what_is_written_is_read_and_its_tail_is_its_end(
     tmp_path_factory: pytest.TempPathFactory, chunks: list[str], tail: int
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "log"
-    writer = LogWriter(path)
+    writer = LogWriter(open_log(path))
     for chunk in chunks:
         writer.write("stdout", chunk.encode())
     writer.close()
@@ -104,6 +104,12 @@ def test_what_is_written_is_read_and_its_tail_is_its_end(
     lines = whole.split("\n")
     expected = [one + "\n" for one in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
     assert "".join(one.text for one in end) == "".join(expected[-tail:] if tail else [])
+
+
+@given(st.lists(st.text(alphabet='ab€"\\/ \x7f', max_size=12).map(str.encode), min_size=1))
+def test_plain_lines_are_written_as_any_are(words: list[bytes]) -> None:
+    lines = [one + b"\n" for one in [*words, b"\xe2\x82", b"\xff"]]
+    assert log_writer._plain(lines, "stderr", "now") == log_writer._any(lines, "stderr", "now")
 
 
 def test_a_line_of_the_log_is_an_entry() -> None:

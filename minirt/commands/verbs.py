@@ -93,3 +93,11 @@ def load(name: str, group: str = "") -> click.Command:
     verb = import_module(f"minirt.commands.{file}").command
     assert isinstance(verb, click.Command)
     return verb
+
+
+def prepare() -> None:
+    """Let click do for all verbs what it does at the first use of each."""
+    for group, names in {"": VERBS, **GROUPS}.items():
+        for name in names.keys() - GROUPS.keys():
+            command = load(name, group)
+            command.make_parser(click.Context(command))

@@ -33,6 +33,7 @@ class Holdings:
     names: tuple[int, ...] = ()  # the sockets at 127.0.0.11: UDP, TCP
     introduction: dict[str, Any] = field(default_factory=dict)  # what the resolver is told
     link: socket.socket | None = None  # the connection to the resolver that reads the sockets
+    is_introduced: bool = False  # that resolver knows whom it serves
     # where the bindings lead: an address of each family that there is
     published_to: tuple[IPv4Interface | IPv6Interface, ...] = ()
     loop: Loop | None = None  # of the monitor, when it serves
@@ -96,6 +97,7 @@ class Holdings:
             self.names = joined.names
             if joined.names:
                 self.introduction = joined.introduction | {"container": container}
+                self.is_introduced = False
             self.keep_names_served(loop)
 
         loop.on_readable(joined.line, inherit)
@@ -103,17 +105,23 @@ class Holdings:
     def keep_names_served(self, loop: Loop) -> None:
         """Introduce this container to its resolver, and to the next one when that has died."""
         self.loop = loop
-        if not self.introduction:
+        self.introduce_names()
+        if self.link is not None:
+            loop.on_readable(self.link.fileno(), lambda: self._hear_resolver(loop))
+        elif self.introduction:
+            loop.call_after(RETRY, lambda: self.keep_names_served(loop))
+
+    def introduce_names(self) -> None:
+        """Tell the resolver whom it serves, unless that is done; ``link`` says whether it was."""
+        if self.is_introduced or not self.introduction:
             return
         try:
             if self.link is None:
                 self.link = resolver_link.connect(self.introduction["resolver"])
             name_service.introduce(self.link, self.introduction, self.names)
+            self.is_introduced = True
         except (OSError, MinirtError):
             self._drop_link()
-            loop.call_after(RETRY, lambda: self.keep_names_served(loop))
-            return
-        loop.on_readable(self.link.fileno(), lambda: self._hear_resolver(loop))
 
     def _hear_resolver(self, loop: Loop) -> None:
         """Lend what it asks for. If it is dead, its queries wait in our sockets: start another."""
@@ -134,7 +142,7 @@ class Holdings:
     def _drop_link(self) -> None:
         if self.link is not None:
             self.link.close()
-        self.link = None
+        self.link, self.is_introduced = None, False
 
     def answer(
         self, request: dict[str, Any], fds: list[int]
@@ -189,5 +197,5 @@ class Holdings:
             if link is not None and self.link is not None:
                 self.loop.forget(self.link.fileno())
                 self._drop_link()
-            self.link = link or self.link
+            self.link, self.is_introduced = link or self.link, False
             self.keep_names_served(self.loop)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from minirt.container import (
+    birth,
+    copying,
     ending,
     etc_files,
     joining,
+    keeper,
     layer,
     lifecycle,
-    monitor,
     name_service,
     networking,
     protocol,
@@ -34,8 +35,6 @@ from minirt.container.record import Record
 from minirt.container.user_ids import Range
 from minirt.errors import Conflict, MinirtError, unpack
 from minirt.kernel import (
-    cgroups,
-    clone,
     descriptors,
     locks,
     namespaces,
@@ -43,8 +42,6 @@ from minirt.kernel import (
     steps,
     terminal_modes,
 )
-from minirt.kernel.namespaces import Namespace
-from minirt.kernel.steps import step
 from minirt.runtime import reader
 from minirt.state import made, write_json
 
@@ -77,49 +74,29 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
         ids = user_ids.take(one, held)
         service = name_service.plan(one, [plug.network for plug in wiring.plugs])
         plan = _plan(one, wiring, service, alive, ids)
+        if sharing.is_around(one):
+            plan = replace(plan, keeper=keeper.take())
+        if attach and one.host.log_driver == "none":
+            plan = replace(plan, handed={fd: os.dup(fd) for fd in (1, 2) if copying.is_pipe(fd)})
+            held.callback(descriptors.close, plan.handed.values())
         ours, theirs = protocol.pair()
-        _give_birth(plan, theirs)
+        child = birth.give(plan, theirs)
         theirs.close()
         held.pop_all()  # From here on the monitor frees what it has inherited.
     try:
         _bring_up(one, wiring, service, ours, attach=attach)
+        if plan.keeper and attach:
+            processes.collect(child.pidfd)  # A corpse would keep the keeper from ending.
         steps.show()
     except BaseException:
         ours.close()
         raise
     finally:
-        descriptors.close(plan.holdings.descriptors())
+        descriptors.close([child.pidfd, *plan.handed.values(), *plan.holdings.descriptors()])
     if attach:
         return Started(one, ours)
     ours.close()
     return Started(one, None)
-
-
-def _give_birth(plan: Plan, line: socket.socket) -> None:
-    """Fork the monitor: process 1 of a new PID namespace, in the group of all monitors.
-
-    (With ``--pid host`` it can't be around the container: then a monitor that is killed leaves
-    processes behind, which the next command kills.)
-
-    So neither a terminal that is hung up nor a session or a unit that is stopped ends it.
-    Born there it costs nothing; to move there later would make all processors wait.
-    """
-    group = cgroups.make("monitors")
-    folder = group.clone_fd()
-
-    def main() -> int:
-        group.enter_version_1()
-        return monitor.main(plan, line)
-
-    sys.stdout.flush()
-    sys.stderr.flush()
-    try:
-        with step("start its monitor in a PID namespace around it", "unshare", "--pid", "--fork"):
-            kinds = Namespace.PID if sharing.is_around(plan.record) else Namespace(0)
-            child = clone.clone(main, kinds, cgroup=folder)
-    finally:
-        descriptors.close([] if folder is None else [folder])
-    os.close(child.pidfd)
 
 
 def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:

@@ -93,3 +93,17 @@ def inside(netns: Netns) -> Iterator[None]:
             libc.setns(own, Namespace.NET)
     finally:
         os.close(own)
+
+
+@contextmanager
+def children_born_with(pidfd: int) -> Iterator[None]:
+    """Let the children of the body be born in the PID namespace of another process."""
+    own = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        libc.setns(pidfd, Namespace.PID)
+        try:
+            yield
+        finally:
+            libc.setns(own, Namespace.PID)
+    finally:
+        os.close(own)

@@ -19,10 +19,12 @@ def everything() -> None:
         name = ".".join(words).removesuffix(".__init__")
         if name not in _NOT and not name.startswith("minirt.oci."):
             importlib.import_module(name)
+    from minirt.commands import verbs
     from minirt.kernel import netlink, nftables
 
     netlink.preload()
     nftables.preload()
+    verbs.prepare()
 
 
 def sources() -> dict[str, int]:

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minirt import state
-from minirt.kernel import cgroups, locks, processes
+from minirt.container import keeper, protocol
+from minirt.kernel import cgroups, descriptors, locks, processes
 from minirt.server import child, preload
 from minirt.server.client import ACCEPTED, KILLED, REFUSED
 
@@ -92,6 +93,7 @@ class Server:
         self._poll = select.epoll()
         self._poll.register(listener, select.EPOLLIN)
         self._commands: dict[int, Command] = {}  # by either descriptor
+        self._keepers: set[int] = set()  # their pidfds
         self._sources = preload.sources()
         self._looked = time.monotonic()
         # Who starts us may ignore it, and then children would not wait to be reaped.
@@ -104,6 +106,8 @@ class Server:
             for fd in happened:
                 if fd in self._commands:
                     self._turn(self._commands[fd], fd)
+                elif fd in self._keepers:
+                    self._bury_keeper(fd)
             # The last: a new command may get the numbers of one that has just ended.
             if self._listener.fileno() in happened and not self._accept():
                 return self._step_aside()
@@ -129,8 +133,12 @@ class Server:
         return True
 
     def _start(self, line: socket.socket, request: child.Request) -> None:
+        ends = protocol.pair() if keeper.may_be_wanted(request.arguments) else None
         pid = os.fork()
         if pid == 0:
+            if ends is not None:
+                ends[1].close()  # Or this process would never hear the end of that one.
+                keeper.offer(ends[0])
             self._become_child(line, request)
         child.close(request)
         command = Command(line.dup(), os.pidfd_open(pid))
@@ -141,6 +149,25 @@ class Server:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", command.pidfd))]
         with suppress(OSError):  # The client has gone: the child hears no "go".
             line.sendmsg([ACCEPTED], rights)
+        if ends is not None:
+            ends[0].close()
+            self._start_keeper(ends[1])
+
+    def _start_keeper(self, line: socket.socket) -> None:
+        """Fork the one that keeps the container that the command may start."""
+        with line:
+            try:
+                pidfd = keeper.start(line)
+            except OSError:
+                return  # Without one, the command does it all, or says why it can't.
+        self._keepers.add(pidfd)
+        self._poll.register(pidfd, select.EPOLLIN)
+
+    def _bury_keeper(self, pidfd: int) -> None:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        self._keepers.remove(pidfd)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
 
     def _become_child(self, line: socket.socket, request: child.Request) -> None:
         """Leave everything of the server's behind, and run the command."""
@@ -151,6 +178,7 @@ class Server:
             os.close(self._lock)
             for other in set(self._commands.values()):
                 other.close()
+            descriptors.close(self._keepers)
             status = child.run(line, request)
         finally:
             os._exit(status)

@@ -1,0 +1,138 @@
+"""What an idle container costs the host: memory, wake-ups, and copies of its output."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from integration.conftest import Minirt
+from integration.naming import resolver_pid
+from integration.sandbox import minirt_words, started, wait_until
+from integration.traces import Ground
+from integration.warm import servers
+from minirt.kernel import processes
+from minirt.state import read_json
+
+SLEEPER = ("sleep", "1000")
+
+
+def monitor_of(ground: Ground, minirt: Minirt, name: str) -> int:
+    found = minirt("inspect", "-f", "{{.Id}}", name).stdout.strip()
+    return int(read_json(ground.run / "containers" / found / "state.json")["monitor"])
+
+
+def private_kib(pid: int) -> int:
+    """Return the memory that is nobody else's (smaps_rollup of proc_pid_smaps(5))."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(map(int, re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+)", text, re.MULTILINE)))
+
+
+def woken(pids: set[int]) -> dict[int, int]:
+    """Return how often each of these has been given a processor (/proc/PID/schedstat)."""
+    return {pid: int(Path(f"/proc/{pid}/schedstat").read_text().split()[2]) for pid in pids}
+
+
+def is_quiet(pids: set[int]) -> bool:
+    before = woken(pids)
+    time.sleep(2)
+    return woken(pids) == before
+
+
+def test_the_monitor_of_a_server_is_small(minirt: Minirt, image: str, ground: Ground) -> None:
+    """It shares the server's memory; the one that has built the container has left."""
+    minirt("network", "create", "net1")
+    minirt("run", "-d", "--name", "one", "--net", "net1", "-p", "8080:80", image, *SLEEPER)
+    monitor = monitor_of(ground, minirt, "one")
+    assert private_kib(monitor) < 4 << 10
+
+
+@pytest.mark.in_process
+def test_without_a_server_the_same_measure_finds_much(
+    minirt: Minirt, image: str, ground: Ground
+) -> None:
+    minirt("run", "-d", "--name", "one", "--net", "none", image, *SLEEPER)
+    assert private_kib(monitor_of(ground, minirt, "one")) > 4 << 10
+
+
+def test_who_keeps_a_container_has_what_its_builder_held(minirt: Minirt, image: str) -> None:
+    """More descriptors than go into one packet: two hundred ports, their locks, the streams."""
+    ports = ("-p", "9000-9099:9000-9099", "-p", "127.0.0.2:9100-9199:9100-9199")
+    minirt("network", "create", "net1")
+    minirt("run", "-d", "--name", "one", "--net", "net1", *ports, image, *SLEEPER)
+    assert minirt("port", "one").stdout.count("->") >= 200
+    busy = minirt("run", "--rm", "-p", "127.0.0.2:9150:80", image, "true", code=125)
+    assert "9150" in busy.stderr
+    minirt("rm", "-f", "one")
+    minirt("run", "--rm", "-p", "127.0.0.2:9150:80", image, "true")
+
+
+def test_a_killed_keeper_is_the_end_of_its_container(
+    minirt: Minirt, image: str, ground: Ground
+) -> None:
+    command = ("sh", "-c", "echo ready; sleep 1000")
+    with started(*minirt_words("run", "--name", "one", image, *command)) as run:
+        assert run.stdout and run.stdout.readline() == "ready\n"
+        monitor = monitor_of(ground, minirt, "one")
+        pidfd = processes.open_pidfd(monitor)
+        subprocess.run(["kill", "-KILL", str(monitor)], check=True)
+        assert processes.wait_until_dead(pidfd, 10)
+        assert run.wait(10) == 137
+    assert "Exited (137)" in minirt("ps", "-a").stdout
+
+
+@pytest.mark.slow
+def test_nobody_is_woken_up_while_nothing_happens(
+    minirt: Minirt, image: str, ground: Ground
+) -> None:
+    """Neither the server nor the resolver nor a monitor looks at anything from time to time."""
+    minirt("network", "create", "net1")
+    for number in range(10):
+        minirt("run", "-d", "--name", f"idle{number}", "--net", "net1", image, *SLEEPER)
+    idle = {monitor_of(ground, minirt, f"idle{number}") for number in range(10)}
+    idle |= {*servers(ground.run), resolver_pid("net1")}
+    assert len(idle) == 12
+    wait_until(lambda: is_quiet(idle), "the end of what starting has set off", seconds=30)
+    with started(sys.executable, "-c", "import time\nwhile True: time.sleep(0.1)") as control:
+        before, restless = woken(idle), woken({control.pid})
+        time.sleep(10)
+        assert woken(idle) == before
+        assert woken({control.pid})[control.pid] > restless[control.pid] + 20
+
+
+def test_a_pipe_is_handed_through_where_nothing_is_logged(minirt: Minirt, image: str) -> None:
+    """Never a file: that has a place on the host's disks."""
+    look = ("sh", "-c", "readlink /proc/self/fd/1; readlink /proc/self/fd/2")
+    run = minirt_words("run", "--rm", "--net", "none", "--log-driver", "none", image, *look)
+    with started("cat", stdin=subprocess.PIPE) as reader:
+        assert reader.stdin and reader.stdout
+        own = Path(f"/proc/{reader.pid}/fd/0").readlink()
+        subprocess.run(run, stdout=reader.stdin, stderr=subprocess.DEVNULL, check=True)
+        reader.stdin.close()
+        lines = reader.stdout.read().splitlines()
+    assert lines[0] == str(own)
+    assert lines[1] != str(own)
+
+
+def test_a_file_is_copied_to_and_so_is_a_pipe_where_there_is_a_log(
+    minirt: Minirt, image: str, tmp_path: Path
+) -> None:
+    look = ("sh", "-c", "readlink /proc/self/fd/1")
+    file = tmp_path / "out"
+    with file.open("w") as out:
+        words = minirt_words("run", "--rm", "--net", "none", "--log-driver", "none", image, *look)
+        subprocess.run(words, stdout=out, check=True)
+    assert file.read_text().startswith("pipe:")
+    with started("cat", stdin=subprocess.PIPE) as reader:
+        assert reader.stdin and reader.stdout
+        own = Path(f"/proc/{reader.pid}/fd/0").readlink()
+        words = minirt_words("run", "--rm", "--net", "none", image, *look)
+        subprocess.run(words, stdout=reader.stdin, check=True)
+        reader.stdin.close()
+        line = reader.stdout.read()
+    assert line.startswith("pipe:")
+    assert line.strip() != str(own)

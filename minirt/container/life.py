@@ -1,0 +1,131 @@
+"""The longest part of a monitor's life: from the moment at which the command runs, to its end."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from minirt.container import ending, lifecycle, log_writer, protocol, record
+from minirt.container.holdings import Holdings
+from minirt.container.hub import Hub
+from minirt.container.log_writer import LogWriter, timestamp
+from minirt.container.loop import Loop
+from minirt.container.record import LastRun, Record
+from minirt.errors import MinirtError, kernel_refused
+from minirt.kernel import processes
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The monitor's ends of the pipes to the command.
+
+    None of them for a terminal, nor where the command has the operator's own pipe.
+    """
+
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+    console: int | None = None  # the master of its terminal, instead of all three
+
+    def descriptors(self) -> set[int]:
+        """Return all descriptors."""
+        ends = (self.stdin, self.stdout, self.stderr, self.console)
+        return {fd for fd in ends if fd is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What a monitor has of a container whose command runs."""
+
+    id: str
+    holdings: Holdings
+    init: int  # its pidfd
+    streams: Streams
+    listener: int  # the socket for whoever has something to say
+    log: int | None  # None: it has no log
+    attached: int | None = None  # the socket to who has started it, and stays
+
+    def descriptors(self) -> set[int]:
+        """Return all descriptors."""
+        own = {fd for fd in (self.init, self.listener, self.log, self.attached) if fd is not None}
+        return own | self.holdings.descriptors() | self.streams.descriptors()
+
+
+def prepare(one: Record, holdings: Holdings, init: int, streams: Streams) -> Life:
+    """Open what the monitor needs from the moment on at which the command runs."""
+    log = None
+    if one.host.log_driver != "none":
+        log = log_writer.open_log(record.directory(one.id) / "log")
+    listener = protocol.listen(record.run_directory(one.id)).detach()
+    holdings.introduce_names()
+    return Life(one.id, holdings, init, streams, listener, log)
+
+
+def live(life: Life) -> int:
+    """Serve until init is dead, free everything, tell the exit code; return the monitor's own."""
+    try:
+        _end(life, _serve(life))
+    except Exception as error:  # Nobody sees its standard error; "inspect" shows this.
+        last = record.load_last(life.id)
+        record.save_last(life.id, LastRun(last.started, error=str(in_words(error))))
+        raise
+    return 0
+
+
+def in_words(error: Exception) -> MinirtError:
+    """Return what a monitor has met, for people."""
+    if isinstance(error, MinirtError):
+        return error
+    if isinstance(error, OSError):
+        return kernel_refused("Cannot start the container", error)
+    return MinirtError("This is a bug in minirt's monitor", f"{type(error).__name__}: {error}")
+
+
+def _serve(life: Life) -> Hub:
+    """Serve all that have something to say until init is dead; return who is still there."""
+    holdings, loop = life.holdings, Loop()
+    hub = Hub(loop, None if life.log is None else LogWriter(life.log), holdings.answer)
+    _connect(hub, life)
+    listener = socket.socket(fileno=life.listener)
+    loop.on_readable(life.listener, lambda: hub.add_client(listener.accept()[0]))
+    holdings.keep_names_served(loop)
+    holdings.watch_host(loop)
+    holdings.serve_ports(loop, holdings.bindings)
+    ended: list[bool] = []
+    loop.on_readable(life.init, lambda: ended.append(True))
+    while not ended:
+        loop.turn()
+    loop.forget(life.init)
+    hub.drain()
+    holdings.end_ports()
+    listener.close()
+    # A slow reader still keeps the loop turning: not on what is closed from here on.
+    loop.keep_only(hub.descriptors())
+    return hub
+
+
+def _end(life: Life, hub: Hub) -> None:
+    """Free everything, and only then tell the exit code."""
+    code = processes.collect(life.init)
+    one, last = record.load(life.id), record.load_last(life.id)
+    cgroup = lifecycle.group_of(one)
+    record.save_last(one.id, LastRun(last.started, timestamp(), code, cgroup.oom_kills() > 0))
+    remains = ending.release(one, life.holdings, cgroup, ran=True)
+    hub.finish(code)
+    ending.delete(remains)
+
+
+def _connect(hub: Hub, life: Life) -> None:
+    streams = life.streams
+    if streams.console is not None:
+        hub.set_terminal(streams.console)
+    if streams.stdout is not None:
+        hub.add_source(streams.stdout, protocol.STDOUT)
+    if streams.stderr is not None:
+        hub.add_source(streams.stderr, protocol.STDERR)
+    if streams.stdin is not None:
+        hub.set_input(streams.stdin)
+    if life.attached is not None:
+        client = hub.add_client(socket.socket(fileno=life.attached))
+        client.attached = client.listens = client.feeds = True
+        hub.closes_input_with_client = streams.stdin is not None
