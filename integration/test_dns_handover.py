@@ -26,6 +26,7 @@ from minirt.state import run_dir
 pytestmark = needs_tool("dnsperf", "nft")
 
 A = b"\0\1\0\1"
+LATE = 3.0 * PATIENCE  # seconds after which a question is lost
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ class Strict:
         """Ask, one question after the other, until it is enough."""
         name = b"\3web\0"
         with client_in(self.pid) as client:
-            client.settimeout(3.0 * PATIENCE)
+            client.settimeout(LATE)
             while not self.ended:
                 number = (self.answers % 0x10000).to_bytes(2, "big")
                 query = number + b"\1\0\0\1\0\0\0\0\0\0" + name + A
@@ -74,12 +75,12 @@ def load(asker: Guest, folder: Path, *questions: str) -> Iterator[dict[str, int]
     strict = Strict(asker.pid)
     thread = threading.Thread(target=strict.ask)
     found: dict[str, int] = {}
-    with started(*enter, "dnsperf", *words, "-t", f"{6 * PATIENCE:.0f}") as asking:
+    with started(*enter, "dnsperf", *words, "-t", f"{LATE:.0f}") as asking:
         thread.start()
         try:
             time.sleep(0.3)
             yield found
-            time.sleep(0.3)
+            time.sleep(LATE + 0.5)  # Until then what is lost is only late.
         finally:
             strict.ended = True
             thread.join()

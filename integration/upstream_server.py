@@ -60,7 +60,9 @@ def serve(address: str, log: Path) -> None:
             stream, _ = tcp.accept()
             with stream:
                 length = int.from_bytes(stream.recv(2, socket.MSG_WAITALL), "big")
-                reply = answer(stream.recv(length, socket.MSG_WAITALL), "tcp", log)
+                query = stream.recv(length, socket.MSG_WAITALL)
+                reply = answer(query, "tcp", log)
+                time.sleep(1.0 if b"\x04slow" in query else 0.0)
                 stream.sendall(len(reply).to_bytes(2, "big") + reply)
         for due in [one for one in later if one[0] <= time.monotonic()]:
             udp.sendto(due[1], due[2])
