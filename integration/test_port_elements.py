@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 import pytest
 
-from integration.sandbox import shell
+from integration.sandbox import needs_tool, shell
 from integration.wires import elements, network
 from minirt.kernel import nftables
 from minirt.network import leases, nat, ports
@@ -77,3 +78,33 @@ def test_a_port_costs_the_same_among_five_thousand() -> None:
     assert cost() < 3 * alone
     nat.unpublish(many, address)
     assert elements() == set()
+
+
+@needs_tool("conntrack")
+def test_the_flows_to_a_thousand_ports_are_forgotten_in_one_look() -> None:
+    network()
+    address = IPv4Address("172.18.0.2")
+    few = [Binding("udp", 80, "0.0.0.0", 10500)]
+    many = [Binding("udp", 80, "0.0.0.0", 10000 + number) for number in range(1000)]
+
+    def flows() -> set[int]:
+        """Return the ports to which the host has UDP flows."""
+        shown = shell("conntrack", "-L", "-p", "udp").stdout.splitlines()
+        words = [line.split(" src=")[1].split("dport=")[1].split()[0] for line in shown]
+        return {int(one) for one in words}
+
+    def cost(bindings: list[Binding]) -> float:
+        """Return the seconds that ports take to come, after there were flows to three places."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for port in (9999, 10500, 10999):
+                client.sendto(b"x", ("127.0.0.1", port))
+        assert flows() == {9999, 10500, 10999}
+        begin = time.perf_counter()
+        nat.publish(bindings, address)
+        return time.perf_counter() - begin
+
+    alone = min(cost(few) for _ in range(3))
+    assert flows() == {9999, 10999}
+    assert cost(many) < 20 * alone
+    assert flows() == {9999}
+    nat.unpublish(many, address)

@@ -11,8 +11,9 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from minirt.kernel import sysctl
 from minirt.kernel.steps import step
 
 # include/uapi/linux/netlink.h, netfilter/nfnetlink.h and nfnetlink_conntrack.h
@@ -26,40 +27,53 @@ _TUPLE, _PROTO, _FILTER, _ORIGINAL_FLAGS = 1, 2, 25, 1  # CTA_TUPLE_ORIG, CTA_TU
 _NUMBER, _TO_PORT = 1, 3  # CTA_PROTO_NUM, CTA_PROTO_DST_PORT
 _BY_PROTOCOL, _BY_TO_PORT = 1 << 3, 1 << 5  # the bits of CTA_FILTER_ORIG_FLAGS
 
+_COUNT = "net/netfilter/nf_conntrack_count"  # of this network namespace
+
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _FAMILY = struct.Struct("=BBH")  # struct nfgenmsg
 
 
-def forget_udp(port: int, family: int = socket.AF_INET) -> None:
-    """Forget all UDP flows to a port, whoever's it was. A kernel without conntrack has none."""
+def forget_udp(ports: Collection[int], family: int = socket.AF_INET) -> None:
+    """Forget all UDP flows to these ports, whoever's they were; without conntrack there are none.
+
+    The kernel walks through its whole table, for some milliseconds: once, and if there are any.
+    """
+    if not ports or sysctl.read(_COUNT) == "0":
+        return
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    words = ["conntrack", "-D", "-p", "udp", "--dport", port]
     try:
         with socket.socket(socket.AF_NETLINK, kind, _NETFILTER) as channel:
             channel.bind((0, 0))
-            flows = list(_flows(channel, family, port))
-            if not flows:
-                return
-            with step("forget old flows to the port", *words):
-                for flow in flows:
-                    _forget(channel, family, flow)
+            found: dict[int, list[bytes]] = {}
+            for port, flow in _flows(channel, family, ports):
+                found.setdefault(port, []).append(flow)
+            for port, flows in found.items():
+                words = ["conntrack", "-D", "-p", "udp", "--dport", port]
+                with step("forget old flows to the port", *words):
+                    for flow in flows:
+                        _forget(channel, family, flow)
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL):
             raise
 
 
-def _flows(channel: socket.socket, family: int, port: int) -> Iterator[bytes]:
-    """Yield the CTA_TUPLE_ORIG of each flow. Kernels before 5.8 don't choose: we do."""
-    number = _attribute(_NUMBER, bytes([socket.IPPROTO_UDP]))
-    to_port = _attribute(_TO_PORT, struct.pack("!H", port))
-    wanted = _attribute(_TUPLE | _NESTED, _attribute(_PROTO | _NESTED, number + to_port))
-    flags = _attribute(_ORIGINAL_FLAGS, struct.pack("=I", _BY_PROTOCOL | _BY_TO_PORT))
-    _send(channel, _GET, _DUMP, family, wanted + _attribute(_FILTER | _NESTED, flags))
+def _flows(
+    channel: socket.socket, family: int, ports: Collection[int]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield port and CTA_TUPLE_ORIG of each flow. Kernels before 5.8 don't choose: we do."""
+    proto, flags = _attribute(_NUMBER, bytes([socket.IPPROTO_UDP])), _BY_PROTOCOL
+    if len(ports) == 1:
+        proto += _attribute(_TO_PORT, struct.pack("!H", *ports))
+        flags |= _BY_TO_PORT
+    wanted = _attribute(_TUPLE | _NESTED, _attribute(_PROTO | _NESTED, proto))
+    chosen = _attribute(_ORIGINAL_FLAGS, struct.pack("=I", flags))
+    _send(channel, _GET, _DUMP, family, wanted + _attribute(_FILTER | _NESTED, chosen))
     for message in _answers(channel):
         flow = dict(_attributes(message[_HEADER.size + _FAMILY.size :])).get(_TUPLE, b"")
-        proto = dict(_attributes(dict(_attributes(flow)).get(_PROTO, b"")))
-        if proto.get(_NUMBER) == number[4:5] and proto.get(_TO_PORT) == to_port[4:6]:
-            yield flow
+        there = dict(_attributes(dict(_attributes(flow)).get(_PROTO, b"")))
+        port = int.from_bytes(there.get(_TO_PORT, b""), "big")
+        if there.get(_NUMBER) == bytes([socket.IPPROTO_UDP]) and port in ports:
+            yield port, flow
 
 
 def _forget(channel: socket.socket, family: int, flow: bytes) -> None:

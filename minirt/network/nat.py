@@ -94,10 +94,13 @@ def _delete(places: Iterable[Place]) -> str:
 
 def _forget_flows(places: Iterable[Place]) -> None:
     """Let UDP clients that send without pause find the new way (Docker's issue 8795)."""
+    ports: dict[int, set[int]] = {AF_INET: set(), AF_INET6: set()}
     for name, key in places:
         *_, protocol, port = key.split(" . ")
         if protocol == "udp":
-            conntrack.forget_udp(int(port), AF_INET6 if name.startswith("pub6") else AF_INET)
+            ports[AF_INET6 if name.startswith("pub6") else AF_INET].add(int(port))
+    for family, changed in ports.items():
+        conntrack.forget_udp(changed, family)
 
 
 def _close(elements: dict[Place, str]) -> bool:
