@@ -42,6 +42,7 @@ class Order:
     config: Mapping[str, Any]
     spec: Spec
     detached: bool  # this process leaves, and takes no part in the terminal
+    handed_on: int = 0  # descriptors from 3 on that the command gets
 
 
 @contextmanager
@@ -92,7 +93,14 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
     if not rootfs.is_dir():
         raise InvalidRequest(f"root.path: {rootfs}", "no such directory")
     check_console(asked, terminal=wanted.process.terminal, detached=detached)
-    return Order(asked, bundle, text, config, wanted, detached)
+    handed_on = 0
+    if "LISTEN_FDS" in os.environ:
+        from minirt.oci import activation
+
+        if handed_on := activation.count(os.environ, os.getpid()):
+            wanted = activation.told(wanted, handed_on)
+    handed_on += asked.number("preserve-fds")
+    return Order(asked, bundle, text, config, wanted, detached, handed_on)
 
 
 def bear(order: Order, record: Record) -> tuple[Record, Created]:
@@ -111,7 +119,7 @@ def _bear_in(order: Order, record: Record, group: Cgroup | None) -> tuple[Record
     setting = Setting(
         bundle=order.bundle,
         cgroup=group,
-        keep_fds=asked.number("preserve-fds"),
+        keep_fds=order.handed_on,
         id=record.id,
         gate=record.gate if record.gate.exists() else None,
     )
