@@ -78,6 +78,16 @@ def test_a_container_is_a_machine_of_the_lan(minirt: Minirt, lan: Outside) -> No
     assert can_ping(lan.run, two.address)  # the control
 
 
+def test_it_has_both_families(minirt: Minirt, outside: Outside) -> None:
+    outside.run("ip", "addr", "add", "fd00:9::2/64", "dev", "eth0", "nodad")
+    six = ("--subnet", "fd00:9::/64", "--gateway", "fd00:9::2")
+    minirt("network", "create", "-d", "macvlan", "-o", f"parent={outside.link}", *LAN, *six, "lan")
+    one = guest(minirt, "one", "--net", "lan", "--ip6", "fd00:9::7")
+    assert "default via fd00:9::2" in one.run("ip", "-6", "route")
+    assert can_ping(outside.run, "fd00:9::7")
+    minirt("exec", "one", "ping", "-c1", "-W5", "fd00:9::2")
+
+
 def test_an_address_passes_from_one_to_the_next_at_once(minirt: Minirt, lan: Outside) -> None:
     for number in range(5):
         minirt("run", "-d", "--name", f"c{number}", "--net", "lan", "busybox", "sleep", "1000")
