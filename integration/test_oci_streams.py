@@ -175,15 +175,13 @@ def test_sockets_that_systemd_has_opened_reach_the_command(one: Oci, meant: bool
     """sd_listen_fds(3); with a further descriptor behind them, asked for by --preserve-fds."""
     one.write("sh", "-c", "echo $LISTEN_FDS $LISTEN_PID $LISTEN_FDNAMES; exec ls /proc/self/fd")
     words = one.words("run", "--bundle", one.bundle, *(["--preserve-fds", "1"] * meant), "a")
-    script = f"exec 3</dev/null 4</dev/null 5</dev/null LISTEN_PID={'$$' if meant else '7'} "
-    script = script.replace("LISTEN_PID", "\nexport LISTEN_FDS=2 LISTEN_FDNAMES=x:y LISTEN_PID")
-    done = subprocess.run(
-        ["bash", "-c", f'{script}\nexec "$@"', "bash", *words],
-        capture_output=True,
-        check=True,
-        text=True,
-        stdin=-3,
-    )
+    script = f"""
+        exec 3</dev/null 4</dev/null 5</dev/null
+        export LISTEN_FDS=2 LISTEN_FDNAMES=x:y LISTEN_PID={"$$" if meant else 7}
+        exec "$@"
+    """
+    words = ["bash", "-c", script, "bash", *words]
+    done = subprocess.run(words, capture_output=True, check=True, text=True, stdin=-3)
     told, *found = done.stdout.splitlines()
     assert told == ("2 1 x:y" if meant else "")
     assert found == (["0", "1", "2", "3", "4", "5", "6"] if meant else ["0", "1", "2", "3"])
