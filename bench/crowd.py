@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from bench.places import Place, address_of, container, row, said, transfer
 
-CROWD = (1, 100, 500)
+CROWD, QUICK_CROWD = (1, 100, 500), (1, 10, 50)
 PORTS = 5000
 SETTLE = 3.0  # seconds; the kernel sweeps dead namespaces meanwhile
 
@@ -70,13 +70,13 @@ def ports(minirt: Callable[[str], str], outside: Place, host: str, count: int) -
     minirt("rm -f web many")
 
 
-def grow(minirt: Callable[[str], str], rounds: int, seconds: int) -> None:
+def grow(minirt: Callable[[str], str], marks: tuple[int, ...], rounds: int, seconds: int) -> None:
     """Print what the 1st, the 100th and the 500th container of a network costs and gets."""
     peer = container(minirt, "peer")
     address = address_of(peer)
     starts, lookups, rates = [], [], []
     next_one = 1
-    for number in CROWD:
+    for number in marks:
         while next_one < number:
             container(minirt, f"c{next_one}")
             next_one += 1
@@ -88,7 +88,9 @@ def grow(minirt: Callable[[str], str], rounds: int, seconds: int) -> None:
         lookups.append(statistics.median(float(last.run(*words)) for _ in range(rounds)) * 1e6)
         found = [transfer(last, peer, address, seconds).rate for _ in range(rounds)]
         rates.append(statistics.median(found))
-    print(f"\n{'the container of a network':<34}{'1st':>12}{'100th':>18}{'500th':>18}")
+    first, *others = marks
+    heads = "".join(f"{number:>18}" for number in others)
+    print(f"\n{'the container of a network, number':<34}{first:>12}{heads}")
     row("run -d, ms", starts)
     row("a local name looked up, µs", lookups, "{:.0f}")
     row("to another container, Gbit/s", rates)

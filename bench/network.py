@@ -62,7 +62,8 @@ def main() -> int:
         ours = made_by_minirt(minirt)
         compare(ours, made_by_hand(), rounds, seconds)
         crowd.ports(minirt, ours.outside, HOST, 500 if asked.quick else 2000)
-        crowd.grow(minirt, rounds, seconds)
+        marks = crowd.QUICK_CROWD if asked.quick else crowd.CROWD
+        crowd.grow(minirt, marks, rounds, seconds)
     return 0
 
 
