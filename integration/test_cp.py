@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import needs_tool
 
 pytestmark = pytest.mark.core
 
@@ -96,7 +95,7 @@ def test_nothing_dangerous_comes_out(minirt: Minirt, image: str, tmp_path: Path)
     assert "disk" in done.stderr
 
 
-@needs_tool("timeout")
+@pytest.mark.slow
 def test_a_container_that_swaps_folders_for_symlinks(
     minirt: Minirt, image: str, tmp_path: Path
 ) -> None:
