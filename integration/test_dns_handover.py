@@ -71,11 +71,12 @@ def load(asker: Guest, folder: Path, *questions: str) -> Iterator[dict[str, int]
     """Let dnsperf and a strict client ask during the body; then say what became of it."""
     (folder / "queries").write_text("\n".join(questions) + "\n")
     enter = ("nsenter", f"--net=/proc/{asker.pid}/ns/net")
-    words = ("-s", "127.0.0.11", "-d", folder / "queries", "-l", "60", "-q", "50", "-c", "4")
+    words = ("-s", "127.0.0.11", "-d", folder / "queries", "-q", 50, "-c", 4)
     strict = Strict(asker.pid)
     thread = threading.Thread(target=strict.ask)
     found: dict[str, int] = {}
-    with started(*enter, "dnsperf", *words, "-t", f"{LATE:.0f}") as asking:
+    times = ("-l", f"{60 * PATIENCE:.0f}", "-t", f"{LATE:.0f}")
+    with started(*enter, "dnsperf", *words, *times) as asking:
         thread.start()
         try:
             time.sleep(0.3)

@@ -3,7 +3,7 @@
     resolver_link   how a container's monitor finds it, or starts it (the whole argument)
     client          one container: its sockets, its questions
     answers         from the zones (zone, zone_watch), kept in wire form (wire, question)
-    forward         everything else, asked elsewhere (attempt, upstream)
+    forward         everything else, asked elsewhere (attempt, lines, upstream)
 
 It holds nothing that is not in files or in its clients' hands, so it may be killed at any
 moment; and it leaves by itself when it has had no client for a while. Told to end (SIGTERM, as
