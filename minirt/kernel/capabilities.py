@@ -10,6 +10,7 @@ import errno
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import prctl
 
@@ -62,6 +63,7 @@ def names(mask: int) -> list[str]:
     return [name for number, name in enumerate(NAMES) if mask >> number & 1]
 
 
+@cache
 def known_to_kernel() -> int:
     """Return the set of all capabilities of the running kernel.
 

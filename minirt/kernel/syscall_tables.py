@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 FILE = Path(__file__).with_name("syscalls.json")
@@ -46,6 +47,7 @@ def newest(architecture: Architecture, table: Mapping[str, int]) -> int:
     return max(number for number in table.values() if number < architecture.private)
 
 
+@cache
 def native() -> str:
     """Return the name of this machine's own architecture."""
     return os.uname().machine
