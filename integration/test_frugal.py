@@ -12,7 +12,7 @@ import pytest
 
 from integration.conftest import Minirt
 from integration.naming import resolver_pid
-from integration.sandbox import minirt_words, started, wait_until
+from integration.sandbox import minirt_words, shell, started, wait_until
 from integration.traces import Ground
 from integration.warm import servers
 from minirt.kernel import processes
@@ -102,6 +102,20 @@ def test_nobody_is_woken_up_while_nothing_happens(
         time.sleep(10)
         assert woken(idle) == before
         assert woken({control.pid})[control.pid] > restless[control.pid] + 20
+
+
+def test_what_is_there_is_not_made_again(minirt: Minirt, image: str) -> None:
+    """A start looks whether its network is whole, and changes nothing if it is."""
+    minirt("network", "create", "net1")
+    words = ("--explain", "run", "--rm", "--net", "net1", image, "true")
+    minirt(*words)
+    titles = {"admit the network", "keep the gateway's address", "load the packet filter"}
+    told = minirt(*words).stderr
+    assert "tie the port to its addresses" in told
+    assert not [title for title in titles if title in told]
+    shell("nft", "delete", "table", "inet", "minirt")
+    told = minirt(*words).stderr
+    assert [title for title in titles if title in told]
 
 
 def test_a_pipe_is_handed_through_where_nothing_is_logged(minirt: Minirt, image: str) -> None:

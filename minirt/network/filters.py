@@ -15,8 +15,7 @@ TABLE = "inet minirt"
 
 def knows(network: Network) -> bool:
     """Say whether the table is there, as it is today, with this network's elements."""
-    known = _listed("version", "bridges")
-    return version() in known and _named(network) in known
+    return is_loaded() and _has(network)
 
 
 def is_loaded() -> bool:
@@ -24,18 +23,18 @@ def is_loaded() -> bool:
     return version() in _listed("version")
 
 
-def _named(network: Network) -> str:
-    return f'"{network.bridge}"'
+def _has(network: Network) -> bool:
+    return f'"{network.bridge}"' in _listed("bridges")
 
 
-def _listed(*names: str) -> str:
-    """Return sets, as text: those of few elements, since libnftables knows no shorter way.
+def _listed(name: str) -> str:
+    """Return a set, as text: one of few elements, since libnftables knows no shorter way.
 
     To be asked for one element it looks at all elements of all sets first ("get element"), and
     so does it to explain why it has found nothing.
     """
     try:
-        return nftables.ask("; ".join(f"list set {TABLE} {name}" for name in names))
+        return nftables.ask(f"list set {TABLE} {name}")  # Of two at once it finds one.
     except FileNotFoundError:
         return ""
 
@@ -63,7 +62,7 @@ def admit(network: Network) -> None:
 def forget(network: Network) -> None:
     """Remove the elements of a network, as far as they are there."""
     spoofing.forget(network)
-    if _named(network) not in _listed("bridges"):
+    if not _has(network):
         return
     keys = (one.partition(" : ")[0].removesuffix(" }") + " }" for one in elements(network))
     commands = [f"delete element {TABLE} {key}" for key in keys]
