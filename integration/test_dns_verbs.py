@@ -130,7 +130,9 @@ def test_on_the_default_network_nobody_is_in_between(
     with host_file("nameserver 192.0.2.53\n", tmp_path):
         web = guest(minirt, "web")
     in_netns(web.pid, "ip", "addr", "add", "192.0.2.53/32", "dev", "lo")
-    with upstream(tmp_path / "log", "192.0.2.53", web.pid):
+    # And that stays so, although new containers would now be served by a resolver.
+    now = host_file("nameserver 127.0.0.53\n", tmp_path)
+    with now, upstream(tmp_path / "log", "192.0.2.53", web.pid):
         told = trace(minirt, "example.test", "--from", "web")
     assert told["service"] is None
     assert told["asked"][0]["reply"]["server"] == "192.0.2.53"

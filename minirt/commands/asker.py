@@ -12,8 +12,9 @@ def asker(reference: str) -> Asker:
     """Return how a container's names resolve, or the host's. Raises NotFound, Conflict."""
     from minirt.container import lifecycle, name_service, record
     from minirt.errors import Conflict
-    from minirt.network import store
+    from minirt.network import resolv_conf, store
     from minirt.network.resolv_conf import HOST_FILE
+    from minirt.network.spec import DEFAULT
 
     if not reference:
         named = tuple(one.name for one in store.every() if not one.is_default)
@@ -24,11 +25,14 @@ def asker(reference: str) -> Asker:
         raise Conflict(f"Cannot ask from {found.name}", "it is just starting")
     networks = [store.find(name) for name in record.load_endpoints(found.id)]
     said = name_service.plan(found, networks).introduction
+    text = _text(record.directory(found.id) / "resolv.conf")
+    # The host's own servers may be others by now than when the container started.
+    has_resolver = resolv_conf.RESOLVER in resolv_conf.read(text).servers
     return Asker(
         found.name,
         init[0],
-        _text(record.directory(found.id) / "resolv.conf"),
-        said.get("resolver", ""),
+        text,
+        said.get("resolver", DEFAULT) if has_resolver else "",
         tuple(said.get("networks", ())),
         tuple(said.get("servers", ())),
         bool(said.get("internal", False)),
