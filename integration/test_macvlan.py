@@ -13,7 +13,7 @@ import pytest
 
 from integration.conftest import Minirt
 from integration.guests import Guest, guest, look
-from integration.sandbox import Outside, minirt_words, shell, started
+from integration.sandbox import Outside, minirt_words, shell, started, wait_until
 from integration.wires import PEER, network
 from minirt.errors import KernelRefused
 from minirt.kernel.netlink import Connection
@@ -74,7 +74,8 @@ def test_a_container_is_a_machine_of_the_lan(minirt: Minirt, lan: Outside) -> No
     assert (shown["Driver"], shown["Options"]) == ("macvlan", {"parent": lan.link})
     assert sorted(held["Name"] for held in shown["Containers"].values()) == ["one", "two"]
     minirt("rm", "-f", "one")
-    assert not can_ping(lan.run, one.address)
+    # The kernel answers until it has swept the namespace.
+    wait_until(lambda: not can_ping(lan.run, one.address), "silence")
     assert can_ping(lan.run, two.address)  # the control
 
 
@@ -135,7 +136,7 @@ def test_it_is_connected_and_disconnected_beside_a_bridge(minirt: Minirt, lan: O
         assert inside(one) == {"eth0": "10.1.0.2"}
         assert "default via 10.1.0.1" in one.run("ip", "route")
         assert lan.run(*PEER, "ask", "tcp", lan.host_address, 8080).stdout.strip() == lan.address
-    assert not can_ping(lan.run, "192.0.2.77")
+    wait_until(lambda: not can_ping(lan.run, "192.0.2.77"), "silence")
 
 
 def test_all_verbs_know_it(minirt: Minirt, lan: Outside) -> None:
@@ -186,7 +187,7 @@ def test_its_parent_may_be_down_and_not_gone(minirt: Minirt, lan: Outside) -> No
     one = guest(minirt, "one", "--net", "lan")
     assert not can_ping(lan.run, one.address)
     shell("ip", "link", "set", lan.link, "up")
-    assert can_ping(lan.run, one.address)
+    wait_until(lambda: can_ping(lan.run, one.address), "an answer")
     minirt("rm", "-f", "one")
     shell("ip", "link", "del", lan.link)
     said = minirt("run", "--rm", "--net", "lan", "busybox", "true", code=125).stderr
