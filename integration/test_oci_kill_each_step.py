@@ -44,7 +44,7 @@ def delete_and_look(one: Oci, ground: Ground, before: dict[str, set[str]], where
 
 
 @pytest.mark.parametrize(
-    ("actor", "every", "fewest"), [("command", 1, 6), ("init", 12, 3)], ids=["command", "init"]
+    ("actor", "every", "fewest"), [("command", 1, 5), ("init", 12, 3)], ids=["command", "init"]
 )
 def test_create_killed_at_each_step(
     one: Oci, ground: Ground, actor: str, every: int, fewest: int

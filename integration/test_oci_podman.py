@@ -29,8 +29,9 @@ def podman(
     ground: Ground, rootfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str
 ) -> Iterator[World]:
     monkeypatch.setenv("PODMAN_IGNORE_CGROUPSV1_WARNING", "1")
-    places = {"root": "root", "runroot": "run", "tmpdir": "tmp", "network-config-dir": "networks"}
-    options = [f"--{option}={tmp_path / place}" for option, place in places.items()]
+    short = ground.run.parent  # podman 4 takes no runroot of more than 50 characters
+    places = {"root": "p", "runroot": "r", "tmpdir": "tmp", "network-config-dir": "networks"}
+    options = [f"--{option}={short / place}" for option, place in places.items()]
     options += [f"--cgroup-manager={manager}", "--events-backend=none"]
     options += [f"--runtime={oci.script(tmp_path)}"]
     tar = tmp_path / "image.tar"
