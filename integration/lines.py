@@ -44,7 +44,8 @@ class Signaller:
 
     def _enter(self, frame: FrameType, _event: str, _argument: object) -> Trace | None:
         if os.getpid() != self._pid:
-            sys.settrace(None)  # A child goes its own way.
+            # A child goes its own way. No settrace(None): it waits for a lock of the interpreter's
+            # that a fork holds until its child has come some lines further.
             return None
         is_ours = frame.f_code is self._moment or frame.f_code.co_filename in self._files
         return self._line if is_ours else None
