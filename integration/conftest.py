@@ -160,6 +160,8 @@ def ground(
     monkeypatch.setenv("MINIRT_CGROUP", here.cgroup)
     namespaces.unshare(Namespace.NET)
     shell("ip", "link", "set", "lo", "up")
+    # A new network has this from the host's, where minirt or Docker may have switched it on.
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
     server = start_server(request, road, hearth, here, monkeypatch)
     before = traces.now(here)
     with alarm(request.node):
@@ -186,11 +188,11 @@ def start_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> int:
     """Start the fork server of a test that uses minirt's commands; 0 for none."""
-    if road == IN_PROCESS:
+    if road == IN_PROCESS or not {"minirt", "image"} & {*request.fixturenames}:
         monkeypatch.setenv("MINIRT_NO_SERVER", "1")
         return 0
     monkeypatch.delenv("MINIRT_NO_SERVER", raising=False)
-    return hearth.server(here.run) if {"minirt", "image"} & {*request.fixturenames} else 0
+    return hearth.server(here.run)
 
 
 def stop_servers(here: Ground, but: int = 0) -> None:

@@ -115,6 +115,7 @@ def test_only_what_is_created_can_be_started(one: Oci) -> None:
     assert "does not exist" in one("start", "a", code=1).stderr
     one.start("a", "sh", "-c", "echo once; sleep 100")
     assert "already running" in one("start", "a", code=1).stderr
+    wait_until(lambda: one.said() == "once\n")
     one("kill", "a", "KILL")
     one.await_end("a")
     assert "has stopped" in one("start", "a", code=1).stderr

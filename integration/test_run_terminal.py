@@ -20,6 +20,14 @@ def test_it_is_a_terminal_of_the_containers_own_and_of_our_size(image: str) -> N
         assert not me.is_raw()
 
 
+def test_a_size_that_is_told_when_all_is_over_harms_nobody(image: str) -> None:
+    """It is told at the start, and a short command may have ended by then."""
+    for _ in range(20):
+        with at_terminal(*QUIET, "-it", image, "echo", "done") as me:
+            me.read_until("done")
+            assert me.wait() == 0
+
+
 def test_a_new_size_reaches_the_container(image: str) -> None:
     script = "trap 'stty size' WINCH; echo ready; while :; do read x; done"
     with at_terminal(*QUIET, "-it", image, "sh", "-c", script) as me:

@@ -199,6 +199,7 @@ def test_a_write_to_proc_lands_there_whatever_lies_over_it(tmp_path: Path, caref
     def write() -> int:
         namespaces.unshare(Namespace.NET | Namespace.MOUNT)
         shell("mount", "--make-rprivate", "/")
+        Path(name).write_text("0")
         shell("mount", "--bind", decoy, name)
         if careful:
             sysctls.write({"net.ipv4.ip_forward": "1"})

@@ -22,6 +22,7 @@ def is_set_up() -> bool:
     return stamp.exists() and stamp.read_text() == wanted
 
 
+@pytest.mark.usefixtures("minirt")
 def test_the_demo_shows_a_ping_by_name_and_leaves_nothing_but_the_image(
     ground: Ground, minirt_on_path: None
 ) -> None:
@@ -34,6 +35,7 @@ def test_the_demo_shows_a_ping_by_name_and_leaves_nothing_but_the_image(
     assert shell(*minirt_words("network", "ls", "--quiet", "--filter", "name=mynet")).stdout == ""
 
 
+@pytest.mark.usefixtures("minirt")
 def test_the_demo_takes_no_name_from_anybody(minirt_on_path: None) -> None:
     shell(*minirt_words("network", "create", "mynet"))
     assert "there is a network called mynet" in shell(REPOSITORY / "demo.sh", code=1).stderr

@@ -178,4 +178,6 @@ class Hub:
     def _drop(self, fd: int) -> None:
         self._loop.forget(fd)
         del self._sources[fd]
+        if fd == self._terminal:  # Who is attached may still tell its size.
+            self._terminal = None
         os.close(fd)
