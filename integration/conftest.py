@@ -74,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if os.environ.get(INSIDE):
         find_room()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's "&" has it ignored.
         return
     if os.geteuid() != 0:
         return
