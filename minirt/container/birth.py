@@ -10,7 +10,7 @@ from collections.abc import Callable
 from minirt.container import monitor, sharing
 from minirt.container.keeper import Keeper
 from minirt.container.monitor import Plan
-from minirt.kernel import cgroups, clone, descriptors, namespaces
+from minirt.kernel import cgroups, clone, descriptors, libc, namespaces
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
@@ -50,7 +50,7 @@ def _born_beside(keeper: Keeper, main: Callable[[], int], folder: int | None) ->
     """Fork into the PID namespace of the keeper, who hears it when both of us are gone."""
     pidfd = os.pidfd_open(keeper.pid)
     try:
-        with namespaces.children_born_with(pidfd):
+        with namespaces.children_born_after(lambda: libc.setns(pidfd, Namespace.PID)):
             return clone.clone(main, cgroup=folder)
     finally:
         os.close(pidfd)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -81,29 +81,25 @@ def network_of(pid: int | str) -> Iterator[Netns]:
         os.close(fd)
 
 
-@contextmanager
-def inside(netns: Netns) -> Iterator[None]:
+def inside(netns: Netns) -> AbstractContextManager[None]:
     """Run the body with the calling process in another network namespace."""
-    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        libc.setns(netns.fd, Namespace.NET)
-        try:
-            yield
-        finally:
-            libc.setns(own, Namespace.NET)
-    finally:
-        os.close(own)
+    return _and_back("net", Namespace.NET, lambda: libc.setns(netns.fd, Namespace.NET))
+
+
+def children_born_after(enter: Callable[[], None]) -> AbstractContextManager[None]:
+    """Let the children of the body be born in the PID namespace that ``enter`` enters."""
+    return _and_back("pid_for_children", Namespace.PID, enter)
 
 
 @contextmanager
-def children_born_with(pidfd: int) -> Iterator[None]:
-    """Let the children of the body be born in the PID namespace of another process."""
-    own = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
+def _and_back(name: str, kind: Namespace, enter: Callable[[], None]) -> Iterator[None]:
+    """Enter a namespace for the body, then again what /proc/self/ns/NAME is now (namespaces(7))."""
+    own = os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        libc.setns(pidfd, Namespace.PID)
+        enter()
         try:
             yield
         finally:
-            libc.setns(own, Namespace.PID)
+            libc.setns(own, kind)
     finally:
         os.close(own)

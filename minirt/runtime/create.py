@@ -6,11 +6,11 @@ Between the two the container exists in full, and only its command does not run 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from minirt.kernel import clone, descriptors, libc, namespaces, processes
+from minirt.kernel import clone, descriptors, namespaces, processes
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
@@ -142,21 +142,11 @@ def _give_birth(plan: Plan) -> Child:
             os.close(cgroup)
 
 
-@contextmanager
-def _children_born_in(path: str) -> Iterator[None]:
+def _children_born_in(path: str) -> AbstractContextManager[None]:
     """Let the children of the body be born in an existing PID namespace; "": in the own one."""
     if not path:
-        yield
-        return
-    own = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        joining.join(Namespace.PID, path)
-        try:
-            yield
-        finally:
-            libc.setns(own, Namespace.PID)
-    finally:
-        os.close(own)
+        return nullcontext()
+    return namespaces.children_born_after(lambda: joining.join(Namespace.PID, path))
 
 
 def _state(created: Created, status: str) -> hooks.State:
