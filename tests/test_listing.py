@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from minirt.commands import inspected
-from minirt.container import inspect, listing, names, record, renaming, selection
+from minirt.container import amounts, inspect, listing, names, record, renaming, selection
 from minirt.container.log_writer import timestamp
 from minirt.container.record import (
     Config,
@@ -104,7 +104,7 @@ def test_what_is_no_filter_is_refused(text: str) -> None:
     ("amount", "told"), [(0, "0B"), (999, "999B"), (1234567, "1.235MB"), (5e13, "50TB")]
 )
 def test_bytes_are_told_in_decimal_units(amount: float, told: str) -> None:
-    assert listing.human(amount) == told
+    assert amounts.decimal(amount) == told
 
 
 def test_inspect_has_the_fields_that_scripts_ask_for() -> None:

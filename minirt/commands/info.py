@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from minirt.container.listing import human
+from minirt.container.amounts import decimal
 from minirt.container.machine import info
 
 
@@ -33,7 +33,7 @@ def command(form: str) -> None:
         ("Operating system", facts["OperatingSystem"]),
         ("Architecture", facts["Architecture"]),
         ("CPUs", facts["NCPU"]),
-        ("Total memory", human(facts["MemTotal"])),
+        ("Total memory", decimal(facts["MemTotal"])),
         ("Name", facts["Name"]),
         ("Root directory", facts["DockerRootDir"]),
         ("Run directory", facts["RunRootDir"]),

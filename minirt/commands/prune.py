@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.commands.agree import agreed
-from minirt.container import creation, lifecycle, listing, selection, sweeping
+from minirt.container import amounts, creation, lifecycle, listing, selection, sweeping
 from minirt.errors import Conflict, NotFound, say
 
 
@@ -33,5 +33,5 @@ def command(force: bool, filters: tuple[str, ...]) -> int:
         freed += size
     if removed:
         click.echo("Deleted Containers:\n" + "".join(f"{one}\n" for one in removed))
-    click.echo(f"Total reclaimed space: {listing.human(freed)}")
+    click.echo(f"Total reclaimed space: {amounts.decimal(freed)}")
     return code

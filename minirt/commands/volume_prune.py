@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.commands.agree import agreed
-from minirt.container import listing, volume_rows, volumes
+from minirt.container import amounts, listing, volume_rows, volumes
 from minirt.errors import Conflict, NotFound, say
 
 
@@ -34,5 +34,5 @@ def command(every: bool, force: bool, filters: tuple[str, ...]) -> int:
         freed += size
     if removed:
         click.echo("Deleted Volumes:\n" + "".join(f"{one}\n" for one in removed))
-    click.echo(f"Total reclaimed space: {listing.human(freed)}")
+    click.echo(f"Total reclaimed space: {amounts.decimal(freed)}")
     return code

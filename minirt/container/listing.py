@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from minirt.container import lifecycle, published, record
+from minirt.container import amounts, lifecycle, published, record
 from minirt.container.lifecycle import SHORT
 from minirt.container.record import Record
 from minirt.container.tables import shortened
@@ -54,7 +54,7 @@ def row(one: Record, *, cut: bool = True) -> Row:
         Ports=lambda: published.summary(one),
         State=lifecycle.status(one),
         Status=status_line(one),
-        Size=lambda: human(size(one)),
+        Size=lambda: amounts.decimal(size(one)),
         Names=one.name,
         Labels=",".join(f"{key}={value}" for key, value in labels.items()),
         Mounts=",".join(shortened(mount, 15) if cut else mount for mount in mounts),
@@ -97,15 +97,6 @@ def bytes_below(folder: Path) -> int:
         for place, _, names in os.walk(folder)
         for name in names
     )
-
-
-def human(amount: float) -> str:
-    """Tell bytes in decimal units with four digits, as Docker does: ``1.234MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.4g}{unit}"
-        amount /= 1000
-    return f"{amount:.4g}TB"
 
 
 def last_created(records: Iterable[Record], number: int) -> list[Record]:

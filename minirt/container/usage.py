@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minirt.container import lifecycle
+from minirt.container.amounts import binary, decimal
 from minirt.container.lifecycle import SHORT
-from minirt.container.listing import human
 from minirt.container.record import Record
 from minirt.container.templates.values import Fields
 from minirt.kernel.cgroup_stats import Stats
@@ -78,15 +78,6 @@ def missing(rows: Sequence[Row]) -> list[str]:
     return [name for key, name in needed.items() if rows and all(r[key] == UNKNOWN for r in rows)]
 
 
-def binary(amount: float) -> str:
-    """Tell bytes in binary units with four digits, as Docker does: ``1.234MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.4g}{unit}"
-        amount /= 1024
-    return f"{amount:.4g}TiB"
-
-
 def _cpu(before: Sample | None, now: Sample | None) -> str:
     """Return the share of one processor that was used between two samples."""
     if before is None or now is None or before.stats.cpu is None or now.stats.cpu is None:
@@ -125,4 +116,4 @@ def _pair(counted: tuple[int | None, int | None] | None) -> str:
 def _rounded(amount: int) -> str:
     """Tell bytes with three digits: ``1.23kB``."""
     step = 10 ** max(len(str(amount)) - 3, 0)
-    return human(round(amount / step) * step)
+    return decimal(round(amount / step) * step)
