@@ -27,15 +27,13 @@ from pathlib import Path
 from statistics import median
 
 from bench import dns_servers
-from bench.engines import REPOSITORY, groups, remove_groups
+from bench.engines import again_inside
 
-KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
 LOCAL = ("web A", "www A", "db A", "web AAAA")
 FORWARDED = [
     f"n{number}.example A" for number in range(2000)
 ]  # What is asked twice at once is one.
 CROWD, NETWORKS = 1000, 150
-QUERY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\3web\0\0\1\0\1"
 
 
 @dataclass(slots=True)
@@ -175,7 +173,7 @@ def crowd(rounds: int, top: Path) -> None:
 
 def networks() -> None:
     """Many networks at once: each has a resolver, and all of them answer."""
-    from integration.naming import box, resolver_pid
+    from integration.naming import QUERY, box, resolver_pid
     from minirt.kernel import namespaces
     from minirt.network import resolver_link
 
@@ -216,12 +214,8 @@ def main() -> int:
     if os.geteuid() != 0:
         sys.exit("bench: namespaces need root")
     if not asked.inside:
-        before = groups()
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            words = [sys.executable, "-m", "bench.dns", "--inside", folder, *sys.argv[1:]]
-            done = subprocess.run(["unshare", *KINDS, *words], check=False, cwd=REPOSITORY)
-        remove_groups(groups() - before)
-        return done.returncode
+            return again_inside("bench.dns", "--inside", folder)
     if not shutil.which("dnsperf"):
         print("Names are not measured: apt install dnsperf")
         return 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
 # Known to the process that measures, and to the one that cleans up after it.
 CGROUP = os.environ.setdefault("MINIRT_CGROUP", f"minirt-bench-{secrets.token_hex(4)}")
 # Docker, containerd and runc, unpacked by setup.sh, call each other by their names.
@@ -103,6 +104,15 @@ def groups() -> set[Path]:
     return {one for name in names for one in Path("/sys/fs/cgroup").glob(f"*/{name}/")} | {
         one for name in names for one in Path("/sys/fs/cgroup").glob(f"{name}/")
     }
+
+
+def again_inside(module: str, *words: object) -> int:
+    """Run a module of the bench in namespaces of its own; return its exit code."""
+    before = groups()
+    call = [sys.executable, "-m", module, *map(str, words), *sys.argv[1:]]
+    done = subprocess.run(["unshare", *KINDS, *call], check=False, cwd=REPOSITORY)
+    remove_groups(groups() - before)
+    return done.returncode
 
 
 def remove_groups(made: set[Path]) -> None:

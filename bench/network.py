@@ -14,7 +14,6 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,10 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import crowd
-from bench.engines import REPOSITORY, groups, remove_groups
+from bench.engines import again_inside
 from bench.places import Place, Transfer, address_of, container, new_place, row, start, transfer
 
-KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
 HOST, OUTSIDE = "192.0.2.1", "192.0.2.2"
 
 
@@ -48,11 +46,7 @@ def main() -> int:
     if os.geteuid() != 0:
         sys.exit("bench: namespaces need root")
     if not asked.inside:
-        before = groups()
-        words = [sys.executable, "-m", "bench.network", "--inside", *sys.argv[1:]]
-        done = subprocess.run(["unshare", *KINDS, *words], check=False, cwd=REPOSITORY)
-        remove_groups(groups() - before)
-        return done.returncode
+        return again_inside("bench.network", "--inside")
     if not shutil.which("iperf3"):
         print("Throughput is not measured: apt install iperf3")
         return 0

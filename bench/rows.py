@@ -7,7 +7,8 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -116,29 +117,31 @@ def output(log: str, size: int, world: World, count: int) -> list[float]:
     return found
 
 
-def memory(size: int, world: World, count: int) -> list[float]:
-    """Return the megabytes (Pss of proc_pid_smaps(5)) that idle containers cost, but their own."""
-    names = " ".join(f"idle{number}" for number in range(size))
+@contextmanager
+def _idle(number: int, world: World, settling: float) -> Iterator[None]:
+    """Keep ``number`` idle containers during the body, which begins ``settling`` seconds later."""
+    names = " ".join(f"idle{one}" for one in range(number))
     for name in names.split():
         world.call(f"run -d --network mynet --name {name} busybox sleep 999")
-    time.sleep(2)
-    found = [sum(map(_pss, _others())) / 1024 for _ in range(count)]
+    time.sleep(settling)
+    yield
     world.call(f"rm -f {names}")
-    return found
+
+
+def memory(size: int, world: World, count: int) -> list[float]:
+    """Return the megabytes (Pss of proc_pid_smaps(5)) that idle containers cost, but their own."""
+    with _idle(size, world, 2):
+        return [sum(map(_pss, _others())) / 1024 for _ in range(count)]
 
 
 def wakeups(size: int, world: World, count: int) -> list[float]:
     """Return how often in a second an engine's processes are woken up, with idle containers."""
-    names = " ".join(f"idle{number}" for number in range(size))
-    for name in names.split():
-        world.call(f"run -d --network mynet --name {name} busybox sleep 999")
-    time.sleep(5)
     found = []
-    for _ in range(count):
-        before, seconds = {pid: _switches(pid) for pid in _others()}, 10
-        time.sleep(seconds)
-        found.append(sum(_switches(pid) - was for pid, was in before.items()) / seconds)
-    world.call(f"rm -f {names}")
+    with _idle(size, world, 5):
+        for _ in range(count):
+            before, seconds = {pid: _switches(pid) for pid in _others()}, 10
+            time.sleep(seconds)
+            found.append(sum(_switches(pid) - was for pid, was in before.items()) / seconds)
     return found
 
 

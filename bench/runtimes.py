@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.engines import CGROUP, REPOSITORY, groups, remove_groups
+from bench.engines import CGROUP, KINDS, REPOSITORY, groups, remove_groups
 
-KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
 RUNS, QUICK_RUNS = 30, 7
 ROWS = {
     "--version": ("--version",),

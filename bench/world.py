@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.engines import ENGINES, REPOSITORY, Engine, groups, remove_groups
+from bench.engines import ENGINES, KINDS, REPOSITORY, Engine, groups, remove_groups
 
-KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
 PATIENCE = 300  # seconds that one order may take
 
 
