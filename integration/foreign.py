@@ -8,13 +8,14 @@ machine otherwise.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from integration import traces
+from integration import bundles, traces
 from integration.sandbox import shell, started
 from integration.traces import Ground
 
@@ -43,6 +44,18 @@ class World:
     ) -> subprocess.CompletedProcess[str]:
         """Call the engine; fail the test on another exit code."""
         return shell(*self.words(*words), code=code, input=input, seconds=seconds)
+
+    def shown_at_terminal(self, typed: bytes, *words: object) -> str:
+        """Call the engine at a terminal, type something; return what has been shown at the end."""
+        master, slave = os.openpty()
+        here = self.words(*words)
+        with subprocess.Popen(here, stdin=slave, stdout=slave, stderr=slave) as running:
+            os.close(slave)
+            os.write(master, typed)
+            seen = bundles.read_all(master)
+            assert running.wait() == 0
+        os.close(master)
+        return seen
 
 
 @contextlib.contextmanager

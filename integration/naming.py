@@ -26,6 +26,7 @@ from minirt.state import run_dir
 
 UPSTREAM = (sys.executable, Path(__file__).with_name("upstream_server.py"))
 _BIND = 4096  # MS_BIND of mount(2)
+QUERY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\3web\0\0\1\0\1"  # for the address of web
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,14 @@ def box(*networks: str, servers: Sequence[str] = (), **words: object) -> Iterato
             if made.sockets[0] >= 0:
                 made.die()
             resolver_link.dismiss(made.network)
+
+
+@contextlib.contextmanager
+def lone_web(folder: Path) -> Iterator[Box]:
+    """Make a container web on net1, on a host that has no DNS servers."""
+    with host_file("", folder), box("net1") as made:
+        made.take("net1", "10.1.0.2", "web")
+        yield made
 
 
 def client_in(pid: int, kind: SocketKind = SOCK_DGRAM) -> socket:

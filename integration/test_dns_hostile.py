@@ -14,21 +14,18 @@ from pathlib import Path
 import pytest
 
 from integration import liar
-from integration.naming import Box, box, client_in, host_file, resolver_pid
+from integration.naming import QUERY, Box, box, client_in, host_file, lone_web, resolver_pid
 from integration.sandbox import PATIENCE, needs_tool, started
 from minirt.network import forward
 from minirt.state import run_dir
 
 pytestmark = needs_tool("dig", "nft")
 
-QUERY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\3web\0\0\1\0\1"
-
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Box]:
     """Return a container on net1."""
-    with host_file("", tmp_path), box("net1") as made:
-        made.take("net1", "10.1.0.2", "web")
+    with lone_web(tmp_path) as made:
         yield made
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.naming import Box, box, host_file, resolver_pid
+from integration.naming import Box, box, lone_web, resolver_pid
 from integration.sandbox import needs_tool, shell
 from minirt.network.lease_folder import GROUP
 from minirt.network.resolver_user import user_of
@@ -24,8 +24,7 @@ pytestmark = needs_tool("dig", "nft")
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Box]:
     """Return a container on net1."""
-    with host_file("", tmp_path), box("net1") as made:
-        made.take("net1", "10.1.0.2", "web")
+    with lone_web(tmp_path) as made:
         assert made.dig("web").records == ["10.1.0.2"]
         yield made
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from integration import bundles, foreign, oci
+from integration import foreign, oci
 from integration.conftest import Minirt
 from integration.foreign import World
 from integration.peers import needs_peer
@@ -98,13 +97,7 @@ def status(ctr: World) -> str:
 
 
 def test_a_terminal_of_its_own(ctr: World, run: list[str]) -> None:
-    master, slave = os.openpty()
-    words = ctr.words(*run, "--rm", "--tty", IMAGE, "one", "sh", "-c", "tty; read x; echo =$x")
-    with subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave) as running:
-        os.close(slave)
-        os.write(master, b"typed\r")
-        seen = bundles.read_all(master)
-        assert running.wait() == 0
-    os.close(master)
+    words = (*run, "--rm", "--tty", IMAGE, "one", "sh", "-c", "tty; read x; echo =$x")
+    seen = ctr.shown_at_terminal(b"typed\r", *words)
     assert "/dev/pts/0" in seen
     assert "=typed" in seen

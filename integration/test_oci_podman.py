@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from integration import bundles, foreign, oci
+from integration import foreign, oci
 from integration.foreign import World
 from integration.sandbox import needs_file, needs_tool, shell, wait_until
 from integration.traces import Ground
@@ -89,14 +87,8 @@ def test_limits_hold_and_can_be_changed(podman: World, ground: Ground) -> None:
 
 
 def test_a_terminal_of_its_own(podman: World, ground: Ground) -> None:
-    master, slave = os.openpty()
-    words = podman.words(*run(ground, "--rm", "-it"), "box", "sh", "-c", "tty; read x; echo =$x")
-    with subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave) as running:
-        os.close(slave)
-        os.write(master, b"typed\r")
-        seen = bundles.read_all(master)
-        assert running.wait() == 0
-    os.close(master)
+    words = (*run(ground, "--rm", "-it"), "box", "sh", "-c", "tty; read x; echo =$x")
+    seen = podman.shown_at_terminal(b"typed\r", *words)
     assert "/dev/pts/0" in seen
     assert "=typed" in seen
 
