@@ -4,56 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from pathlib import Path
 
 import pytest
 
 from integration import bundles
 from integration.bundles import Bundle
-from integration.sandbox import in_netns, shell, started, wait_until
+from integration.own_ids import COUNT, FIRST, WHO, bundle_with_ids, grant, join, mapping, with_ids
+from integration.sandbox import in_netns, started
 from integration.traces import Ground
-from minirt.errors import InvalidRequest, KernelRefused, MinirtError
+from minirt.errors import InvalidRequest, MinirtError
 from minirt.kernel import overlay
 
-FIRST, COUNT = 1_000_000, 65536
 HALF = 500_000  # where another container's ids begin
-WHO = "stat -c %u:%g"
 
 
 @pytest.fixture
 def bundle(ground: Ground, rootfs: Path) -> Bundle:
-    return with_ids(bundles.make(ground.root / "bundle", rootfs), FIRST)
-
-
-def mapping(first: int, size: int = COUNT) -> list[dict[str, int]]:
-    return [{"containerID": 0, "hostID": first, "size": size}]
-
-
-def with_ids(bundle: Bundle, first: int) -> Bundle:
-    bundle.linux["namespaces"].append({"type": "user"})
-    bundle.linux.update(uidMappings=mapping(first), gidMappings=mapping(first))
-    return bundle
-
-
-def join(bundle: Bundle, pid: int, *kinds: str) -> None:
-    """Let it join the namespaces of a process."""
-    names = {"mount": "mnt", "network": "net"}
-    kept = [one for one in bundle.linux["namespaces"] if one["type"] not in kinds]
-    paths = {kind: f"/proc/{pid}/ns/{names.get(kind, kind)}" for kind in kinds}
-    joined = [{"type": kind, "path": path} for kind, path in paths.items()]
-    bundle.linux["namespaces"] = kept + joined
-
-
-def grant(bundle: Bundle, *names: str) -> None:
-    sets = ("bounding", "effective", "permitted")
-    bundle.process["capabilities"] = {key: list(names) for key in sets}
-
-
-def without_ids(bundle: Bundle) -> None:
-    left = [one for one in bundle.linux["namespaces"] if one["type"] != "user"]
-    bundle.linux["namespaces"] = left
-    bundle.linux.update(uidMappings=[], gidMappings=[])
+    return bundle_with_ids(ground, rootfs)
 
 
 # ---- who is who --------------------------------------------------------------------------------
@@ -263,152 +231,3 @@ def test_one_without_root_is_refused(bundle: Bundle) -> None:
     join(bundle, os.getpid(), "user")
     with pytest.raises(InvalidRequest, match="Cannot join the namespace"):
         bundle.create("true")
-
-
-# ---- idmapped mounts ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """Return a folder of the host with a file of its root and one of somebody else."""
-    tmp_path.chmod(0o755)
-    for uid in (0, 33):
-        (tmp_path / str(uid)).write_text(f"of {uid}")
-        os.chown(tmp_path / str(uid), uid, uid)
-    (tmp_path / "0").chmod(0o600)
-    return tmp_path
-
-
-def test_a_bind_shows_nobody_unless_it_is_idmapped(bundle: Bundle, shared: Path) -> None:
-    bundle.mount("/plain", "bind", shared, "rbind")
-    bundle.mount("/mapped", "bind", shared, "bind", "idmap")
-    script = f"{WHO} /plain/0 /mapped/0 /mapped/33; cat /mapped/0; touch /mapped/new"
-    ended = bundle.run("sh", "-c", f"{script}; cat /plain/0; touch /plain/no")
-    assert ended.lines[:4] == ["65534:65534", "0:0", "33:33", "of 0cat: can't open '/plain/0': "
-                               "Permission denied"]  # fmt: skip
-    assert sorted(one.name for one in shared.iterdir()) == ["0", "33", "new"]
-    assert (shared / "new").stat().st_uid == 0
-
-
-def test_a_mount_may_have_mappings_of_its_own(bundle: Bundle, shared: Path) -> None:
-    bundle.mount("/x", "bind", shared, "ro")
-    for first in (FIRST, 0):
-        one = {"containerID": 0, "hostID": first + 7, "size": 1}
-        two = {"containerID": 33, "hostID": first + 8, "size": 1}
-        bundle.config["mounts"][-1].update(uidMappings=[one, two], gidMappings=[two, one])
-        assert bundle.run("sh", "-c", f"{WHO} /x/0 /x/33").lines == ["7:7", "8:8"]
-        without_ids(bundle)
-
-
-def test_ridmap_reaches_what_is_mounted_below_and_idmap_does_not(
-    bundle: Bundle, shared: Path
-) -> None:
-    (shared / "below").mkdir()
-    (shared / "other").mkdir(mode=0o755)
-    shell("mount", "--bind", shared / "other", shared / "below")
-    try:
-        for option, owner in (("idmap", "65534:65534"), ("ridmap", "0:0")):
-            bundle.mount("/x", "bind", shared, "rbind", option)
-            assert bundle.run("sh", "-c", f"{WHO} /x/below").lines == [owner]
-            bundle.config["mounts"].pop()
-    finally:
-        shell("umount", shared / "below")
-
-
-def test_what_can_not_be_idmapped_is_named(bundle: Bundle) -> None:
-    bundle.mount("/x", "bind", "/proc/sys", "bind", "idmap")
-    with pytest.raises(KernelRefused, match="Cannot map the owners of the files in /proc/sys"):
-        bundle.create("true")
-
-
-def test_the_way_to_a_source_is_the_hosts_root_alone_to_go(bundle: Bundle, shared: Path) -> None:
-    (shared / "secret").mkdir(mode=0o700)
-    (shared / "secret" / "open").mkdir(mode=0o755)
-    bundle.mount("/x", "bind", shared / "secret" / "open", "rbind")
-    assert bundle.run("ls", "-d", "/x").lines == ["/x"]
-
-
-# ---- and what its root can't do: attacks, with controls ----------------------------------------
-
-
-def test_it_may_not_write_to_files_of_the_hosts_root(bundle: Bundle, tmp_path: Path) -> None:
-    """Suppose that a folder of the host has leaked in, as in CVE-2024-21626."""
-    tmp_path.chmod(0o755)
-    victim = tmp_path / "passwd"
-    victim.write_text("untouched")
-    bundle.mount("/leak", "bind", tmp_path, "rbind")
-    attack = "echo rooted > /leak/passwd; rm /leak/passwd; chown 0 /leak/passwd; touch /leak/x"
-    bundle.run("sh", "-c", attack)
-    assert victim.read_text() == "untouched" and list(tmp_path.iterdir()) == [victim]
-    without_ids(bundle)
-    bundle.run("sh", "-c", "echo rooted > /leak/passwd")
-    assert victim.read_text() == "rooted\n", "the control did nothing either"
-
-
-def test_it_may_not_kill_what_it_sees_of_the_host(bundle: Bundle) -> None:
-    left = [one for one in bundle.linux["namespaces"] if one["type"] != "pid"]
-    bundle.linux["namespaces"] = left
-    for has_ids in (True, False):
-        with started("sleep", "100") as victim:
-            seen = bundle.run("kill", str(victim.pid))
-            if has_ids:
-                assert seen.code == 1 and "not permitted" in seen.output
-                assert victim.poll() is None
-                without_ids(bundle)
-            else:
-                assert victim.wait(10) == -signal.SIGTERM, "the control did not kill"
-
-
-def test_it_may_make_no_device_nodes(bundle: Bundle, tmp_path: Path) -> None:
-    bundle.mount("/x", "bind", tmp_path, "bind", "idmap")
-    make = "mknod /x/disk b 8 0 2>&-; echo $?; mknod /dev/null2 c 1 3 2>&-; echo $?"
-    ended = bundle.run("busybox", "sh", "-c", make.replace("mknod", "busybox mknod"))
-    assert ended.lines == ["1", "1"] and not (tmp_path / "disk").exists()
-    bundle.config["mounts"].pop()
-    without_ids(bundle)
-    assert bundle.run("busybox", "mknod", "/tmp/disk", "b", "8", "0").code == 0
-
-
-def test_it_may_mount_no_file_system_of_a_device(bundle: Bundle) -> None:
-    grant(bundle, "CAP_SYS_ADMIN")
-    ended = bundle.run("mount", "-t", "ext4", "/dev/null", "/tmp")
-    assert ended.code and "permission denied" in ended.output
-    assert bundle.run("mount", "-t", "tmpfs", "x", "/tmp").code == 0, "it may mount nothing at all"
-
-
-def test_a_setuid_program_makes_nobody_root_outside(bundle: Bundle, shared: Path) -> None:
-    tool = shared / "tool"
-    tool.write_bytes((bundle.layers[-1] / "bin/busybox").read_bytes())
-    tool.chmod(0o4755)
-    bundle.mount("/x", "bind", shared, "bind", "idmap")
-    bundle.process["user"] = {"uid": 33, "gid": 33}
-    script = "/x/tool id -u; /x/tool sleep 100 & sleep 100"
-    with bundle.running("sh", "-c", script) as created:
-        task = Path(f"/proc/{created.pid}/task/{created.pid}/children")
-        wait_until(lambda: any(uid_of(pid) == FIRST for pid in task.read_text().split()))
-        assert all(uid_of(pid) >= FIRST for pid in task.read_text().split())
-
-
-def uid_of(pid: str) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[2]) for line in lines if line.startswith("Uid:"))
-
-
-def test_its_maps_are_written_for_good(bundle: Bundle) -> None:
-    script = "for f in uid_map gid_map setgroups projid_map; do echo '0 0 1' > /proc/self/$f; done"
-    ended = bundle.run("sh", "-c", f"({script}) 2>&-; cat /proc/self/uid_map; id -u")
-    assert ended.lines == [f"         0    {FIRST}      {COUNT}", "0"]
-
-
-def test_a_nested_user_namespace_gains_nothing(bundle: Bundle, tmp_path: Path) -> None:
-    """It is made of the same ids: what was nobody's before is nobody's there."""
-    tmp_path.chmod(0o755)
-    (tmp_path / "secret").write_text("secret")
-    (tmp_path / "secret").chmod(0o600)
-    bundle.mount("/leak", "bind", tmp_path, "rbind")
-    grant(bundle, "CAP_SYS_ADMIN", "CAP_SETFCAP")
-    attack = "mount -o remount,rw /proc/sys; echo 1 > /proc/sys/vm/overcommit_memory"
-    inner = f"id -u; cat /leak/secret; {attack}"
-    ended = bundle.run("busybox", "unshare", "-Urm", "sh", "-c", f"({inner}) 2>&1")
-    assert ended.lines[0] == "0" and "secret" not in ended.lines
-    assert ended.output.count("denied") + ended.output.count("Read-only") >= 2
