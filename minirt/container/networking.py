@@ -15,7 +15,7 @@ from minirt.kernel import descriptors, netlink
 from minirt.kernel.namespaces import Netns
 from minirt.network import nat, ports, store
 from minirt.network.ports import Binding, PortRequest
-from minirt.network.spec import HOST_BINDING, Network
+from minirt.network.spec import Network
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ def reserve_ports(one: Record, network: Network) -> list[Binding]:
     requests = [PortRequest(**fields) for fields in one.host.ports]
     if one.host.publish_all:
         requests += ports.parse(one.config.exposed_ports)
-    address = network.options.get(HOST_BINDING, "")
+    address = network.host_binding
     if address not in ("", "0.0.0.0"):
         requests = [
             asked if asked.host_ip else replace(asked, host_ip=address) for asked in requests

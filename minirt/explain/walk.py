@@ -8,7 +8,7 @@ a connection in each direction: after the first chain that did, the others are p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
@@ -177,8 +177,3 @@ def _families(packet: Packet) -> Iterable[str]:
 
 def _is_decided(packet: Packet, hook: str) -> bool:
     return ("dnat" if hook in ("prerouting", "output") else "snat") in packet.status
-
-
-def rules_of(crossed: Iterable[Crossed]) -> Iterator[Crossed]:
-    """Yield what is worth telling: no jumps, and no permission where everything is permitted."""
-    return (one for one in crossed if one.verdict not in ("jump", "goto", "return"))
