@@ -57,21 +57,24 @@ def test_a_server_at_the_hosts_ipv6_loopback_is_asked(
     assert "example.org" in (tmp_path / "log").read_text()
 
 
+def link_local(shown: str) -> str:
+    """Return the link's address that ip-address(8) shows, once it can be used."""
+    (link,) = json.loads(shown)
+    usable = [one["local"] for one in link["addr_info"] if not one.get("tentative")]
+    return usable[0] if usable else ""
+
+
 def test_a_server_at_a_link_local_address_is_asked_over_its_link(
     minirt: Minirt, outside: Outside, tmp_path: Path
 ) -> None:
-    def address() -> str:
-        """Return the link-local address of the machine outside, once it can be used."""
-        shown = outside.run("ip", "-json", "-6", "addr", "show", "dev", "eth0", "scope", "link")
-        (link,) = json.loads(shown.stdout)
-        usable = [one["local"] for one in link["addr_info"] if not one.get("tentative")]
-        return usable[0] if usable else ""
-
-    wait_until(address, "a usable link-local address")
+    show = ("ip", "-json", "-6", "addr", "show", "scope", "link", "dev")
+    wait_until(lambda: link_local(shell(*show, outside.link).stdout), "an address to ask from")
+    wait_until(lambda: link_local(outside.run(*show, "eth0").stdout), "an address to ask")
+    address = link_local(outside.run(*show, "eth0").stdout)
     minirt("network", "create", "net1")
-    text = f"nameserver {address()}%{outside.link}\n"
+    text = f"nameserver {address}%{outside.link}\n"
     log = tmp_path / "log"
-    with upstream(log, f"{address()}%eth0", outside.pid), host_file(text, tmp_path):
+    with upstream(log, f"{address}%eth0", outside.pid), host_file(text, tmp_path):
         assert "192.0.2.99" in found(minirt, "net1")
     assert "example.org" in log.read_text()
 
