@@ -14,7 +14,7 @@ from integration.conftest import Minirt
 from integration.naming import resolver_pid
 from integration.sandbox import minirt_words, shell, started, wait_until
 from integration.traces import Ground
-from integration.warm import servers
+from integration.warm import commands_of, servers
 from minirt.kernel import processes
 from minirt.state import read_json
 
@@ -96,6 +96,8 @@ def test_nobody_is_woken_up_while_nothing_happens(
     idle = {monitor_of(ground, minirt, f"idle{number}") for number in range(10)}
     idle |= {*servers(ground.run), resolver_pid("net1")}
     assert len(idle) == 12
+    for server in servers(ground.run):
+        wait_until(lambda pid=server: not commands_of(pid), "the end of who was ready")  # type: ignore[misc]
     wait_until(lambda: is_quiet(idle), "the end of what starting has set off", seconds=30)
     with started(sys.executable, "-c", "import time\nwhile True: time.sleep(0.1)") as control:
         before, restless = woken(idle), woken({control.pid})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 from integration.naming import resolver_pid
 from integration.sandbox import PATIENCE, minirt_words, started, wait_until
 from integration.traces import Ground
-from integration.warm import servers
+from integration.warm import commands_of, servers
 from minirt.kernel import processes
 
 pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselves.
@@ -109,8 +108,9 @@ def test_a_killed_client_takes_its_command_along_but_not_the_container(
     command = ("sh", "-c", "echo ready; sleep 100")
     with started(*words("run", "--name", "one", image, *command)) as client:
         assert client.stdout and client.stdout.readline() == "ready\n"
+        child = child_of(server)
         client.kill()
-        wait_until(lambda: not commands_of(server), "the end of the command")
+        wait_until(lambda: child not in commands_of(server), "the end of the command")
         assert "one" in run("ps").stdout
     run("rm", "-f", "one")
 
@@ -131,21 +131,6 @@ def test_what_it_starts_is_found_by_name(server: int, image: str) -> None:
     assert run("rm", "-f", "one").returncode == 0
 
 
-def commands_of(server: int) -> list[int]:
-    """Return the children that are no keepers: those are process 1 of a PID namespace."""
-    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-    return [int(pid) for pid in children if not is_keeper(Path(f"/proc/{pid}/status"))]
-
-
-def is_keeper(status: Path) -> bool:
-    with contextlib.suppress(OSError):
-        numbers = next(
-            line for line in status.read_text().splitlines() if line.startswith("NSpid:")
-        )
-        return numbers.split()[-1] == "1"
-    return True  # It has just ended.
-
-
 def child_of(server: int) -> int:
     """Return the process of the only command."""
     (pid,) = commands_of(server)
@@ -157,9 +142,10 @@ def test_a_client_dies_as_its_command_did(server: int, image: str, number: signa
     command = ("sh", "-c", "echo ready; sleep 100")
     with started(*words("run", "--name", "one", image, *command)) as client:
         assert client.stdout and client.stdout.readline() == "ready\n"
-        os.kill(child_of(server), number)
+        child = child_of(server)
+        os.kill(child, number)
         assert client.wait(10) == -number
-    assert not commands_of(server)
+    assert child not in commands_of(server)
     assert run("exec", "one", "true").returncode == 0
     run("rm", "-f", "one")
 

@@ -6,6 +6,7 @@ input it forks, and the child becomes ``minirt.server`` in the network of the te
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -54,6 +55,24 @@ def servers(run: Path) -> list[int]:
     """Return the servers of a run folder that live."""
     files = [path for path in (run / "server").glob("*.lock") if locks.is_held(path)]
     return [int(words[0]) for path in files if (words := path.read_text().split())]
+
+
+def commands_of(server: int) -> list[int]:
+    """Return the children that run a command or wait for one.
+
+    The others are keepers: process 1 of a PID namespace.
+    """
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    return [int(pid) for pid in children if not _is_keeper(Path(f"/proc/{pid}/status"))]
+
+
+def _is_keeper(status: Path) -> bool:
+    with contextlib.suppress(OSError):
+        numbers = next(
+            line for line in status.read_text().splitlines() if line.startswith("NSpid:")
+        )
+        return numbers.split()[-1] == "1"
+    return True  # It has just ended.
 
 
 def _main() -> None:

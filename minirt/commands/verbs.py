@@ -99,5 +99,9 @@ def prepare() -> None:
     """Let click do for all verbs what it does at the first use of each."""
     for group, names in {"": VERBS, **GROUPS}.items():
         for name in names.keys() - GROUPS.keys():
-            command = load(name, group)
-            command.make_parser(click.Context(command))
+            get_ready(load(name, group))
+
+
+def get_ready(command: click.Command) -> None:
+    """Let click do for a command what it does at the first use."""
+    command.make_parser(click.Context(command))

@@ -50,6 +50,13 @@ class Life:
         own = {fd for fd in (self.init, self.listener, self.log, self.attached) if fd is not None}
         return own | self.holdings.descriptors() | self.streams.descriptors()
 
+    def voices(self) -> set[int]:
+        """Return the descriptors over which somebody may have something to say."""
+        streams, link = self.streams, self.holdings.link
+        lines = (self.init, self.listener, self.attached, link.fileno() if link else None)
+        said = (streams.stdout, streams.stderr, streams.console)
+        return {fd for fd in lines + said if fd is not None}
+
 
 def prepare(one: Record, holdings: Holdings, init: int, streams: Streams) -> Life:
     """Open what the monitor needs from the moment on at which the command runs."""

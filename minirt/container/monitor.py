@@ -26,6 +26,7 @@ is a fork server, another process does it, and is what was said here of the moni
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ from dataclasses import dataclass, field, replace
 from minirt.container import ending, keeper, life, protocol, record
 from minirt.container.holdings import Holdings
 from minirt.container.keeper import Keeper
-from minirt.container.life import Streams, in_words
+from minirt.container.life import Life, Streams, in_words
 from minirt.container.log_writer import timestamp
 from minirt.container.record import LastRun, Record
 from minirt.errors import pack
@@ -47,6 +48,9 @@ from minirt.runtime.create import Created, Setting
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Spec
 from minirt.state import write_json
+
+_MOMENT = 0.02  # seconds in which a container may end without a keeper
+_LAST_WORDS = 0.003  # seconds from what it prints to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,22 @@ def main(plan: Plan, line: socket.socket) -> int:
     protocol.tell(line, {"started": True})
     if wired.get("attach"):
         own = replace(own, attached=line.detach())
-    if plan.keeper is None:
+    if plan.keeper is None or _ends_at_once(own):
         return life.live(own)
     keeper.hand_over(plan.keeper, own)
     return 0
+
+
+def _ends_at_once(own: Life) -> bool:
+    """Say whether the container has ended while nobody could miss its keeper.
+
+    To end it takes less time than to hand it over, and many containers run for a moment only.
+    """
+    poll = select.poll()
+    for fd in own.voices():
+        poll.register(fd, select.POLLIN)
+    poll.poll(_MOMENT * 1000)
+    return processes.wait_until_dead(own.init, _LAST_WORDS)
 
 
 def _leave_the_command(plan: Plan, line: socket.socket) -> None:

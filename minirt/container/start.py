@@ -85,8 +85,8 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
         held.pop_all()  # From here on the monitor frees what it has inherited.
     try:
         _bring_up(one, wiring, service, ours, attach=attach)
-        if plan.keeper and attach:
-            processes.collect(child.pidfd)  # A corpse would keep the keeper from ending.
+        if plan.keeper and attach:  # It leaves long before us.
+            processes.leave_unburied(child.pidfd)
         steps.show()
     except BaseException:
         ours.close()

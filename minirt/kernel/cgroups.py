@@ -52,10 +52,8 @@ class Cgroup:
 
     def folder(self, controller: str) -> Folder | None:
         """Return the folder in which ``controller`` rules, None if this machine lacks it."""
-        for one in self.folders:
-            if controller in one.hierarchy.controllers:
-                return one
-        return None
+        fitting = (one for one in self.folders if controller in one.hierarchy.controllers)
+        return next(fitting, None)
 
     @property
     def unified(self) -> Path | None:
@@ -102,7 +100,9 @@ class Cgroup:
 
     def is_frozen(self) -> bool:
         """Say whether all of its processes stand; a group that is not there has none."""
-        return any(cgroup_signals.is_frozen(one.path) for one in self.folders)
+        freezer = self.folder("freezer")
+        places = (freezer.path if freezer else None, self.unified)  # Either may have been used.
+        return any(cgroup_signals.is_frozen(place) for place in places if place)
 
     def kill(self) -> None:
         """Kill every process in it and below, also what it forks meanwhile; don't wait."""

@@ -91,11 +91,10 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
             theirs.close()
             rules.close()
         try:
-            descriptors = ours.hear(PREPARED)
+            return _let_go(ours, visit, ours.hear(PREPARED))
         finally:
             os.waitid(os.P_PIDFD, guide.pidfd, os.WEXITED)
             os.close(guide.pidfd)
-        return _let_go(ours, visit, descriptors)
     finally:
         ours.close()
 

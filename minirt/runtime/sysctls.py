@@ -20,13 +20,15 @@ _IPC = {
     *("kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem", "kernel/shmall"),
     *("kernel/shmmax", "kernel/shmmni", "kernel/shm_rmid_forced"),
 }
+_NAME = re.compile(r"[\w.@:-]+(/[\w.@:-]+)+", re.ASCII)
+_SEPARATOR = re.compile(r"[./]")
 _STRAIGHT = Resolve.BENEATH | Resolve.NO_XDEV | Resolve.NO_SYMLINKS
 
 
 def check(key: str, value: str, namespaces: Mapping[Namespace, str]) -> str:
     """Say why a parameter must not be set, "" if it may."""
     path = path_of(key)
-    if not re.fullmatch(r"[\w.@:-]+(/[\w.@:-]+)+", path, re.ASCII) or ".." in path.split("/"):
+    if not _NAME.fullmatch(path) or ".." in path.split("/"):
         return "is no name of a parameter"
     if "\n" in value or "\0" in value:
         return "has more than one line"
@@ -40,7 +42,7 @@ def check(key: str, value: str, namespaces: Mapping[Namespace, str]) -> str:
 
 def path_of(key: str) -> str:
     """Return the path below /proc/sys; "." and "/" may both separate, as in sysctl(8)."""
-    first = re.search(r"[./]", key)
+    first = _SEPARATOR.search(key)
     if first and first[0] == ".":
         return key.translate({ord("."): "/", ord("/"): "."})
     return key

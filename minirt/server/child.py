@@ -1,4 +1,8 @@
-"""The command process that the server forks: it becomes what the client was."""
+"""The command process that the server forks: it waits for a client, and becomes what that was.
+
+The server's end of the *house* line is the server: it sends a client's connection, and gets
+back, if the command may start a container, a line for whoever is to keep it (keeper.py).
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,19 @@ import os
 import resource
 import signal
 import socket
+import struct
 import sys
 import time
 from dataclasses import dataclass
 
-from minirt.server.client import EXITED, GO, VERSION
+from minirt.container import keeper, protocol
+from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 
 _LONGEST = 8 << 20  # bytes: more than execve(2) takes
 _MOST_FDS = 64
+_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
+_PATIENCE = 2.0  # seconds for a client to send what it has
+_LIMITS = 16  # RLIM_NLIMITS of getrlimit(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +35,42 @@ class Request:
     umask: int
     niceness: int
     ignored: int  # a bit for each signal
-    limits: list[tuple[int, int]]
     named: list[int]  # the numbers of further descriptors
     fds: list[int]  # 0, 1, 2, the working directory, and the named ones
+
+
+def main(house: socket.socket) -> int:
+    """Wait for a client, and run its command line; return the exit status."""
+    try:
+        _, (fd,) = protocol.hear_json(house)
+    except EOFError:
+        return 0  # It was in vain.
+    line = socket.socket(fileno=fd)
+    try:
+        line.settimeout(_PATIENCE)
+        request = receive(line)
+        line.settimeout(None)
+        _ask_for_keeper(house, request)
+        _accept(line)
+        if line.recv(1) != GO:
+            return 1
+        _become(request, credentials(line)[0])
+    except (OSError, ValueError):
+        return 1  # The client has gone, or is none.
+    return _run(line, request)
+
+
+def _accept(line: socket.socket) -> None:
+    rights = array.array("i", [os.pidfd_open(os.getpid())])
+    line.sendmsg([ACCEPTED], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    os.close(rights[0])
+
+
+def credentials(line: socket.socket) -> tuple[int, int]:
+    """Return PID and user of who connected (unix(7), SO_PEERCRED)."""
+    packed = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, user, _ = _CREDENTIALS.unpack(packed)
+    return pid, user
 
 
 def receive(line: socket.socket) -> Request:
@@ -39,25 +81,19 @@ def receive(line: socket.socket) -> Request:
     fds = array.array("i")
     for _, _, payload in controls:
         fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-    try:
-        return _understood(_body(line, data), list(fds))
-    except BaseException:
-        for fd in fds:
-            os.close(fd)
-        raise
+    return _understood(_body(line, data), list(fds))
 
 
-def close(request: Request) -> None:
-    """Close the descriptors that came with a request."""
-    for fd in request.fds:
-        os.close(fd)
+def _ask_for_keeper(house: socket.socket, request: Request) -> None:
+    with house:
+        if keeper.may_be_wanted(request.arguments):
+            ours, theirs = protocol.pair()
+            with theirs:
+                protocol.tell(house, {"keep": True}, (theirs.fileno(),))
+            keeper.offer(ours)
 
 
-def run(line: socket.socket, request: Request) -> int:
-    """Wait for "go", run the command line, tell its exit status; return it."""
-    if line.recv(1) != GO:
-        return 1
-    _become(request)
+def _run(line: socket.socket, request: Request) -> int:
     from minirt import cli
 
     try:
@@ -93,19 +129,18 @@ def _understood(body: bytes, fds: list[int]) -> Request:
     version, state, named, count, *rest = body.split(b"\0")
     if version != VERSION:
         raise ValueError(version)
-    umask, niceness, ignored, *limits = map(int, state.split())
+    umask, niceness, ignored = map(int, state.split())
     numbers = [int(word) for word in named.split()]
     if len(fds) != 4 + len(numbers):
         raise ValueError("descriptors are missing")
     arguments = [os.fsdecode(word) for word in rest[: int(count)]]
     lines = [line.partition(b"=") for line in rest[int(count) :] if line]
     environment = {key: value for key, _, value in lines}
-    pairs = list(zip(limits[::2], limits[1::2], strict=True))
-    return Request(arguments, environment, umask, niceness, ignored, pairs, numbers, fds)
+    return Request(arguments, environment, umask, niceness, ignored, numbers, fds)
 
 
-def _become(request: Request) -> None:
-    """Take over what the client was: descriptors, folder, environment, limits, signals."""
+def _become(request: Request, client: int) -> None:
+    """Take over what the client is: descriptors, folder, environment, limits, signals."""
     os.fchdir(request.fds[3])
     numbers = [0, 1, 2, *request.named]
     sources = [request.fds[number] for number in (0, 1, 2)] + request.fds[4:]
@@ -117,10 +152,10 @@ def _become(request: Request) -> None:
         os.close(fd)
     os.umask(request.umask)
     os.setpriority(os.PRIO_PROCESS, 0, request.niceness)
-    for number, (soft, hard) in enumerate(request.limits):
+    for number in range(_LIMITS):
         try:
-            resource.setrlimit(number, (soft, hard))
-        except (OSError, ValueError):
+            resource.setrlimit(number, resource.prlimit(client, number))
+        except ValueError:
             pass  # Higher than the server may go.
     for number in range(1, 32):
         if request.ignored >> number & 1 and number not in (signal.SIGKILL, signal.SIGSTOP):

@@ -11,20 +11,17 @@ The child runs nothing before "go", so a command never runs twice: a client that
 runs it itself, and a child that hears no "G" leaves. The child tells its exit status itself,
 so a server that dies meanwhile is not missed. Of a child that was killed the server tells.
 
-Only modules written in C are imported here: ``socket``, ``signal`` and ``json`` would cost
-more than all the rest of this file's work together.
+Only modules written in C are imported here: ``os``, ``socket``, ``signal`` and ``json`` would cost
+more than all the rest of this file's work together. So would __future__, with its annotations.
 """
-
-from __future__ import annotations
 
 import _signal
 import _socket
-import os
-import resource
+import posix
 import sys
 
 ACCEPTED, GO, EXITED, KILLED, REFUSED = b"A", b"G", b"X", b"K", b"R"
-VERSION = b"2"  # of what is said here
+VERSION = b"3"  # of what is said here
 PARTS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # namespaces(7)
 
 # What a command in the foreground gets from its terminal or from kill(1), and passes on.
@@ -43,18 +40,14 @@ _PATIENCE = 1.0  # seconds for the server's first word; it needs a millisecond
 
 def main() -> None:
     """Run the command line: by the server if there is one, else in this process."""
-    if os.environ.get("MINIRT_NO_SERVER") or os.geteuid() != 0 or _must_stay_here():
+    if posix.environ.get(b"MINIRT_NO_SERVER") or posix.geteuid() != 0 or _must_stay_here():
         in_process()
     line = dial()
     if line is None:
         start_server()
-        in_process()
-    else:
-        pidfd = hand_over(line)
-        if pidfd is None:
-            in_process()
-        else:
-            leave(*wait(line, pidfd))
+    elif (pidfd := hand_over(line)) is not None:
+        leave(*wait(line, pidfd))
+    in_process()
 
 
 def in_process() -> None:
@@ -72,7 +65,7 @@ def _must_stay_here() -> bool:
     if _verb() == "server":
         return True
     try:
-        return os.isatty(0) and os.tcgetpgrp(0) != os.getpgrp()
+        return posix.isatty(0) and posix.tcgetpgrp(0) != posix.getpgrp()
     except OSError:
         return False
 
@@ -87,9 +80,10 @@ def _verb() -> str:
     return ""
 
 
-def folder() -> str:
+def folder() -> bytes:
     """Return the folder of the servers' sockets: a server serves one state only."""
-    return f"{_option('--runroot') or os.environ.get('MINIRT_RUNROOT') or '/run/minirt'}/server"
+    run = _bytes(_option("--runroot")) or posix.environ.get(b"MINIRT_RUNROOT") or b"/run/minirt"
+    return run + b"/server"
 
 
 def _option(wanted: str) -> str:
@@ -115,25 +109,25 @@ def name() -> str:
 
 def _capabilities() -> list[str]:
     """Return these sets of this process as /proc/self/status has them; one, if they are equal."""
-    fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-    text = os.read(fd, 8192)
-    os.close(fd)
+    fd = posix.open("/proc/self/status", posix.O_RDONLY | posix.O_CLOEXEC)
+    text = posix.read(fd, 8192)
+    posix.close(fd)
     sets = [text.partition(key)[2].split(b"\n", 1)[0] for key in (b"CapEff:\t", b"CapBnd:\t")]
     return [one.decode().lstrip("0") for one in dict.fromkeys(sets)]
 
 
 def _number_of(part: str) -> int:
     """Return the number of a namespace of this process (namespaces(7): its inode)."""
-    return os.stat(f"/proc/self/ns/{part}").st_ino  # noqa: PTH116  # pathlib costs 8 ms
+    return posix.stat(f"/proc/self/ns/{part}").st_ino
 
 
 def dial() -> _socket.socket | None:
     """Connect to the server; None if there is none."""
     line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
-        where = os.open(folder(), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        where = posix.open(folder(), posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
         line.connect(f"/proc/self/fd/{where}/{name()}")  # A name may have 107 bytes only.
-        os.close(where)
+        posix.close(where)
     except OSError:
         line.close()
         return None
@@ -142,10 +136,10 @@ def dial() -> _socket.socket | None:
 
 def start_server() -> None:
     """Start a server for the next command; this one does not wait for it."""
-    words = [sys.executable, "-I", "-m", "minirt.server", folder(), name()]
-    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    words: list[str | bytes] = [sys.executable, "-I", "-m", "minirt.server", folder(), name()]
+    null = [(posix.POSIX_SPAWN_OPEN, fd, "/dev/null", posix.O_RDWR, 0) for fd in (0, 1, 2)]
     try:
-        os.posix_spawn(sys.executable, words, os.environ, file_actions=null, setsid=True)
+        posix.posix_spawn(sys.executable, words, posix.environ, file_actions=null, setsid=True)
     except OSError:
         pass  # Without a server everything works as well.
 
@@ -153,12 +147,12 @@ def start_server() -> None:
 def hand_over(line: _socket.socket) -> int | None:
     """Send all that a command depends on; return the child's pidfd, None if it was refused."""
     named = {fd for word in sys.argv for fd in _descriptors_in(word)}
-    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    here = posix.open(".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     fds = [fd if _is_open(fd) else null for fd in (0, 1, 2)] + [here, *sorted(named)]
     parts = [VERSION, _numbers(_state()), _numbers(sorted(named)), str(len(sys.argv)).encode()]
-    parts += [os.fsencode(word) for word in sys.argv]
-    parts += [key + b"=" + value for key, value in os.environb.items()]
+    parts += [_bytes(word) for word in sys.argv]
+    parts += [key + b"=" + value for key, value in posix.environ.items()]
     body = b"\0".join(parts)
     rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
     try:
@@ -178,12 +172,16 @@ def hand_over(line: _socket.socket) -> int | None:
 
 
 def _state() -> list[int]:
-    """Return umask, niceness, ignored signals, and the limits: pairs of soft and hard."""
-    umask = os.umask(0o22)
-    os.umask(umask)
+    """Return umask, niceness, and ignored signals; limits the server can see for itself."""
+    umask = posix.umask(0o22)
+    posix.umask(umask)
     ignored = sum(1 << one for one in range(1, 32) if _signal.getsignal(one) == _signal.SIG_IGN)
-    limits = [number for one in range(16) for number in resource.getrlimit(one)]
-    return [umask, os.getpriority(os.PRIO_PROCESS, 0), ignored, *limits]
+    return [umask, posix.getpriority(posix.PRIO_PROCESS, 0), ignored]
+
+
+def _bytes(word: str) -> bytes:
+    """Return what os.fsencode would."""
+    return word.encode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 
 
 def _numbers(numbers: list[int]) -> bytes:
@@ -203,7 +201,7 @@ def _descriptors_in(word: str) -> set[int]:
 
 def _is_open(fd: int) -> bool:
     try:
-        os.fstat(fd)
+        posix.fstat(fd)
     except OSError:
         return False
     return True
@@ -220,7 +218,7 @@ def wait(line: _socket.socket, pidfd: int) -> tuple[bytes, int]:
 
     def pause(_number: int, _frame: object) -> None:
         relay(_signal.SIGSTOP, None)
-        os.kill(os.getpid(), _signal.SIGSTOP)
+        posix.kill(posix.getpid(), _signal.SIGSTOP)
         relay(_signal.SIGCONT, None)
 
     for number in _RELAYED:
@@ -240,9 +238,11 @@ def wait(line: _socket.socket, pidfd: int) -> tuple[bytes, int]:
 def leave(how: bytes, number: int) -> None:
     """End as the command did: also by a signal, which a shell wants to know."""
     if how == KILLED:
+        import resource
+
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if number not in (_signal.SIGKILL, _signal.SIGSTOP):
             _signal.signal(number, _signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        posix.kill(posix.getpid(), number)
         number += 128  # It is blocked.
-    os._exit(number)
+    posix._exit(number)

@@ -19,11 +19,13 @@ def everything() -> None:
         name = ".".join(words).removesuffix(".__init__")
         if name not in _NOT and not name.startswith("minirt.oci."):
             importlib.import_module(name)
+    from minirt import cli
     from minirt.commands import verbs
     from minirt.kernel import netlink, nftables
 
     netlink.preload()
     nftables.preload()
+    verbs.get_ready(cli.root)
     verbs.prepare()
 
 

@@ -5,6 +5,9 @@ killed. The monitors that they fork are adopted by process 1, so that the server
 to them, and share the server's memory as copy-on-write pages. Therefore it stays while a
 container lives, and leaves when it has not been asked for :data:`IDLE` seconds, or when minirt's
 files have changed.
+
+A fork takes a millisecond or two. So when a command has ended the server has the next child
+*ready*, forked while nobody waits; and lets it go when no command has come for a while.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,12 +25,11 @@ from pathlib import Path
 from minirt import state
 from minirt.container import keeper, protocol
 from minirt.kernel import cgroups, descriptors, locks, processes
-from minirt.server import child, preload
-from minirt.server.client import ACCEPTED, KILLED, REFUSED
+from minirt.server import child, immortal, preload
+from minirt.server.client import KILLED, REFUSED
 
 IDLE = float(os.environ.get("MINIRT_SERVER_IDLE") or 600)  # seconds
-_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
-_PATIENCE = 2.0  # seconds for a client to send what it has
+_READY = 5.0  # seconds that a child waits for a command
 _CHECK = 1.0  # seconds between two looks at minirt's own files
 
 
@@ -45,7 +46,8 @@ def main(folder: str, name: str) -> None:
     _leave_the_session()
     with _listen(place, name) as listener:
         gc.collect()
-        gc.freeze()  # The collector never writes into these pages, so children share them.
+        immortal.make_all()  # Neither who looks at what is there
+        gc.freeze()  # nor the collector writes into these pages, so children share them.
         Server(place, name, lock, listener).serve()
 
 
@@ -72,17 +74,25 @@ def _listen(place: Path, name: str) -> socket.socket:
     return listener
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Command:
-    """A child that runs a command, and the line to who typed it."""
+@dataclass(slots=True, eq=False)
+class Child:
+    """A process for a command, and the line to who typed it; None: it waits for one."""
 
-    line: socket.socket
     pidfd: int
+    house: socket.socket
+    line: socket.socket | None = None
+
+    def numbers(self) -> list[int]:
+        """Return its descriptors."""
+        lines = [self.house] if self.line is None else [self.house, self.line]
+        return [self.pidfd, *(line.fileno() for line in lines)]
 
     def close(self) -> None:
-        """Close both."""
-        self.line.close()
-        os.close(self.pidfd)
+        """Close all."""
+        descriptors.close([self.pidfd])
+        self.house.close()
+        if self.line is not None:
+            self.line.close()
 
 
 class Server:
@@ -92,7 +102,8 @@ class Server:
         self._place, self._name, self._lock, self._listener = place, name, lock, listener
         self._poll = select.epoll()
         self._poll.register(listener, select.EPOLLIN)
-        self._commands: dict[int, Command] = {}  # by either descriptor
+        self._children: dict[int, Child] = {}  # by each of their descriptors
+        self._ready: Child | None = None
         self._keepers: set[int] = set()  # their pidfds
         self._sources = preload.sources()
         self._looked = time.monotonic()
@@ -101,67 +112,91 @@ class Server:
 
     def serve(self) -> None:
         """Serve until idle, or until a newer minirt should."""
+        self._ready = self._fork()
         while True:
-            happened = [fd for fd, _ in self._poll.poll(IDLE)]
+            happened = [fd for fd, _ in self._poll.poll(min(IDLE, _READY) if self._ready else IDLE)]
             for fd in happened:
-                if fd in self._commands:
-                    self._turn(self._commands[fd], fd)
+                if fd in self._children:
+                    self._turn(self._children[fd], fd)
                 elif fd in self._keepers:
                     self._bury_keeper(fd)
-            # The last: a new command may get the numbers of one that has just ended.
+            # The last: what is new may get the numbers of one that has just ended.
             if self._listener.fileno() in happened and not self._accept():
                 return self._step_aside()
-            if not happened and not self._commands and not self._has_containers():
+            if happened and not self._children:
+                self._ready = self._fork()
+            elif not happened and self._ready:
+                signal.pidfd_send_signal(self._ready.pidfd, signal.SIGKILL)
+                self._bury(self._ready)
+            elif not happened and not self._children and not self._has_containers():
                 return self._step_aside()
 
     def _accept(self) -> bool:
-        """Start a command; say whether this server may go on."""
+        """Give a command to a child; say whether this server may go on."""
         line, _ = self._listener.accept()
-        with line:
-            if _user_of(line) != os.geteuid():
-                return True
-            if self._is_outdated():
+        if child.credentials(line)[1] != os.geteuid():
+            line.close()
+        elif self._is_outdated():
+            with line:
                 line.sendall(REFUSED)
-                return False
-            try:
-                line.settimeout(_PATIENCE)
-                request = child.receive(line)
-            except (OSError, ValueError):
-                return True
-            line.settimeout(None)
-            self._start(line, request)
+            return False
+        else:
+            self._give(line)
         return True
 
-    def _start(self, line: socket.socket, request: child.Request) -> None:
-        ends = protocol.pair() if keeper.may_be_wanted(request.arguments) else None
+    def _give(self, line: socket.socket) -> None:
+        one, self._ready = self._ready or self._fork(), None
+        one.line = line
+        self._children[line.fileno()] = one
+        # Only the end: what the client says is for the child.
+        self._poll.register(line, select.EPOLLRDHUP | select.EPOLLONESHOT)
+        with suppress(OSError):  # It was killed.
+            protocol.tell(one.house, {"serve": True}, (line.fileno(),))
+
+    def _fork(self) -> Child:
+        ours, theirs = protocol.pair()
         pid = os.fork()
         if pid == 0:
-            if ends is not None:
-                ends[1].close()  # Or this process would never hear the end of that one.
-                keeper.offer(ends[0])
-            self._become_child(line, request)
-        child.close(request)
-        command = Command(line.dup(), os.pidfd_open(pid))
-        self._commands |= {command.line.fileno(): command, command.pidfd: command}
-        # Only the end: what the client says meanwhile is for the child.
-        self._poll.register(command.line, select.EPOLLRDHUP | select.EPOLLONESHOT)
-        self._poll.register(command.pidfd, select.EPOLLIN)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", command.pidfd))]
-        with suppress(OSError):  # The client has gone: the child hears no "go".
-            line.sendmsg([ACCEPTED], rights)
-        if ends is not None:
-            ends[0].close()
-            self._start_keeper(ends[1])
+            ours.close()
+            self._become_child(theirs)
+        theirs.close()
+        one = Child(os.pidfd_open(pid), ours)
+        self._children |= dict.fromkeys(one.numbers(), one)
+        self._poll.register(one.house, select.EPOLLIN | select.EPOLLONESHOT)
+        self._poll.register(one.pidfd, select.EPOLLIN)
+        return one
 
-    def _start_keeper(self, line: socket.socket) -> None:
+    def _become_child(self, house: socket.socket) -> None:
+        """Leave everything of the server's behind, and wait for a command."""
+        status = processes.CRASHED
+        try:
+            self._poll.close()
+            self._listener.close()
+            os.close(self._lock)
+            for other in set(self._children.values()):
+                other.close()
+            descriptors.close(self._keepers)
+            status = child.main(house)
+        finally:
+            os._exit(status)
+
+    def _turn(self, one: Child, fd: int) -> None:
+        """Hear that one side of a command has gone, or that a keeper is wanted."""
+        if fd == one.pidfd:
+            self._bury(one)
+        elif fd == one.house.fileno():
+            self._start_keeper(one.house)
+        else:  # As the client's end would have been the command's own.
+            signal.pidfd_send_signal(one.pidfd, signal.SIGKILL)
+
+    def _start_keeper(self, house: socket.socket) -> None:
         """Fork the one that keeps the container that the command may start."""
-        with line:
-            try:
-                pidfd = keeper.start(line)
-            except OSError:
-                return  # Without one, the command does it all, or says why it can't.
-        self._keepers.add(pidfd)
-        self._poll.register(pidfd, select.EPOLLIN)
+        _, _, fds = protocol.hear(house)
+        for fd in fds:
+            with socket.socket(fileno=fd) as line, suppress(OSError):
+                pidfd = keeper.start(line)  # Without one, the command does it all.
+                self._keepers.add(pidfd)
+                self._poll.register(pidfd, select.EPOLLIN)
 
     def _bury_keeper(self, pidfd: int) -> None:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
@@ -169,37 +204,18 @@ class Server:
         self._poll.unregister(pidfd)
         os.close(pidfd)
 
-    def _become_child(self, line: socket.socket, request: child.Request) -> None:
-        """Leave everything of the server's behind, and run the command."""
-        status = processes.CRASHED
-        try:
-            self._poll.close()
-            self._listener.close()
-            os.close(self._lock)
-            for other in set(self._commands.values()):
-                other.close()
-            descriptors.close(self._keepers)
-            status = child.run(line, request)
-        finally:
-            os._exit(status)
-
-    def _turn(self, command: Command, fd: int) -> None:
-        """Hear that one side of a command has gone."""
-        if fd == command.pidfd:
-            self._bury(command)
-        else:  # As the client's end would have been the command's own.
-            signal.pidfd_send_signal(command.pidfd, signal.SIGKILL)
-
-    def _bury(self, command: Command) -> None:
+    def _bury(self, one: Child) -> None:
         """Reap a child; of what has killed it, it couldn't tell its client itself."""
-        ended = os.waitid(os.P_PIDFD, command.pidfd, os.WEXITED)
-        if ended and ended.si_code != os.CLD_EXITED:
+        ended = os.waitid(os.P_PIDFD, one.pidfd, os.WEXITED)
+        if one.line and ended and ended.si_code != os.CLD_EXITED:
             with suppress(OSError):
-                command.line.sendall(KILLED + ended.si_status.to_bytes(4, "big"))
-        for fd in (command.line.fileno(), command.pidfd):
+                one.line.sendall(KILLED + ended.si_status.to_bytes(4, "big"))
+        for fd in one.numbers():
             self._poll.unregister(fd)  # Closing is not enough: the client has a copy.
-            del self._commands[fd]
-        command.close()
+            del self._children[fd]
+        one.close()
+        if one is self._ready:
+            self._ready = None
 
     def _is_outdated(self) -> bool:
         """Say whether minirt's files are others than those that were imported."""
@@ -215,8 +231,3 @@ class Server:
 
     def _step_aside(self) -> None:
         (self._place / self._name).unlink(missing_ok=True)
-
-
-def _user_of(line: socket.socket) -> int:
-    packed = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(packed)[1])
