@@ -16,8 +16,8 @@ that may start a container, a *keeper* that does nothing yet:
 
 Init, an orphan then, becomes the child of its PID namespace's process 1, and it is that one
 whose end is the container's end, before as after (pid_namespaces(7)). If the monitor is killed
-before it has handed over, the keeper hears the end of the line, and leaves, too. Without a
-fork server there is no keeper, and the monitor stays itself what it is.
+before it has handed over, or the container has ended at once, the keeper hears the end of the
+line, and leaves, too. Without a fork server there is no keeper, and the monitor stays what it is.
 """
 
 from __future__ import annotations
