@@ -94,6 +94,8 @@ def test_what_only_looks_like_a_devpts_is_refused(
         (tmp_path / "ptmx").touch()
     else:
         (tmp_path / "ptmx").symlink_to("/dev/ptmx")
+        # The control: whoever follows it has a terminal of the host's.
+        assert (tmp_path / "ptmx").stat().st_rdev == os.makedev(5, 2)
     bundle.mount("/dev/pts", "bind", tmp_path, "rbind")
     with pytest.raises(InvalidRequest, match="Cannot open a terminal in /dev/pts"):
         bundle.create("true")

@@ -109,6 +109,7 @@ def test_descriptors_that_nobody_asked_for_are_closed_and_none_is_inherited() ->
     theirs.say(PREPARED, *[0] * 200)  # as many as a packet can bear, and more than anybody wants
     taken = ours.hear(PREPARED)
     assert not any(os.get_inheritable(fd) for fd in taken)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + len(taken) > before
     for fd in taken:
         os.close(fd)
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +86,8 @@ def test_further_groups_come_last_and_once(root: int) -> None:
         ("1_0", "unable to find user 1_0"),
         ("٣", "unable to find user ٣"),  # a digit to int(), not to us
         ("0\n", "unable to find user 0\n"),
+        ("user=1", "unable to find user user=1"),  # CVE-2026-30892: it was root
+        ("user=0", "unable to find user user=0"),
         ("toor", "unable to find user toor"),  # its line makes no sense: it is not root
         ("www:0:0", "unable to find group 0:0"),
     ],
@@ -92,6 +96,14 @@ def test_a_user_who_is_nobody_is_refused(root: int, text: str, why: str) -> None
     with pytest.raises(InvalidRequest) as error:
         users.resolve(root, text)
     assert why in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["user=1", "+0", "0\n", "-0", "0x1f", "toor", "0user"])
+def test_who_reads_numbers_as_c_does_takes_them_for_root(root: int, text: str) -> None:
+    """CVE-2026-30892, with its control: atoi(3), which knows no error."""
+    assert ctypes.CDLL(None).atoi(text.encode()) == 0
+    with pytest.raises(InvalidRequest, match="unable to find user"):
+        users.resolve(root, text)
 
 
 def test_without_the_files_numbers_still_work(tmp_path: Path) -> None:
@@ -128,12 +140,34 @@ def test_a_passwd_made_as_a_weapon_is_refused_at_once(
     assert time.monotonic() - start < 1
 
 
+def length_as_read(path: Path) -> int | None:
+    """Read a file as one reads files; return how much there was, None if that doesn't end."""
+    try:
+        done = subprocess.run(["cat", path], capture_output=True, timeout=1, check=True)
+    except subprocess.TimeoutExpired:
+        return None
+    return len(done.stdout)
+
+
+def test_a_careless_reader_waits_for_ever_or_takes_it_all(tmp_path: Path) -> None:
+    """The control for the test above."""
+    plain, fifo, huge = (tmp_path / name for name in ("plain", "fifo", "huge"))
+    plain.write_text(PASSWD)
+    os.mkfifo(fifo)
+    huge.touch()
+    os.truncate(huge, users.LARGEST_FILE + 1)
+    assert length_as_read(plain) == len(PASSWD)
+    assert length_as_read(fifo) is None
+    assert length_as_read(huge) == users.LARGEST_FILE + 1
+
+
 def test_a_link_out_of_the_image_stays_inside(root: int, tmp_path: Path) -> None:
     (tmp_path / "passwd").write_text("www:x:0:0::/host:\n")
     file = tmp_path / "image" / "etc" / "passwd"
     for target in ("../../passwd", str(tmp_path / "passwd")):
         file.unlink()
         file.symlink_to(target)
+        assert "/host" in file.read_text()  # The control: so it is for whoever follows the link.
         with pytest.raises(InvalidRequest, match="unable to find user www"):
             users.resolve(root, "www")
 
