@@ -55,7 +55,7 @@ def main() -> int:
     stem.with_suffix(".svg").write_text(report.drawing(result))
     print(report.table(result))
     print(f"All that was measured: {stem.relative_to(REPOSITORY)}.json, drawn: ….svg")
-    for name in [one for one in ENGINES if one not in names and ENGINES[one].remedy]:
+    for name in [one for one in ENGINES if not ENGINES[one].is_installed() and ENGINES[one].remedy]:
         print(f"Not compared with {name}: {ENGINES[name].remedy}")
     return 0
 
