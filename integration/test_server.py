@@ -131,6 +131,29 @@ def test_what_it_starts_is_found_by_name(server: int, image: str) -> None:
     assert run("rm", "-f", "one").returncode == 0
 
 
+def test_a_child_that_waited_runs_the_next_command(server: int, image: str) -> None:
+    wait_until(lambda: commands_of(server), "a child that waits")
+    (ready,) = commands_of(server)
+    command = ("sh", "-c", "echo ready; sleep 100")
+    with started(*words("run", "--rm", "--name", "one", image, *command)) as client:
+        assert client.stdout and client.stdout.readline() == "ready\n"
+        assert commands_of(server) == [ready]
+        run("rm", "-f", "one")
+    wait_until(lambda: len(commands_of(server)) == 1, "the next one")
+    assert commands_of(server) != [ready]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_child_that_waited_in_vain_is_not_missed(server: int, number: signal.Signals) -> None:
+    """Killed, another one takes its place; stopped, its client runs the command itself."""
+    wait_until(lambda: commands_of(server), "a child that waits")
+    (ready,) = commands_of(server)
+    os.kill(ready, number)
+    assert run("version", "-f", "here").stdout == "here\n"
+    assert run("version", "-f", "again").stdout == "again\n"
+    assert ready not in commands_of(server)
+
+
 def child_of(server: int) -> int:
     """Return the process of the only command."""
     (pid,) = commands_of(server)
