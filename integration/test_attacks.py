@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from integration.archives import folder, member, oci_files, tar, written
 from integration.conftest import Minirt
 from integration.sandbox import minirt_words, needs_tool, shell
 from integration.traces import Ground
 from integration.typist import at_terminal, typing
+from minirt.images import store
 
 
 @needs_tool("gcc")
@@ -67,6 +69,46 @@ def test_a_volume_of_an_image_is_never_a_folder_of_the_host(
         return
     shown = json.loads(minirt("image", "inspect", "evil").stdout)[0]
     assert list(shown["Config"]["Volumes"]) == ["/etc"]
+
+
+def test_a_volume_that_an_archive_names_with_dots_is_filled_from_inside(
+    minirt: Minirt, ground: Ground, tmp_path: Path
+) -> None:
+    """CVE-2022-23648, by an archive whose configuration nobody has cleaned."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("of the host")
+    path = "/x/" + "../" * 40 + str(secret)[1:]
+    inside = member(f".{secret}/own", b"of the image")
+    files = oci_files([tar(folder("./"), folder("x"), inside)], config={"Volumes": {path: {}}})
+    minirt("image", "load", "-i", written(tmp_path / "image.tar", files))
+    (layer,) = store.find("made:1").layers
+    naive = shutil.copytree(f"{layer}{path}", tmp_path / "naive")  # The control: a path is joined.
+    assert [one.name for one in naive.iterdir()] == ["key"]
+    minirt("create", "--name", "one", "made:1", "true")
+    (volume,) = (ground.root / "volumes").glob("*/_data")
+    assert [one.name for one in volume.iterdir()] == ["own"]
+    shown = minirt("inspect", "-f", "{{(index .Mounts 0).Destination}}", "one").stdout
+    assert shown.strip() == str(secret)
+
+
+def test_no_socket_of_ours_is_in_a_container_that_was_not_given_it(
+    minirt: Minirt, image: str, ground: Ground
+) -> None:
+    """Whoever reaches the monitor's or the fork server's socket may be served as the host's root.
+
+    The folder of these is no part of any mount that minirt makes by itself; also not where a
+    volume has its name.
+    """
+    find = ("find", "/", "-path", "/proc", "-prune", "-o", "-type", "s", "-print")
+    minirt("run", "-d", "--name", "other", "--net", "none", image, "sleep", "1000")
+    volumes = ("-v", "data:/data", "-v", ground.run)
+    for flags in (), volumes, ("--privileged",), ("--net", "host"), ("--net", "container:other"):
+        assert minirt("run", "--rm", *flags, image, *find).stdout == ""
+    given = ("-v", f"{ground.run}:/given:ro")  # The control.
+    shown = minirt("run", "--rm", *given, image, *find).stdout.split()
+    names = {Path(one).name for one in shown}
+    assert "monitor.sock" in names and len(names) == 2  # The other is the fork server's.
 
 
 @pytest.mark.parametrize(

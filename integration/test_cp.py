@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.sandbox import shell
 
 pytestmark = pytest.mark.core
 
@@ -83,6 +84,29 @@ def test_paths_inside_end_at_the_containers_root(
     assert minirt("exec", "one", "ls", "/etc/planted", code=None).returncode
     assert "Could not find" in minirt("cp", "one:/proc/self/root", tmp_path, code=1).stderr
     minirt("cp", "-L", "one:/proc/1/root/etc", tmp_path / "out", code=1)  # a link of the kernel
+
+
+def test_a_folder_of_a_stranger_brings_nothing_that_its_links_lead_to(
+    minirt: Minirt, image: str, tmp_path: Path
+) -> None:
+    """As COPY, where the context of a build has links. Of -L only the source's own name is one."""
+    secret, context, naive = (tmp_path / name for name in ("secret", "context", "naive"))
+    for folder in (secret, context, naive):
+        folder.mkdir()
+    (secret / "key").write_text("of the host")
+    (context / "file").symlink_to(secret / "key")
+    (context / "folder").symlink_to("../secret")
+    (tmp_path / "link").symlink_to("context")
+    shell("cp", "--recursive", "--dereference", context, naive)
+    control = naive / "context"  # It holds what is outside: so it is for whoever follows all links.
+    assert (control / "file").read_text() == (control / "folder/key").read_text() == "of the host"
+    minirt("create", "--name", "one", "--net", "none", image, "true")
+    for words in ((context, "one:/plain"), ("-L", tmp_path / "link", "one:/followed")):
+        minirt("cp", *words)
+        back = tmp_path / "back" / str(len(words))
+        back.parent.mkdir(exist_ok=True)
+        minirt("cp", words[-1], back)
+        assert {one.name for one in back.iterdir() if one.is_symlink()} == {"file", "folder"}
 
 
 def test_nothing_dangerous_comes_out(minirt: Minirt, image: str, tmp_path: Path) -> None:

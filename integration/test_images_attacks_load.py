@@ -141,8 +141,11 @@ def test_a_folder_cannot_lead_to_files_outside_of_it(minirt: Minirt, tmp_path: P
         (layout / name).write_bytes(raw)
     blobs = (layout / "blobs/sha256").iterdir()
     blob = next(one for one in blobs if one.read_bytes()[:2] == b"\x1f\x8b")
+    minirt("image", "load", "-i", layout)  # The control: as long as all is inside.
+    minirt("image", "rm", "made:1")
     blob.rename(tmp_path / "elsewhere")
     blob.symlink_to(tmp_path / "elsewhere")
+    assert digest(blob.read_bytes())[7:] == blob.name  # And whoever follows the link finds it.
     minirt("image", "load", "-i", layout, code=1)
     blob.unlink()
     os.mkfifo(blob)

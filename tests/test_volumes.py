@@ -60,6 +60,18 @@ def test_what_the_image_wants_as_volumes_gets_one_unless_something_is_mounted_th
     assert [one.destination for one in mounts] == ["/a", "/b"]
 
 
+@pytest.mark.parametrize("path", ["/a/", "//a", "/x/../a", "/../../a", "/a/."])
+def test_no_spelling_of_a_path_lets_an_image_cover_what_the_operator_mounts(path: str) -> None:
+    assert [one.name for one in resolve(parsed("data:/a"), wants=(path,))] == ["data"]
+
+
+@pytest.mark.parametrize("path", ["", "/", "..", "/x/..", "relative"])
+def test_a_volume_of_an_image_has_a_place_of_its_own(path: str) -> None:
+    with pytest.raises(InvalidRequest, match="VOLUME"):
+        resolve(wants=("/b", path))
+    assert volumes.all_volumes() == []
+
+
 def test_a_failure_takes_back_what_was_made_and_nothing_else(tmp_path: Path) -> None:
     kept = volumes.create("kept")
     with pytest.raises(InvalidRequest):

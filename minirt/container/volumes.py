@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minirt.container import lifecycle
+from minirt.container.flags.mounts import destination
 from minirt.container.log_writer import timestamp
 from minirt.container.record import HostConfig, Mount, Record, known
 from minirt.errors import Conflict, NotFound
@@ -159,7 +160,9 @@ def resolve(
     InvalidRequest, KernelRefused, OSError; then no volume was made.
     """
     taken = {*(mount.destination for mount in mounts), *covered}
-    wanted = [Mount("volume", "", path.rstrip("/")) for path in image_volumes]
+    # In their shortest form: "/x/../data" of an image must not cover the operator's "/data".
+    paths = dict.fromkeys(destination(path, "VOLUME", path) for path in image_volumes)
+    wanted = [Mount("volume", "", path) for path in paths]
     made_now: list[str] = []
     resolved = []
     try:

@@ -139,6 +139,9 @@ def _target(root: int, one: Mount, *, is_folder: bool = True) -> Iterator[int]:
     else:
         fd = beneath.make_file(root, path)
     try:
+        if os.path.sameopenfile(root, fd):
+            why = "that is the root itself, and whoever joins later would see another one than init"
+            raise InvalidRequest(f"Cannot mount on {path}", why)
         yield fd
     finally:
         os.close(fd)
