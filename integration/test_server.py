@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from integration.naming import resolver_pid
-from integration.sandbox import PATIENCE, minirt_words, started, wait_until
+from integration.sandbox import PATIENCE, REPOSITORY, minirt_words, started, wait_until
 from integration.traces import Ground
 from integration.warm import commands_of, servers
 from minirt.kernel import processes
+from minirt.server import client
 
 pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselves.
 words = minirt_words
@@ -46,11 +50,11 @@ def parent_of(text: str) -> int:
 
 def test_commands_are_children_of_the_server(server: int, image: str, ground: Ground) -> None:
     command = ("sh", "-c", "echo ready; sleep 100")
-    with started(*words("run", "--rm", "--name", "one", image, *command)) as client:
-        assert client.stdout and client.stdout.readline() == "ready\n"
+    with started(*words("run", "--rm", "--name", "one", image, *command)) as typed:
+        assert typed.stdout and typed.stdout.readline() == "ready\n"
         assert len(commands_of(server)) == 1
         assert run("rm", "-f", "one").returncode == 0
-        assert client.wait(10 * PATIENCE) == 137
+        assert typed.wait(10 * PATIENCE) == 137
 
 
 @pytest.mark.parametrize("code", [0, 7, 255])
@@ -95,21 +99,21 @@ def test_input_goes_through(server: int, image: str) -> None:
 
 def test_signals_are_passed_on(server: int, image: str) -> None:
     script = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.1; done"
-    with started(*words("run", "--rm", "--net", "none", image, "sh", "-c", script)) as client:
-        assert client.stdout and client.stdout.readline() == "ready\n"
-        client.send_signal(signal.SIGTERM)
-        assert client.stdout.read() == "caught\n"
-        assert client.wait(10 * PATIENCE) == 5
+    with started(*words("run", "--rm", "--net", "none", image, "sh", "-c", script)) as typed:
+        assert typed.stdout and typed.stdout.readline() == "ready\n"
+        typed.send_signal(signal.SIGTERM)
+        assert typed.stdout.read() == "caught\n"
+        assert typed.wait(10 * PATIENCE) == 5
 
 
 def test_a_killed_client_takes_its_command_along_but_not_the_container(
     server: int, image: str
 ) -> None:
     command = ("sh", "-c", "echo ready; sleep 100")
-    with started(*words("run", "--name", "one", image, *command)) as client:
-        assert client.stdout and client.stdout.readline() == "ready\n"
+    with started(*words("run", "--name", "one", image, *command)) as typed:
+        assert typed.stdout and typed.stdout.readline() == "ready\n"
         child = child_of(server)
-        client.kill()
+        typed.kill()
         wait_until(lambda: child not in commands_of(server), "the end of the command")
         assert "one" in run("ps").stdout
     run("rm", "-f", "one")
@@ -135,8 +139,8 @@ def test_a_child_that_waited_runs_the_next_command(server: int, image: str) -> N
     wait_until(lambda: commands_of(server), "a child that waits")
     (ready,) = commands_of(server)
     command = ("sh", "-c", "echo ready; sleep 100")
-    with started(*words("run", "--rm", "--name", "one", image, *command)) as client:
-        assert client.stdout and client.stdout.readline() == "ready\n"
+    with started(*words("run", "--rm", "--name", "one", image, *command)) as typed:
+        assert typed.stdout and typed.stdout.readline() == "ready\n"
         assert commands_of(server) == [ready]
         run("rm", "-f", "one")
     wait_until(lambda: len(commands_of(server)) == 1, "the next one")
@@ -163,11 +167,11 @@ def child_of(server: int) -> int:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_client_dies_as_its_command_did(server: int, image: str, number: signal.Signals) -> None:
     command = ("sh", "-c", "echo ready; sleep 100")
-    with started(*words("run", "--name", "one", image, *command)) as client:
-        assert client.stdout and client.stdout.readline() == "ready\n"
+    with started(*words("run", "--name", "one", image, *command)) as typed:
+        assert typed.stdout and typed.stdout.readline() == "ready\n"
         child = child_of(server)
         os.kill(child, number)
-        assert client.wait(10) == -number
+        assert typed.wait(10) == -number
     assert child not in commands_of(server)
     assert run("exec", "one", "true").returncode == 0
     run("rm", "-f", "one")
@@ -219,6 +223,30 @@ def test_status_and_stop(server: int, ground: Ground) -> None:
     assert run("server", "status").stdout == f"running, process {server}\n"
     assert run("server", "stop").stdout == "stopped 1\n"
     assert run("server", "status").returncode == 1
+
+
+@pytest.mark.parametrize("change", ["touched", "removed"])
+def test_it_makes_room_for_another_minirt(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: str
+) -> None:
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    shutil.copytree(REPOSITORY / "minirt", tmp_path / "minirt")
+    serve = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from minirt.server import serve"
+    place = (ground.run / "server", client.name())
+    command = f"{serve}; serve.main({str(place[0])!r}, {place[1]!r})"
+    with started(sys.executable, "-c", command) as server:
+        wait_until((place[0] / place[1]).exists, "a server")
+        time.sleep(1.1)  # It looks once a second at most.
+        assert run("version", "-f", "here").stdout == "here\n"
+        assert servers(ground.run) == [server.pid]
+        file = tmp_path / "minirt/container/times.py"
+        file.touch() if change == "touched" else file.unlink()
+        time.sleep(1.1)
+        assert run("version", "-f", "here").stdout == "here\n"
+        assert server.wait(10) == 0
+    run("version")
+    wait_until(lambda: servers(ground.run), "the next server")
+    assert run("server", "stop").returncode == 0
 
 
 def test_it_leaves_when_idle(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

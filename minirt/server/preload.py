@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 
 import minirt
@@ -32,3 +33,11 @@ def everything() -> None:
 def sources() -> dict[str, int]:
     """Return when each source file was changed, in nanoseconds."""
     return {str(path): path.stat().st_mtime_ns for path in _TOP.rglob("*.py")}
+
+
+def are_as_before(sources: dict[str, int]) -> bool:
+    """Say whether no source file has changed, or gone, since :func:`sources` told of them."""
+    try:  # Not by pathlib, nor by a look into the folders: a command waits for this.
+        return all(os.stat(path).st_mtime_ns == time for path, time in sources.items())  # noqa: PTH116
+    except OSError:
+        return False

@@ -223,7 +223,7 @@ class Server:
         if now - self._looked < _CHECK:
             return False
         self._looked = now
-        return preload.sources() != self._sources
+        return not preload.are_as_before(self._sources)
 
     def _has_containers(self) -> bool:
         """Say whether a container lives, whose monitor may have its memory from here."""
