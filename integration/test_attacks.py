@@ -111,30 +111,6 @@ def test_no_socket_of_ours_is_in_a_container_that_was_not_given_it(
     assert "monitor.sock" in names and len(names) == 2  # The other is the fork server's.
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--hostname", "a\n127.0.0.1 evil"),
-        ("--name", "a\n127.0.0.1 evil"),
-        ("--add-host", "a\n127.0.0.1 evil:10.0.0.1"),
-        ("--network-alias", "a\n127.0.0.1 evil"),
-        ("--dns-search", "a\nnameserver 6.6.6.6"),
-        ("--dns", "1.1.1.1\nnameserver 6.6.6.6"),
-        ("--name", "../../etc/passwd"),
-        ("--name", "-rm"),
-        ("--user", "1_0"),
-        ("--memory", "٣m"),
-        ("--publish", "80\n:80"),
-    ],
-)
-def test_no_word_becomes_two_lines_of_a_file_or_another_path(
-    minirt: Minirt, image: str, words: tuple[str, ...]
-) -> None:
-    refused = minirt("run", "--rm", *words, image, "true", code=None)
-    assert refused.returncode in (1, 2, 125), refused.stderr
-    assert "Traceback" not in refused.stderr
-
-
 def test_names_of_files_do_not_command_a_terminal(
     minirt: Minirt, image: str, tmp_path: Path
 ) -> None:

@@ -116,6 +116,8 @@ def test_another_networks_names_are_unknown(web: Box, log: Path) -> None:
     for name in ("secret", "secret.net2"):
         assert web.dig(name).records == ["192.0.2.99"]
     assert web.dig("-x", "10.2.0.2").records == ["192.0.2.99"]
+    web.tell(networks=["net1", "net2"])  # The control: one that is on both.
+    assert web.dig("secret").records == ["10.2.0.2"]
 
 
 def test_networks_are_searched_in_order_and_names_may_say_which(web: Box) -> None:

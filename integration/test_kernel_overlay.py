@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from integration.sandbox import shell
-from minirt.kernel import overlay
+from minirt.kernel import libc, overlay
 
 
 @pytest.fixture
@@ -60,6 +60,20 @@ def test_what_separates_layers_and_options_may_be_in_a_name(
 ) -> None:
     mount(layers(tmp_path, [name, "other"]), place)
     assert (place / "file").read_text() == name
+
+
+def test_in_the_string_of_a_careless_caller_a_name_is_two_layers_or_a_shorter_one(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control for the test above, and for the one below of what is cut off."""
+    layers(tmp_path, ["a:b", "a", "b"])
+    monkeypatch.chdir(tmp_path / "layers")
+    libc.mount("overlay", str(place), "overlay", 0, f"lowerdir={tmp_path}/layers/a:b")
+    assert (place / "file").read_text() == "a"
+    libc.umount2(str(place), 0)
+    long = f"lowerdir={tmp_path}/upper:{tmp_path}/layers{'/.' * 2000}"[:4095].removesuffix("/")
+    libc.mount("overlay", str(place), "overlay", 0, f"{long}/./././a")
+    assert names_in(place) == {"a:b", "a", "b"}
 
 
 def test_attributes_in_a_layer_hide_what_lies_below(place: Path, tmp_path: Path) -> None:

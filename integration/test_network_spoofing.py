@@ -150,8 +150,12 @@ def test_the_host_believes_no_router_among_its_containers() -> None:
     with machine(net) as evil:
         switch(filtered=False)  # a second wall: accept_ra of the bridge
         packet = forger.router_advertisement("fe80::666")
-        send(evil.pid, ethernet(mac(evil), "33:33:00:00:00:01", IPV6, packet))
+        frame = ethernet(mac(evil), "33:33:00:00:00:01", IPV6, packet)
+        send(evil.pid, frame)
         assert "fe80::666" not in shell("ip", "-6", "route", "show", "default").stdout
+        shell("sysctl", "-qw", f"net.ipv6.conf.{net.bridge}.accept_ra=2")  # The control.
+        send(evil.pid, frame)
+        assert "fe80::666" in shell("ip", "-6", "route", "show", "default").stdout
 
 
 def test_a_trusted_port_has_further_addresses_but_nobody_elses() -> None:

@@ -148,6 +148,8 @@ def test_ports_that_are_not_published_are_closed_to_the_outside(outside: Outside
     outside.run("ip", "route", "add", str(net.subnet4), "via", outside.host_address)
     with machine(net) as one, published(one, "8080:81"):
         assert ask_from(outside, one.address, 80) == "timeout"
+        shell("nft", "flush", "chain", "inet", "minirt", "forward")  # The control.
+        assert ask_from(outside, one.address, 80) == outside.address
 
 
 def test_networks_are_closed_to_each_other() -> None:
@@ -190,6 +192,8 @@ def test_the_loopback_of_the_host_is_no_business_of_neighbours(outside: Outside)
         in_netns(one.pid, "ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
         in_netns(one.pid, "ip", "route", "add", "127.0.0.1/32", "via", gateway, "dev", "eth0")
         assert one.ask("127.0.0.1", 99) == "timeout"
+        shell("nft", "flush", "chain", "inet", "minirt", "guard")  # The control.
+        assert one.ask("127.0.0.1", 99) == one.address
         server.kill()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from integration import bundles
 from integration.bundles import Bundle, enter_and_wait
+from integration.sandbox import started, wait_until
 from integration.traces import Ground
 from minirt.errors import (
     CommandNotFound,
@@ -150,6 +152,11 @@ def test_a_visitor_shows_nothing_of_the_host(bundle: Bundle) -> None:
             assert enter_and_wait(created, "true").code == 0
             visits += 1
         seen = set((bundle.changes / "seen").read_text().splitlines())
+        # The control: who joins as nsenter(1) does, of a program of the host's, is seen.
+        joining = ("nsenter", f"--target={created.pid}", "--pid", "setpriv", "--bounding-set=-all")
+        naive = str(Path(str(shutil.which("sleep"))).resolve())
+        with started(*joining, naive, "60"):
+            wait_until(lambda: naive in (bundle.changes / "seen").read_text().splitlines())
     os.close(null)
     assert "/bin/busybox" in seen
     harmless = {"/bin/busybox", "/memfd:springboard (deleted)", "/", "> /seen", "> /dev/null"}

@@ -182,12 +182,12 @@ def test_a_bind_of_what_does_not_exist_is_explained(bundle: Bundle) -> None:
         bundle.create("true")
 
 
-@pytest.mark.parametrize("target", ["/proc", "/proc/sys/kernel", "/link/sys", "/", "/link/.."])
-def test_nothing_may_cover_proc_or_the_root(bundle: Bundle, tmp_path: Path, target: str) -> None:
-    """Over the root init would stay below, while whoever enters is led on top of it."""
-    (bundle.add_layer("links") / "link").symlink_to("/proc")
+@pytest.mark.parametrize("target", ["/", "/..", "/link"])
+def test_nothing_may_cover_the_root(bundle: Bundle, tmp_path: Path, target: str) -> None:
+    """Init would stay below, while whoever enters is led on top of it."""
+    (bundle.add_layer("links") / "link").symlink_to("/etc/..")
     bundle.mount(target, "bind", tmp_path, "rbind")
-    with pytest.raises(InvalidRequest, match=r"nothing may cover /proc|that is the root itself"):
+    with pytest.raises(InvalidRequest, match="that is the root itself"):
         bundle.create("true")
 
 

@@ -96,6 +96,16 @@ def test_no_descriptor_is_left_open(root: int, tmp_path: Path) -> None:
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
+def test_who_makes_folders_by_their_path_is_led_out(root: int, tmp_path: Path) -> None:
+    """The control for the test below (CVE-2024-45310)."""
+    (tmp_path / "root/link").symlink_to("../outside")
+    (tmp_path / "outside").mkdir()
+    assert opened(beneath.make_directories(root, "link/a")) == tmp_path / "root/outside/a"
+    assert list((tmp_path / "outside").iterdir()) == []
+    (tmp_path / "root/link/b").mkdir(parents=True)
+    assert [one.name for one in (tmp_path / "outside").iterdir()] == ["b"]
+
+
 names = st.sampled_from(["a", "b", "c", ".", "..", "link", "other"])
 paths = st.lists(names, min_size=1, max_size=6).map("/".join)
 targets = st.tuples(st.sampled_from(["", "/", "../../../"]), paths).map("".join)

@@ -1,0 +1,68 @@
+"""The number of a dead process is the next one's: a signal must not reach whoever has it now."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from integration import oci
+from integration.conftest import Minirt
+from integration.sandbox import needs_file, wait_until
+from integration.traces import Ground
+from minirt.kernel import processes
+
+LAST = Path("/proc/sys/kernel/ns_last_pid")  # of this PID namespace: proc_sys_kernel(5)
+pytestmark = needs_file(str(LAST))
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+@contextmanager
+def stranger_with(pid: int) -> Iterator[None]:
+    """Give a number that is free now to another process, and look whether that is unharmed."""
+    wait_until(lambda: not is_there(pid), "the end of the old one")
+    for _ in range(100):  # Somebody else may fork in between.
+        LAST.write_text(str(pid - 1))
+        born = processes.fork(lambda: signal.pause() or 0)  # type: ignore[func-returns-value]
+        if born == pid:
+            break
+        processes.kill(born)
+    assert born == pid
+    yield
+    assert os.waitpid(pid, os.WNOHANG) == (0, 0), "it was killed"
+    os.kill(pid, signal.SIGTERM)  # The control: who goes by the number alone hits it.
+    assert processes.wait(pid) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("whose", ["init", "monitor"])
+def test_what_a_dead_container_leaves_behind_harms_nobody(
+    minirt: Minirt, image: str, ground: Ground, whose: str
+) -> None:
+    container = minirt("run", "-d", "--name", "one", image, "sleep", "1000").stdout.strip()
+    state = json.loads((ground.run / "containers" / container / "state.json").read_text())
+    os.kill(state["monitor"], signal.SIGKILL)
+    with stranger_with(state["pid" if whose == "init" else "monitor"]):
+        for words in (("kill",), ("stop", "-t", "0"), ("exec",), ("rm", "--force")):
+            minirt(*words, "one", *(["true"] if words == ("exec",) else []), code=None)
+    assert minirt("ps", "-aq").stdout == ""
+
+
+def test_a_container_of_another_program_is_not_its_successor(ground: Ground, rootfs: Path) -> None:
+    one = oci.make(ground.root / "oci", rootfs)
+    one.start("a")
+    pid = one.state("a")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    with stranger_with(pid):
+        assert one.status("a") == "stopped"
+        assert "not running" in one("kill", "a", "KILL", code=1).stderr
+        one("exec", "a", "true", code=None)
+        one("delete", "--force", "a")
+    assert one.is_clean()
