@@ -43,6 +43,7 @@ class Order:
     spec: Spec
     detached: bool  # this process leaves, and takes no part in the terminal
     handed_on: int = 0  # descriptors from 3 on that the command gets
+    notifies: bool = False  # the caller wants to be told when it is ready
 
 
 @contextmanager
@@ -100,7 +101,12 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
         if handed_on := activation.count(os.environ, os.getpid()):
             wanted = activation.told(wanted, handed_on)
     handed_on += asked.number("preserve-fds")
-    return Order(asked, bundle, text, config, wanted, detached, handed_on)
+    notifies = bool(os.environ.get("NOTIFY_SOCKET")) and (detached or not wanted.process.terminal)
+    if notifies:
+        from minirt.oci import readiness
+
+        wanted = readiness.told(wanted, records.folder_of(asked.id) / "notify")
+    return Order(asked, bundle, text, config, wanted, detached, handed_on, notifies)
 
 
 def bear(order: Order, record: Record) -> tuple[Record, Created]:
@@ -116,6 +122,9 @@ def _bear_in(order: Order, record: Record, group: Cgroup | None) -> tuple[Record
     asked = order.asked
     if asked.verb == "create":
         gate.make(record.gate)
+    if order.notifies:
+        record.notify.mkdir()
+        record.notify.chmod(0o755)  # whatever the umask: its users are to reach the socket
     setting = Setting(
         bundle=order.bundle,
         cgroup=group,

@@ -43,7 +43,7 @@ def hold_signals() -> None:
 
 def accompany(pidfd: int, master: int | None) -> int:
     """Pass signals, keys and output on until the process ends; return its exit code."""
-    _pass_signals_on(pidfd, master)
+    let_signals_pass(pidfd, master)
     if master is not None and os.isatty(0):
         follow_size(master)
         with terminal_modes.raw(0):
@@ -102,7 +102,9 @@ def follow_size(master: int) -> None:
         terminals.set_size(master, *size)
 
 
-def _pass_signals_on(pidfd: int, master: int | None) -> None:
+def let_signals_pass(pidfd: int, master: int | None = None) -> None:
+    """Pass signals on to the process from here on, also those that were held."""
+
     def pass_on(number: int, _frame: FrameType | None) -> None:
         try:
             signal.pidfd_send_signal(pidfd, number)

@@ -57,6 +57,11 @@ class Record:
         return self.folder / "exec.fifo"
 
     @property
+    def notify(self) -> Path:
+        """Where the socket is by which it says that it is ready; none if nobody wants to know."""
+        return self.folder / "notify"
+
+    @property
     def description(self) -> str:
         """What its scope says of itself."""
         return f"minirt-oci {self.folder}"
@@ -149,8 +154,20 @@ def remove(identifier: str) -> None:
     except FileNotFoundError:
         return
     for file in sorted(files, key=lambda file: file.name in ("state.json", "lock")):
-        file.unlink(missing_ok=True)
+        if file.name == "notify":
+            _remove_notify(file)
+        else:
+            file.unlink(missing_ok=True)
     try:
         folder.rmdir()
     except FileNotFoundError:
         return
+
+
+def _remove_notify(folder: Path) -> None:
+    try:
+        for socket in folder.iterdir():
+            socket.unlink(missing_ok=True)
+        folder.rmdir()
+    except FileNotFoundError:
+        pass  # Somebody else removes it as well.

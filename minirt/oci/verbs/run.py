@@ -19,10 +19,20 @@ def run(asked: Asked) -> int:
             console.hold_signals()
             if created.console is not None:
                 console.follow_size(created.console)
+        listening = None
+        if order.notifies:
+            from minirt.oci import readiness
+
+            listening = readiness.listen(record.notify)
         create.start(created)
     if detached:
+        if listening:
+            readiness.pass_on(listening, created.pidfd, record)
         return 0
     try:
+        if listening:
+            console.let_signals_pass(created.pidfd)
+            readiness.pass_on(listening, created.pidfd, record)
         return console.accompany(created.pidfd, created.console)
     finally:
         os.close(created.pidfd)

@@ -22,16 +22,21 @@ def run(asked: Asked) -> int:
         raise Conflict(f"cannot start an already {now} container")
     config = record.config()
     init = lifecycle.living(record)
+    listening = None
+    if os.environ.get("NOTIFY_SOCKET") and record.notify.exists():
+        from minirt.oci import readiness
+
+        listening = readiness.listen(record.notify)
     try:
         gate.open_for(init, record.gate)
     except OSError as error:
         from minirt.runtime import command
 
         raise command.refused(config["process"]["args"][0], error) from error
-    finally:
-        os.close(init)
     if (config.get("hooks") or {}).get("poststart"):
         _run_poststart_hooks(record, config)
+    if listening:
+        readiness.pass_on(listening, init, record)
     return 0
 
 
