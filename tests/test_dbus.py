@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from minirt.errors import InvalidRequest
-from minirt.oci import dbus, systemd_properties
+from minirt.kernel import dbus
+from minirt.oci import systemd_properties
 from minirt.oci.systemd import Scope
 
 

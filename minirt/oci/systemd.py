@@ -21,9 +21,9 @@ from typing import Any
 
 from minirt import errors
 from minirt.errors import Conflict, InvalidRequest, MinirtError
-from minirt.kernel import clone, processes
+from minirt.kernel import clone, dbus, processes
 from minirt.kernel.steps import step
-from minirt.oci import dbus, records
+from minirt.oci import records
 
 _RUNNING = Path("/run/systemd/system")  # sd_booted(3)
 _SOCKET = "/run/systemd/private"

@@ -1,4 +1,4 @@
-"""Enough of D-Bus to talk to systemd over its own socket: no bus, no library.
+"""Enough of D-Bus to talk to systemd over its own socket, or over the bus to others: no library.
 
     fixed part    endianness, type, flags, version, length of the body, serial
     fields        an array of (code, variant), then padding to 8
@@ -10,6 +10,7 @@ Source: D-Bus Specification, "Type System", "Message Protocol", "Authentication 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 from collections.abc import Iterator
@@ -20,9 +21,11 @@ _NUMBERS |= {"b": "I", "h": "I"}
 _ALIGNED = {"y": 1, "g": 1, "v": 1, "n": 2, "q": 2, "x": 8, "t": 8, "d": 8, "(": 8, "{": 8}  # or 4
 _HEADER = "yyyyuua(yv)"
 _CALL, _REPLY, _ERROR, _SIGNAL = 1, 2, 3, 4
-_PATH, _INTERFACE, _MEMBER, _ERROR_NAME, _REPLY_TO, _SIGNATURE = 1, 2, 3, 4, 5, 8
+_PATH, _INTERFACE, _MEMBER, _ERROR_NAME, _REPLY_TO, _TO, _SIGNATURE = 1, 2, 3, 4, 5, 6, 8
+_NO_AUTO_START = 2  # nobody is started only to be asked
 _FIXED = 16  # bytes, up to and with the length of the array of fields
 _PATIENCE = 30.0  # seconds, as runc's for a job of systemd's
+_BUS, _BUS_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
 
 
 class Refused(Exception):
@@ -54,13 +57,20 @@ class Connection:
     def __exit__(self, *_reason: object) -> None:
         self._socket.close()
 
-    def call(self, path: str, interface: str, member: str, signature: str, *body: Any) -> list[Any]:
-        """Call a method; return what it returns. Raises Refused, OSError."""
+    def call(
+        self, path: str, interface: str, member: str, signature: str, *body: Any, to: str = ""
+    ) -> list[Any]:
+        """Call a method, on a bus that of the peer ``to``; return what it returns.
+
+        Raises Refused, OSError.
+        """
         self._serial += 1
         fields = [(_PATH, ("o", path)), (_INTERFACE, ("s", interface)), (_MEMBER, ("s", member))]
+        fields += [(_TO, ("s", to))] if to else []
         fields += [(_SIGNATURE, ("g", signature))] if signature else []
         packed = pack(signature, *body)
-        message = bytearray(pack(_HEADER, *b"l\1\0\1", len(packed), self._serial, fields))
+        start = (ord("l"), _CALL, _NO_AUTO_START, 1)
+        message = bytearray(pack(_HEADER, *start, len(packed), self._serial, fields))
         message += bytes(-len(message) % 8) + packed
         self._socket.sendall(message)
         while True:
@@ -73,6 +83,10 @@ class Connection:
                 raise Refused(about[_ERROR_NAME], str(values[0]) if values else "")
             else:
                 return values
+
+    def has_peer(self, name: str) -> bool:
+        """Say whether somebody on this bus has the name."""
+        return bool(self.call(_BUS_PATH, _BUS, "NameHasOwner", "s", name, to=_BUS)[0])
 
     def signals(self, member: str) -> Iterator[list[Any]]:
         """Return what signals of this name say, those first that came meanwhile."""
@@ -116,6 +130,14 @@ class Connection:
                 raise ConnectionResetError(104, "the other side has hung up")
             found += piece
         return found
+
+
+def system_bus() -> Connection:
+    """Connect to the bus of the system. Raises OSError (FileNotFoundError: there is none)."""
+    given = re.search(r"unix:path=([^,;]+)", os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", ""))
+    bus = Connection(given[1] if given else "/run/dbus/system_bus_socket")
+    bus.call(_BUS_PATH, _BUS, "Hello", "", to=_BUS)  # the first word on any bus
+    return bus
 
 
 def pack(signature: str, *values: Any) -> bytes:
