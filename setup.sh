@@ -4,7 +4,7 @@
 #   ./setup.sh             to use it
 #   ./setup.sh test        to test it, too       (also: bench, vm)
 #   ./setup.sh list test   only print the Debian packages
-#   ./setup.sh peers DIR   unpack docker, containerd and runc ("test" and "bench": into .peers)
+#   ./setup.sh peers DIR   unpack docker, firewalld and the like ("test" and "bench": into .peers)
 #
 # PYTHON=/usr/bin/python3 chooses the interpreter (3.11 or newer) of a new .venv.
 # What is there is left alone: a second run asks dpkg, compares one check sum, and is done.
@@ -22,11 +22,13 @@ test="$test skopeo podman crun netavark aardvark-dns" # other people's images, t
 test="$test bzip2 xz-utils zstd"            # and how they are packed
 test="$test mmdebstrap"                     # Debian's own image
 test="$test vagrant"                         # judges the Vagrantfile
+test="$test dbus-daemon python3-dbus python3-gi gir1.2-glib-2.0" # firewalld is driven by these
 test="$test zsh fish"                        # complete our words, as bash does
 test="$test git make"
 bench="$test hyperfine iperf3"
 vm="qemu-system-x86 qemu-utils mmdebstrap e2fsprogs cpio xz-utils git"
 peers="docker.io containerd runc"            # to be compared with, and to drive minirt-oci
+peers="$peers firewalld python3-firewall python3-nftables ufw" # other people's firewalls
 
 die() {
     echo "setup.sh: $*" >&2
@@ -75,8 +77,8 @@ install_packages() {
         die "apt-get could not install: $missing"
 }
 
-# Unpack the peers into a folder. They are not installed: with its package dockerd would be started,
-# and change the packet filter of this machine.
+# Unpack the peers into a folder. They are not installed: with their packages dockerd and firewalld
+# would be started, and change the packet filter of this machine.
 unpack_peers() {
     [ "$(cat "$1/packages" 2> /dev/null)" != "$peers" ] || return 0
     echo "Unpacking Debian packages into $1: $peers"

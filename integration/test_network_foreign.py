@@ -40,8 +40,10 @@ DOCKER = """
 UFW = """
 -N ufw-before-forward
 -N ufw-user-forward
+-N ufw-after-forward
 -A ufw-before-forward -j ufw-user-forward
 -A FORWARD -j ufw-before-forward
+-A FORWARD -j ufw-after-forward
 -P FORWARD DROP
 """
 PLAIN = "-P FORWARD DROP"
@@ -157,6 +159,21 @@ def test_a_rule_that_the_admin_put_where_docker_told_him_comes_first(
     with machine(network()) as one, started(*outside.enter(), *PEER, "serve", 90) as server:
         assert server.stdout and server.stdout.readline()
         assert one.ask(outside.address, 90) == "timeout"
+
+
+@either_iptables
+def test_a_rule_that_the_admin_appends_later_comes_first_from_the_next_command_on(
+    outside: Outside, iptables: str
+) -> None:
+    set_up(iptables, DOCKER.replace("-A DOCKER-USER -j RETURN\n", ""))  # as since Docker 28
+    net = network()
+    with machine(net) as one, started(*outside.enter(), *PEER, "serve", 90) as server:
+        assert server.stdout and server.stdout.readline()
+        assert one.ask(outside.address, 90) == outside.host_address
+        shell(iptables, "--wait", "-A", "DOCKER-USER", "-d", outside.address, "-j", "DROP")
+        bridge.ensure(net)
+        assert one.ask(outside.address, 90) == "timeout"
+        assert saved(iptables).count("-j MINIRT") == 1
 
 
 @either_iptables

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 
 from minirt.kernel import locks
 from minirt.kernel.xtables import Chain, Rule, Table
@@ -36,8 +37,10 @@ class Hook:
 HOOKS = (
     # DOCKER lets published ports pass, STAGE-2 drops what else goes to a bridge of Docker's.
     Hook("DOCKER-USER", "DOCKER-USER", ("DOCKER", "DOCKER-ISOLATION-STAGE-2")),
-    Hook("ufw-before-forward", "ufw-user-forward"),
-    Hook("ufw6-before-forward", "ufw6-user-forward"),
+    # Behind ufw-user-forward, to which "ufw route deny" appends at any time.
+    Hook("ufw-before-forward", "ufw-after-forward"),
+    Hook("ufw6-before-forward", "ufw6-after-forward"),
+    Hook("FORWARD_direct", "FORWARD_direct"),  # firewalld with this backend; else firewalld.py
 )
 
 
@@ -84,15 +87,30 @@ def _add(table: Table, hook: Hook, network: Network) -> None:
         for words in wanted:
             table.add(OURS, words)
     chain = table.chain(hook.chain)
-    if chain is not None and not _ways_in(chain):
-        last = chain.rules[-1] if chain.rules and chain.rules[-1].ends_all() else None
-        table.add(hook.chain, ["-j", OURS], before=last)
+    if chain is not None and not _is_led_last(chain):
+        _lead(table, hook.chain, chain)
+
+
+def _lead(table: Table, name: str, chain: Chain) -> None:
+    """Lead to our chain behind all rules of a chain that packets get to, and from nowhere else."""
+    end = next((rule for rule in chain.rules if rule.ends_all()), None)
+    number = end.number if end else len(chain.rules) + 1
+    table.add(name, ["-j", OURS], before=end)
+    others = [rule for rule in _ways_in(table.chain(name)) if rule.number != number]
+    table.remove(name, others)
+
+
+def _is_led_last(chain: Chain) -> bool:
+    """Whether what others have put into a chain comes before our rule, also what came later."""
+    met = [*takewhile(lambda rule: not rule.ends_all(), chain.rules)]
+    return bool(met) and met[-1].target() == OURS
 
 
 def _is_done(table: Table, hook: Hook, network: Network) -> bool:
     present = _of(table.chain(OURS), network)
     is_complete = len(present) == len(_wanted(table, hook, network))
-    return is_complete and bool(_ways_in(table.chain(hook.chain)))
+    chain = table.chain(hook.chain)
+    return is_complete and chain is not None and _is_led_last(chain)
 
 
 def _wanted(table: Table, hook: Hook, network: Network) -> list[list[str]]:
