@@ -159,6 +159,7 @@ def ground(
     monkeypatch.setenv("MINIRT_ROOT", str(here.root))
     monkeypatch.setenv("MINIRT_RUNROOT", str(here.run))
     monkeypatch.setenv("MINIRT_CGROUP", here.cgroup)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")  # or the host's firewalld
     namespaces.unshare(Namespace.NET)
     shell("ip", "link", "set", "lo", "up")
     # A new network has this from the host's, where minirt or Docker may have switched it on.

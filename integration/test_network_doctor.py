@@ -125,20 +125,6 @@ def test_a_forward_policy_of_iptables_is_found_and_mended(
         shell("nft", "delete table ip filter", code=None)
 
 
-def test_what_firewalld_refuses_firewalld_has_to_allow(
-    minirt: Minirt, image: str, outside: Outside
-) -> None:
-    here, chain = patient(minirt), "inet firewalld filter_FORWARD"
-    made = f"add chain {chain} {{ type filter hook forward priority 10; }}"
-    rule = f"add rule {chain} reject with icmpx admin-prohibited"
-    shell("nft", f"add table inet firewalld; {made}; {rule}")
-    in_netns(here.guest.pid, "ping", "-c1", "-W1", outside.address, code=1)
-    (fault,) = found(minirt)
-    assert (fault["code"], chain in fault["what"]) == ("foreign-drop", True)
-    assert fault["mend"].startswith("firewall-cmd --zone=trusted --change-interface=br-")
-    shell("nft", "delete", "table", "inet", "firewalld")
-
-
 @pytest.mark.core
 def test_a_stopped_resolver_is_found_and_mended(
     minirt: Minirt, image: str, typed: Callable[[str], None]

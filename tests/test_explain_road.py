@@ -202,6 +202,7 @@ def test_what_leaves_bears_the_hosts_address() -> None:
 ISOLATED = tuple(replace(one, isolated=one.name in ("v1", "v2")) for one in HOST)
 DOWN = tuple(replace(one, up=one.name != "br1") for one in HOST)
 FOREIGN = ruleset(table("filter", {"FORWARD": (base("forward", policy="drop"), [])}, family="ip"))
+ZONELESS = ruleset(table("firewalld", {"filter_FORWARD": (base("forward"), [[DROP]])}))
 
 
 @pytest.mark.parametrize(
@@ -216,6 +217,7 @@ FOREIGN = ruleset(table("filter", {"FORWARD": (base("forward", policy="drop"), [
         (ground(), "db", "10.0.1.99", "nobody", "See who is there"),
         (ground(), "host", "192.0.2.1:99", "closed", "Start the server there"),
         (ground(FOREIGN), "web", "8.8.8.8", "rule", "minirt network reload net1"),
+        (ground(ZONELESS), "web", "8.8.8.8", "rule", "minirt network reload net1"),
     ],
 )
 def test_what_refuses_it_is_named_with_the_mend(

@@ -12,7 +12,7 @@ from minirt.explain.packet import Packet
 from minirt.explain.ruleset import Ruleset
 from minirt.explain.walk import Crossed, Walk
 from minirt.kernel.xtables import Table
-from minirt.network import filters, foreign, ports
+from minirt.network import filters, firewalld, foreign, ports
 
 OURS = ("inet", "minirt")
 GUARD = ("bridge", "minirt")
@@ -108,12 +108,15 @@ def _refused(patient: Patient, packet: Packet) -> list[Crossed]:
 
 def _allow(patient: Patient, place: str) -> str:
     """Return the command that lets the network pass: minirt's own, where it knows how."""
-    if place.startswith(("ip filter ", "ip6 filter ")):
+    is_firewalld = place.startswith(f"{firewalld.TABLE} ")
+    if place.startswith(("ip filter ", "ip6 filter ")) or (
+        is_firewalld and firewalld.puts_into_zone(patient.network)
+    ):
         return f"minirt network reload {patient.network.name}"
-    family, table, chain = place.split(" ", 2)
     bridge = patient.network.bridge
-    if table == "firewalld":  # Its table is nobody else's to change.
-        return f"firewall-cmd --zone=trusted --change-interface={bridge}"
+    if is_firewalld:  # Its table is nobody else's to change.
+        return f"firewall-cmd --zone={firewalld.ZONE} --change-interface={bridge}"
+    family, table, chain = place.split(" ", 2)
     rules = (f"insert rule {family} {table} {chain} {way} {bridge} accept" for way in _BOTH)
     return "nft '" + "; ".join(rules) + "'"
 

@@ -84,8 +84,11 @@ def _foreign(refusal: Refusal, networks: Mapping[str, str]) -> str:
     assert refusal.by is not None, "a rule refused it"
     family, table, chain = refusal.by.place.split(" ", 2)
     links = {"iifname": refusal.came_by, "oifname": refusal.leaves_by}
-    ours = [networks[name] for name in links.values() if name in networks]
-    if table == "filter" and ours:  # iptables' own, for which minirt knows the place
-        return f"minirt network reload {ours[0]}"
+    ours = [name for name in links.values() if name in networks]
+    in_zone = [name for name in ours if f'"{name}"' in refusal.by.text]
+    if table == "firewalld" and in_zone:  # The admin has put it there.
+        return f"firewall-cmd --zone=trusted --change-interface={in_zone[0]}"
+    if table in ("filter", "firewalld") and ours:  # whose places for others minirt knows
+        return f"minirt network reload {networks[ours[0]]}"
     words = " ".join(f"{key} {name}" for key, name in links.items() if name)
     return f"nft insert rule {family} {table} {chain} {words} accept"

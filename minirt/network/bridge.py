@@ -8,7 +8,7 @@ from pathlib import Path
 from minirt.errors import Conflict
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.netlink import Connection, Link
-from minirt.network import endpoint, filters, foreign
+from minirt.network import endpoint, filters, firewalld, foreign
 from minirt.network.block import Interface, interface
 from minirt.network.lacks import needs
 from minirt.network.mac import mac_of
@@ -39,6 +39,7 @@ def ensure(network: Network) -> None:
     with needs("nftables", "nf_tables"):
         _admit(network)
         foreign.admit(network)
+        firewalld.admit(network)
 
 
 def remove(network: Network) -> None:
@@ -55,6 +56,7 @@ def remove(network: Network) -> None:
             links.delete(bridge)
     filters.forget(network)
     foreign.forget(network)
+    firewalld.forget(network)
 
 
 def _gateways(network: Network) -> list[Interface]:
