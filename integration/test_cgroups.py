@@ -136,6 +136,8 @@ def test_a_fork_bomb_is_held_and_dies_at_once(group: Cgroup) -> None:
     born_in(group, bomb)
     wait_until(lambda: len(group.pids()) == 20)
     assert group.stats().pids == 20
+    resources.apply(group, {"pids": {"limit": 90}})  # The control: it goes as far as it may.
+    wait_until(lambda: len(group.pids()) == 90)
     group.kill()
     wait_until(lambda: not group.pids())
 

@@ -30,6 +30,7 @@ from minirt.images.copy_up import copy_up
 from minirt.kernel import libc, trees
 
 ROOT = folder("./")
+MS_BIND = 4096  # mount(2)
 Layer = Callable[[Path], list[Member]]
 
 
@@ -242,13 +243,23 @@ def test_set_user_id_is_kept_where_no_other_user_can_reach_it(
     layer = imported(minirt, tmp_path, [ROOT, member("su", b"x", mode=0o4755)])
     assert (layer / "su").stat().st_mode == 0o104755
     assert layer.parent.stat().st_mode == layer.parent.parent.stat().st_mode == 0o40700
-    denied = shell("setpriv", "--reuid=1000", "--clear-groups", "ls", layer, code=2)
-    assert "Permission denied" in denied.stderr
+    root, place = Path(os.environ["MINIRT_ROOT"]), Path("/mnt")
+    looking = ("setpriv", "--reuid=1000", "--clear-groups", "ls", place / layer.relative_to(root))
+    libc.mount(str(root), str(place), None, MS_BIND)  # Where no folder above it is in the way.
+    try:
+        assert "Permission denied" in shell(*looking, code=2).stderr
+        for one in [each for each in layer.parents if each.is_relative_to(root)]:
+            one.chmod(0o755)
+        assert shell(*looking).stdout == "su\n"  # The control.
+    finally:
+        libc.umount2(str(place), 0)
 
 
 def test_names_with_escape_codes_do_not_reach_the_terminal(minirt: Minirt, tmp_path: Path) -> None:
     said = refused(minirt, tmp_path, [ROOT, member("a/../\x1b[31m\nb", b"x")])
-    assert "\x1b" not in said
+    assert r"a/../\x1b[31m\nb" in said and "\x1b" not in said
+    naive = shell("tar", "--quoting-style=literal", "-tPf", tmp_path / "hostile.tar").stdout
+    assert "a/../\x1b[31m\nb" in naive  # The control: another program tells the name as it is.
 
 
 # ---- too much ----------------------------------------------------------------------------------
@@ -270,6 +281,9 @@ def test_a_layer_that_is_larger_than_the_disk_is_refused_and_its_space_free_agai
     free = os.statvfs(small_disk).f_bavail
     archive = tmp_path / "big.tar.gz"
     archive.write_bytes(gzip.compress(tar(ROOT, member("zeros", bytes(60 << 20)))))
+    shell("tar", "-C", small_disk, "-xzf", archive, code=2)  # The control.
+    assert os.statvfs(small_disk).f_bavail == 0
+    (small_disk / "zeros").unlink()
     assert "MiB" in minirt("image", "import", archive, "x", code=1).stderr
     archive.write_bytes(tar(ROOT, *(member(f"f{number}") for number in range(500))))
     failed = minirt("image", "import", archive, "x", code=1)
@@ -279,13 +293,16 @@ def test_a_layer_that_is_larger_than_the_disk_is_refused_and_its_space_free_agai
     assert free - os.statvfs(small_disk).f_bavail < 10
 
 
-def test_holes_stay_holes_however_large(minirt: Minirt, tmp_path: Path) -> None:
+def test_holes_stay_holes_however_large(minirt: Minirt, tmp_path: Path, small_disk: Path) -> None:
     sparse = tmp_path / "sparse"
     sparse.write_bytes(b"begin")
     os.truncate(sparse, 1 << 40)
     with sparse.open("r+b") as file:
         file.seek(1 << 39)
         file.write(b"middle")
+    naive = shell("cp", "--sparse=never", sparse, small_disk / "naive", code=1)  # The control.
+    assert "No space left" in naive.stderr
+    (small_disk / "naive").unlink()
     archive = tmp_path / "sparse.tar"
     for form in ("gnu", "pax"):
         shell("tar", f"--format={form}", "-C", tmp_path, "-S", "-cf", archive, "./sparse")

@@ -313,7 +313,11 @@ def test_a_fork_bomb_dies_with_its_container(minirt: Minirt, image: str) -> None
 
 
 def test_memory_is_taken_from_the_container_that_wants_too_much(minirt: Minirt, image: str) -> None:
+    hungry = ("sh", "-c", "x=a; while [ ${#x} -lt 33554432 ]; do x=$x$x; done")
+    minirt("run", "--rm", "--net", "none", image, *hungry)  # The control: it has no limit.
+    minirt("run", "-d", "--net", "none", "--name", "other", image, "sleep", "1000")
     flags = ("--net", "none", "--name", "hungry", "-m", "16m")
-    minirt("run", *flags, image, "sh", "-c", "x=a; while :; do x=$x$x; done", code=137)
+    minirt("run", *flags, image, *hungry, code=137)
+    minirt("exec", "other", "true")
     shown = minirt("inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", "hungry").stdout
     assert shown.split() == ["true", "137"]

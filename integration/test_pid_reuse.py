@@ -13,7 +13,7 @@ import pytest
 
 from integration import oci
 from integration.conftest import Minirt
-from integration.sandbox import needs_file, wait_until
+from integration.sandbox import needs_file, needs_tool, started, wait_until
 from integration.traces import Ground
 from minirt.kernel import processes
 
@@ -50,9 +50,38 @@ def test_what_a_dead_container_leaves_behind_harms_nobody(
     state = json.loads((ground.run / "containers" / container / "state.json").read_text())
     os.kill(state["monitor"], signal.SIGKILL)
     with stranger_with(state["pid" if whose == "init" else "monitor"]):
+        minirt("logs", "--follow", "one")  # It ends: nobody waits for the stranger's end.
         for words in (("kill",), ("stop", "-t", "0"), ("exec",), ("rm", "--force")):
             minirt(*words, "one", *(["true"] if words == ("exec",) else []), code=None)
     assert minirt("ps", "-aq").stdout == ""
+
+
+@contextmanager
+def delayed_after_waitid(pid: int) -> Iterator[None]:
+    """Let a process stand still once it has collected a child, until the end of the body."""
+    delay = ("--trace=waitid", "--inject=waitid:delay_exit=100s", "--signal=none")
+    with started("strace", *delay, "--attach", pid) as tracer:
+        assert tracer.stderr and "attached" in tracer.stderr.readline()
+        yield
+        tracer.kill()
+
+
+@needs_tool("strace")
+def test_while_a_monitor_tidies_up_its_dead_inits_number_is_nobodys(
+    minirt: Minirt, image: str, ground: Ground, tmp_path: Path
+) -> None:
+    """The lock is held yet, and the record names a process that is somebody else's now."""
+    container = minirt("create", "--name", "one", image, "sleep", "1000").stdout.strip()
+    minirt("start", "one")
+    state = json.loads((ground.run / "containers" / container / "state.json").read_text())
+    with delayed_after_waitid(state["monitor"]):
+        os.kill(state["pid"], signal.SIGKILL)
+        with stranger_with(state["pid"]):
+            assert minirt("ps", "-q").stdout.strip() == container[:12]
+            copy = ("cp", "one:/etc/passwd", tmp_path)
+            for words in copy, ("exec", "one", "true"), ("kill", "-s", "TERM", "one"):
+                assert "has just ended" in minirt(*words, code=1).stderr
+    minirt("wait", "one")
 
 
 def test_a_container_of_another_program_is_not_its_successor(ground: Ground, rootfs: Path) -> None:

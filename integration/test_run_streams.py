@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from integration.conftest import Minirt
 from integration.sandbox import PATIENCE, minirt_words, shell, started, wait_until
@@ -54,7 +57,13 @@ def test_a_command_that_does_not_read_ends_all_the_same(image: str) -> None:
 
 
 def test_what_is_left_running_does_not_delay_the_end(minirt: Minirt, image: str) -> None:
-    assert minirt(*QUIET, image, "sh", "-c", "sleep 1000 & exit 3", code=3, seconds=10)
+    leaving = ("sh", "-c", "sleep 1000 & exit 3")
+    assert minirt(*QUIET, image, *leaving, code=3, seconds=10)
+    with started(*leaving, start_new_session=True) as control:
+        assert control.wait(10) == 3
+        with pytest.raises(subprocess.TimeoutExpired):  # Its pipe has no end.
+            control.communicate(timeout=1 / PATIENCE)
+        os.killpg(control.pid, signal.SIGKILL)
 
 
 def test_a_reader_that_leaves_ends_run_but_not_the_container(minirt: Minirt, image: str) -> None:
@@ -64,6 +73,10 @@ def test_a_reader_that_leaves_ends_run_but_not_the_container(minirt: Minirt, ima
         run.stdout.close()
         assert run.wait(10) == 141  # 128 + SIGPIPE
     assert minirt("ps", "--format", "{{.Names}}").stdout == "one\n"
+    with started("yes") as control:  # Who has the reader's own pipe dies with it.
+        assert control.stdout and control.stdout.read(4) == "y\ny\n"
+        control.stdout.close()
+        assert control.wait(10) == -signal.SIGPIPE
 
 
 def test_a_container_sees_three_descriptors_and_none_of_ours(image: str) -> None:

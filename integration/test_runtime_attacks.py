@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import stat
 import sys
 import sysconfig
 import time
@@ -19,7 +20,7 @@ from integration import bundles
 from integration.bundles import Bundle
 from integration.traces import Ground
 from minirt.errors import MinirtError
-from minirt.kernel import processes, springboard
+from minirt.kernel import libc, processes, springboard
 from minirt.runtime import command
 
 INTERPRETER = Path(sys.executable).resolve()
@@ -81,6 +82,13 @@ def test_proc_self_exe_never_is_the_interpreter(
 # ---- symlinks instead of folders ---------------------------------------------------------------
 
 
+def make_by_path(folder: Path) -> None:
+    """Do what a careless runtime does: make a node and a link, and mount, by the path of each."""
+    os.mknod(folder / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    (folder / "fd").symlink_to("/proc/self/fd")
+    libc.mount("tmpfs", str(folder), "tmpfs", 0, "size=64k")
+
+
 @pytest.mark.parametrize("path", ["dev", "proc", "sys", "dev/pts", "dev/shm", "etc", "sys/fs"])
 @pytest.mark.parametrize("style", ["absolute", "relative"])
 def test_a_folder_that_is_a_symlink_leads_nowhere(
@@ -89,12 +97,17 @@ def test_a_folder_that_is_a_symlink_leads_nowhere(
     link = bundle.add_layer("links") / path
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(canary if style == "absolute" else "../" * 20 + str(canary)[1:])
-    assert link.resolve() == canary  # where whoever follows it would be led
+    make_by_path(link)  # The control: all three land on the host.
+    assert canary.is_mount()
+    libc.umount2(str(canary), 0)
+    for name in ("null", "fd"):
+        (canary / name).unlink()
     bundle.mount("/etc/hosts", "bind", "/etc/passwd", "bind")
-    try:
-        bundle.run("true")
-    except MinirtError:
-        pass  # Refused, or resolved inside: both are fine, if nothing reached the canary.
+    if path in ("dev", "proc", "sys"):
+        with pytest.raises(MinirtError, match="symlink"):
+            bundle.run("true")
+    else:  # It is resolved inside.
+        assert bundle.run("true").code == 0
 
 
 def test_targets_of_mounts_resolve_inside_also_through_dangling_links(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,22 @@ def test_a_background_job_dies_with_init(bundle: Bundle) -> None:
     assert created.console is not None
     assert bundles.read_all(created.console) == "up\n"
     assert bundles.collected(created) == 4
-    wait_until(lambda: not [p for p in Path("/proc").glob("[0-9]*/cmdline") if sleeps(p)])
+    wait_until(lambda: not sleepers())
+
+
+def test_where_there_is_no_pid_namespace_it_does_not(bundle: Bundle) -> None:
+    """The control for the test above: it would keep a terminal, and whoever waits for its end."""
+    left = [one for one in bundle.linux["namespaces"] if one["type"] != "pid"]
+    bundle.linux["namespaces"] = left
+    created = bundle.create("sh", "-c", "trap '' HUP; sleep 1000 & echo up; exit 4")
+    bundles.started_or_discarded(created)
+    assert bundles.collected(created) == 4
+    (survivor,) = sleepers()
+    os.kill(survivor, signal.SIGKILL)
+
+
+def sleepers() -> list[int]:
+    return [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/cmdline") if sleeps(one)]
 
 
 def sleeps(cmdline: Path) -> bool:

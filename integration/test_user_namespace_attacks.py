@@ -9,8 +9,9 @@ import pytest
 
 from integration.bundles import Bundle
 from integration.own_ids import COUNT, FIRST, bundle_with_ids, grant, shared_folder, without_ids
-from integration.sandbox import started, wait_until
+from integration.sandbox import shell, started, wait_until
 from integration.traces import Ground
+from minirt.kernel import user_namespaces
 
 
 @pytest.fixture
@@ -88,8 +89,28 @@ def uid_of(pid: str) -> int:
 
 def test_its_maps_are_written_for_good(bundle: Bundle) -> None:
     script = "for f in uid_map gid_map setgroups projid_map; do echo '0 0 1' > /proc/self/$f; done"
-    ended = bundle.run("sh", "-c", f"({script}) 2>&-; cat /proc/self/uid_map; id -u")
+    script = f"({script}) 2>&-; cat /proc/self/uid_map; id -u"
+    ended = bundle.run("sh", "-c", script)
     assert ended.lines == [f"         0    {FIRST}      {COUNT}", "0"]
+    # The control: where nobody has written them before, they are the host's root in the end.
+    naive = shell("unshare", "--user", "--keep-caps", "sh", "-c", script).stdout.splitlines()
+    assert [line.split() for line in naive] == [["0", "0", "1"], ["0"]]
+
+
+@pytest.mark.parametrize("has_ids", [True, False], ids=["defended", "control"])
+def test_a_map_within_leads_to_no_root_of_the_host(bundle: Bundle, has_ids: bool) -> None:
+    """It may map the root of a namespace within to its own, which must not be the host's."""
+    grant(bundle, "CAP_SYS_ADMIN", "CAP_SETFCAP", "CAP_SETUID")
+    if not has_ids:
+        without_ids(bundle)
+    with bundle.running("busybox", "unshare", "-Ur", "sleep", "100") as created:
+        wait_until(lambda: [one.size for one in maps_of(created.pid)] == [1])
+        (line,) = maps_of(created.pid)
+    assert (line.inside, line.host) == (0, FIRST if has_ids else 0)
+
+
+def maps_of(pid: int) -> list[user_namespaces.IdMapping]:
+    return user_namespaces.read_map(pid, "uid_map")
 
 
 def test_a_nested_user_namespace_gains_nothing(bundle: Bundle, tmp_path: Path) -> None:

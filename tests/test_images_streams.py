@@ -6,6 +6,7 @@ import io
 import lzma
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 
 import pytest
@@ -89,6 +90,22 @@ def test_a_bomb_is_refused_long_before_it_has_gone_off(name: str) -> None:
         while stream.read(1 << 20):
             pass
     assert stream.count <= (1 << 30) + (1 << 20)
+    assert naively(name, bomb, 9 << 27) >= 9 << 27
+
+
+def naively(name: str, bomb: bytes, enough: int) -> int:
+    """Unpack with the program of that name until it is enough; return how much came out."""
+    count = 0
+    with tempfile.TemporaryFile() as packed:
+        packed.write(bomb)
+        packed.seek(0)
+        words = [name, "-dc"]
+        with subprocess.Popen(words, stdin=packed, stdout=subprocess.PIPE) as program:
+            assert program.stdout
+            while count < enough and (piece := program.stdout.read(1 << 20)):
+                count += len(piece)
+            program.kill()
+    return count
 
 
 def test_a_limit_is_kept() -> None:

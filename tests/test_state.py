@@ -20,9 +20,12 @@ def test_a_folder_is_closed_and_so_are_the_parents_that_it_needed(tmp_path: Path
     before, mask = mode(tmp_path), os.umask(0)
     try:
         folder = made(tmp_path / "run" / "networks" / "shop")
+        careless = tmp_path / "careless" / "shop"
+        careless.mkdir(mode=0o700, parents=True)
     finally:
         os.umask(mask)
     assert [mode(one) for one in (folder, folder.parent, folder.parent.parent)] == [0o700] * 3
+    assert [mode(one) for one in (careless, careless.parent)] == [0o700, 0o777]  # The control.
     assert mode(tmp_path) == before
 
 

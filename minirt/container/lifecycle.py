@@ -7,7 +7,7 @@ from typing import Any
 
 from minirt.container import names, record
 from minirt.container.record import LastRun, Record
-from minirt.errors import Conflict, InvalidRequest, NotFound
+from minirt.errors import Conflict, InvalidRequest, MinirtError, NotFound
 from minirt.kernel import cgroups, locks, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.state import read_json, root_dir
@@ -27,7 +27,10 @@ def all_records() -> list[Record]:
 
 
 def find(reference: str) -> Record:
-    """Return the container of that name, id, or unique beginning of an id. Raises NotFound."""
+    """Return the container of that name, id, or unique beginning of an id.
+
+    Raises NotFound; MinirtError if its record was damaged.
+    """
     container_id = names.owner(reference) if "/" not in reference else ""
     candidates = [container_id] if container_id else _ids_that_begin_with(reference)
     for one in candidates:
@@ -35,6 +38,11 @@ def find(reference: str) -> Record:
             found = record.load(one)
         except FileNotFoundError:
             continue
+        except record.DAMAGED as error:
+            place = record.directory(one) / "record.json"
+            raise MinirtError(
+                f"The record of container {reference} is damaged", str(place)
+            ) from error
         if len(candidates) > 1:
             raise InvalidRequest(f"{reference} could be several containers", "give more digits")
         if not is_leftover(found):
@@ -159,5 +167,5 @@ def _readable() -> Iterator[Record]:
     for place in folder.iterdir() if folder.exists() else ():
         try:
             yield record.load(place.name)
-        except (FileNotFoundError, NotADirectoryError, KeyError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, *record.DAMAGED):
             continue  # Being made, or being removed.

@@ -20,6 +20,8 @@ from typing import Any
 
 from minirt.state import made, read_json, root_dir, run_dir, write_json
 
+DAMAGED = (AttributeError, KeyError, TypeError, ValueError)  # JSON that isn't, or says otherwise
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -189,7 +191,7 @@ def save(record: Record) -> None:
 
 
 def load(container_id: str) -> Record:
-    """Read a record. Raises FileNotFoundError."""
+    """Read a record. Raises FileNotFoundError; for one that was damaged any of DAMAGED."""
     document = read_json(directory(container_id) / "record.json")
     return Record(
         **{
