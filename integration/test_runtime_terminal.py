@@ -127,6 +127,7 @@ def test_where_there_is_no_pid_namespace_it_does_not(bundle: Bundle) -> None:
     created = bundle.create("sh", "-c", "trap '' HUP; sleep 1000 & echo up; exit 4")
     bundles.started_or_discarded(created)
     assert bundles.collected(created) == 4
+    wait_until(lambda: bool(sleepers()))  # The shell may have ended before its child's execve.
     (survivor,) = sleepers()
     os.kill(survivor, signal.SIGKILL)
 
