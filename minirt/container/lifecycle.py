@@ -39,10 +39,9 @@ def find(reference: str) -> Record:
         except FileNotFoundError:
             continue
         except record.DAMAGED as error:
-            place = record.directory(one) / "record.json"
-            raise MinirtError(
-                f"The record of container {reference} is damaged", str(place)
-            ) from error
+            place, remedy = record.directory(one), "Its files are there; remove them to forget it."
+            what = f"The record of container {reference} is damaged"
+            raise MinirtError(what, f"{place}/record.json", remedy) from error
         if len(candidates) > 1:
             raise InvalidRequest(f"{reference} could be several containers", "give more digits")
         if not is_leftover(found):

@@ -46,9 +46,11 @@ def sweep_one(container_id: str) -> None:
             ending.discard(one, volumes_too=False)
         else:
             ending.sweep_dead(one)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         # Its maker was killed before there was a record, or its monitor has removed that.
         shutil.rmtree(record.directory(container_id), ignore_errors=True)
+    except record.DAMAGED:
+        pass  # Its files may be all that somebody has.
     finally:
         shutil.rmtree(record.run_directory(container_id), ignore_errors=True)
         os.close(lock)
@@ -57,8 +59,10 @@ def sweep_one(container_id: str) -> None:
 def _is_leftover(container_id: str) -> bool:
     try:
         return lifecycle.is_leftover(record.load(container_id))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return True
+    except record.DAMAGED:
+        return False
 
 
 def _entries(folder: Path) -> list[str]:
