@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from minirt.explain.journey import Refusal
 from minirt.explain.predict import HOST, Point, Question
 from minirt.explain.terrain import Terrain
+from minirt.network import firewalld
 
 OWN = ("inet minirt", "bridge minirt")
 _SOME = "NETWORK"  # the reader chooses
@@ -85,9 +86,10 @@ def _foreign(refusal: Refusal, networks: Mapping[str, str]) -> str:
     family, table, chain = refusal.by.place.split(" ", 2)
     links = {"iifname": refusal.came_by, "oifname": refusal.leaves_by}
     ours = [name for name in links.values() if name in networks]
-    in_zone = [name for name in ours if f'"{name}"' in refusal.by.text]
-    if table == "firewalld" and in_zone:  # The admin has put it there.
-        return f"firewall-cmd --zone=trusted --change-interface={in_zone[0]}"
+    if table == firewalld.TABLE.split()[1]:
+        for name in ours:  # The admin has put it there.
+            if f'"{name}"' in refusal.by.text or firewalld.has_zone(name):
+                return f"firewall-cmd --zone={firewalld.ZONE} --change-interface={name}"
     if table in ("filter", "firewalld") and ours:  # whose places for others minirt knows
         return f"minirt network reload {networks[ours[0]]}"
     words = " ".join(f"{key} {name}" for key, name in links.items() if name)

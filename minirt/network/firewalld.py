@@ -48,7 +48,7 @@ def puts_into_zone(network: Network) -> bool:
     A bridge that was there before the network may be the host's way to its neighbours:
     to trust it would open the host to them, so that is left to the admin.
     """
-    return not network.adopted and not _has_zone(network.bridge)
+    return not network.adopted and not has_zone(network.bridge)
 
 
 def _is_here() -> bool:
@@ -56,8 +56,8 @@ def _is_here() -> bool:
     return f"table {TABLE}\n" in nftables.ask("list tables inet")
 
 
-def _has_zone(bridge: str) -> bool:
-    """Whether a zone has the bridge, by its name or by the beginning of it ("br-+")."""
+def has_zone(bridge: str) -> bool:
+    """Whether a zone of firewalld has the bridge, by its name or its beginning ("br-+")."""
     named = _named_links()
     return bridge in named or any(bridge.startswith(one[:-1]) for one in named if one.endswith("*"))
 
