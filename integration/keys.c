@@ -34,7 +34,11 @@ int main(int argc, char **argv)
 	}
 	if (argc == 5 && !strcmp(argv[1], "leave")) {
 		uid_t uid = atoi(argv[2]);
-		if (setresuid(uid, uid, uid) < 0)
+		/* Only who possesses a key, by way of its session, may set its timeout. */
+		if (setresuid(uid, uid, uid) < 0 ||
+		    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0L) < 0 ||
+		    syscall(SYS_keyctl, KEYCTL_LINK, KEY_SPEC_USER_KEYRING,
+			    KEY_SPEC_SESSION_KEYRING) < 0)
 			return failed();
 		long key = add(argv[3], argv[4], KEY_SPEC_USER_KEYRING);
 		if (key < 0 || syscall(SYS_keyctl, KEYCTL_SET_TIMEOUT, key, 60L) < 0)
