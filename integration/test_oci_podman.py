@@ -80,6 +80,8 @@ def state(podman: World) -> dict[str, object]:
 
 
 def test_limits_hold_and_can_be_changed(podman: World, ground: Ground) -> None:
+    if "version 4." in podman("--version").stdout:
+        pytest.skip("this podman's update changes nothing, nor with crun")
     podman(*run(ground, "-d", "--name", "one", "--memory", "64m"), "box", "sleep", "100")
     podman("update", "--memory", "80m", "one")
     shown = podman("stats", "--no-stream", "--no-reset", "--format", "{{.MemLimit}}", "one")
