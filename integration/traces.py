@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from integration.sandbox import PATIENCE, cgroup_roots
+from integration.warm import waiting
 from minirt.kernel import locks
 
 SECONDS = 30.0  # A busy kernel lets a dead namespace's links live on for many seconds.
@@ -55,10 +56,10 @@ def now(ground: Ground) -> dict[str, set[str]]:
     return {name: look(ground) for name, look in LOOKS.items()}
 
 
-def processes(_ground: Ground) -> set[str]:
-    """Return every process of the sandbox but its init and this one."""
-    pids = [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()]
-    return {_described(pid) for pid in pids if pid not in (1, os.getpid())} - {""}
+def processes(ground: Ground) -> set[str]:
+    """Return every process of the sandbox but its init, this one, and who waits for a command."""
+    pids = {int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()}
+    return {_described(pid) for pid in pids - {1, os.getpid()} - waiting(ground.run)} - {""}
 
 
 def _bury_children() -> None:

@@ -66,6 +66,19 @@ def commands_of(server: int) -> list[int]:
     return [int(pid) for pid in children if not _is_keeper(Path(f"/proc/{pid}/status"))]
 
 
+def waiting(run: Path) -> set[int]:
+    """Return the children that wait for a command: they have a line to the server, and no more."""
+    children = {pid for server in servers(run) for pid in commands_of(server)}
+    return {pid for pid in children if len(_descriptors(pid)) <= 4}
+
+
+def _descriptors(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return []
+
+
 def _is_keeper(status: Path) -> bool:
     with contextlib.suppress(OSError):
         numbers = next(
