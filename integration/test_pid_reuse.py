@@ -15,6 +15,7 @@ from integration import oci
 from integration.conftest import Minirt
 from integration.sandbox import needs_file, needs_tool, started, wait_until
 from integration.traces import Ground
+from integration.warm import waiting
 from minirt.kernel import processes
 
 LAST = Path("/proc/sys/kernel/ns_last_pid")  # of this PID namespace: proc_sys_kernel(5)
@@ -48,6 +49,7 @@ def test_what_a_dead_container_leaves_behind_harms_nobody(
 ) -> None:
     container = minirt("run", "-d", "--name", "one", image, "sleep", "1000").stdout.strip()
     state = json.loads((ground.run / "containers" / container / "state.json").read_text())
+    wait_until(lambda: waiting(ground.run), "the last one to be born for a while")
     os.kill(state["monitor"], signal.SIGKILL)
     with stranger_with(state["pid" if whose == "init" else "monitor"]):
         minirt("logs", "--follow", "one")  # It ends: nobody waits for the stranger's end.
@@ -74,6 +76,7 @@ def test_while_a_monitor_tidies_up_its_dead_inits_number_is_nobodys(
     container = minirt("create", "--name", "one", image, "sleep", "1000").stdout.strip()
     minirt("start", "one")
     state = json.loads((ground.run / "containers" / container / "state.json").read_text())
+    wait_until(lambda: waiting(ground.run), "the last one to be born for a while")
     with delayed_after_waitid(state["monitor"]):
         os.kill(state["pid"], signal.SIGKILL)
         with stranger_with(state["pid"]):

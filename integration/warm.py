@@ -62,7 +62,10 @@ def commands_of(server: int) -> list[int]:
 
     The others are keepers: process 1 of a PID namespace.
     """
-    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    except OSError:
+        return []  # It has ended.
     return [int(pid) for pid in children if not _is_keeper(Path(f"/proc/{pid}/status"))]
 
 
