@@ -76,7 +76,6 @@ def test_while_a_monitor_tidies_up_its_dead_inits_number_is_nobodys(
     container = minirt("create", "--name", "one", image, "sleep", "1000").stdout.strip()
     minirt("start", "one")
     state = json.loads((ground.run / "containers" / container / "state.json").read_text())
-    wait_until(lambda: waiting(ground.run), "the last one to be born for a while")
     with delayed_after_waitid(state["monitor"]):
         os.kill(state["pid"], signal.SIGKILL)
         with stranger_with(state["pid"]):
