@@ -68,6 +68,7 @@ def delayed_after_waitid(pid: int) -> Iterator[None]:
         tracer.kill()
 
 
+@pytest.mark.in_process  # A server forks, and its child may get that number.
 @needs_tool("strace")
 def test_while_a_monitor_tidies_up_its_dead_inits_number_is_nobodys(
     minirt: Minirt, image: str, ground: Ground, tmp_path: Path
