@@ -27,6 +27,8 @@ test:
 test-vm:
 	@./setup.sh vm
 	@set -e; for suite in $(SUITES); do integration/vm/test.sh $$suite; done
+	@set -e; for suite in $(SUITES); do \
+		VM_KERNEL=security=selinux integration/vm/test.sh $$suite -q integration/test_security_modules.py; done
 
 bench:
 	@./setup.sh bench

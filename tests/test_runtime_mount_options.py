@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from minirt.kernel.mounts import Attribute, Propagation
+from minirt.kernel.mounts import Attribute, Propagation, told
 from minirt.runtime.mount_options import Options, parse
 
 
@@ -52,3 +52,10 @@ def test_relatime_is_no_recursive_option() -> None:
 def test_times_of_access_are_one_field_of_which_the_last_word_counts() -> None:
     assert parse(("noatime", "strictatime")) == Options(add=Attribute.STRICTATIME)
     assert parse(("noatime", "atime")) == Options(clear=Attribute.ATIME)
+
+
+def test_an_option_with_a_comma_is_told_in_quotes_as_mount_wants_it() -> None:
+    label = "context=system_u:object_r:container_file_t:s0:c1,c2"
+    assert told(["mode=755", label]) == (
+        'mode=755,context="system_u:object_r:container_file_t:s0:c1,c2"'
+    )

@@ -22,6 +22,7 @@ packages=$("$top/setup.sh" list test | grep -vx vagrant | paste -sd,)
 packages+=,systemd,systemd-sysv,dbus,udev,kmod,libpam-systemd,linux-image-cloud-amd64
 packages+=,python3,python3-venv,python3-dev,ca-certificates
 packages+=,apparmor # its parser is what dockerd of Debian 12 insists on, where the kernel has AppArmor
+packages+=,secilc # compiles the policy of the tests of SELinux; no service, nothing else needs it
 # What pyproject.toml asks for, less the linters: they look at files, on any machine.
 requirements=$(python3 - "$top/pyproject.toml" << 'PYTHON'
 import sys, tomllib

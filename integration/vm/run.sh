@@ -6,6 +6,7 @@
 # The words become a script, run as root in a systemd service. Nothing that the guest does
 # outlives it: its disk is only read. Emulated unless VM_ACCEL=kvm VM_CPU=host is set, and then
 # about twenty times slower than this machine. VM_MEMORY (MiB), VM_CPUS and VM_SECONDS limit it.
+# VM_KERNEL has more words for the kernel's command line: "security=selinux".
 # The processor is an old model: with newer ones libraries use vector instructions, whose
 # emulation takes more than they save, half as much again in all.
 set -euo pipefail
@@ -33,7 +34,7 @@ timeout --kill-after 10 "$seconds" qemu-system-x86_64 -nodefaults -no-user-confi
     -display none -nic none -machine q35,hpet=off,smm=off,sata=off,usb=off,vmport=off -accel "${VM_ACCEL:-tcg,thread=multi}" \
     -cpu "${VM_CPU:-Nehalem}" -smp "${VM_CPUS:-2}" -m "${VM_MEMORY:-3072}" \
     -kernel "$image/vmlinuz" -initrd "$image/initrd" \
-    -append "console=ttyS0 quiet panic=-1 mitigations=off systemd.unit=job.target" \
+    -append "console=ttyS0 quiet panic=-1 mitigations=off systemd.unit=job.target${VM_KERNEL:+ $VM_KERNEL}" \
     -drive file="$image/root.img",if=virtio,format=raw,snapshot=on \
     -drive file="$run/disk",if=virtio,format=raw,readonly=on \
     -device virtio-rng-pci -serial file:"$run/console" -device virtio-serial-pci \

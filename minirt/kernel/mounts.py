@@ -50,6 +50,11 @@ def words(attributes: Attribute) -> list[str]:
     return ["ro" if name == "rdonly" else name for name in names]
 
 
+def told(options: Iterable[str]) -> str:
+    """Return options as one word for mount(8) -o: a comma in one (of SELinux) is quoted."""
+    return ",".join(one.replace("=", '="', 1) + '"' if "," in one else one for one in options)
+
+
 class Propagation(IntFlag):
     """How mount events travel (mount_namespaces(7)); REC is told apart by the caller."""
 
@@ -69,18 +74,20 @@ def new(
     """Make a file system that nobody sees yet; return the descriptor of its mount.
 
     ``options`` are as mount(8) takes them after -o, of the file system only. An OSError carries
-    the kernel's own words on what it did not like, if it had any.
+    the kernel's own words on what it did not like, or else the option that it refused.
     """
     context = libc.syscall("fsopen", fstype, _FSOPEN_CLOEXEC)
+    option = ""
     try:
         _configure(context, "source", source or fstype)
         for option in options:
             key, equals, value = option.partition("=")
             _configure(context, key, value if equals else None)
+        option = ""
         libc.syscall("fsconfig", context, _CREATE, None, None, 0)
         return libc.syscall("fsmount", context, _FSMOUNT_CLOEXEC, attributes)
     except OSError as error:
-        raise _explained(context, error, fstype) from None
+        raise _explained(context, error, fstype, option) from None
     finally:
         os.close(context)
 
@@ -149,8 +156,11 @@ def _configure(context: int, key: str, value: str | None) -> None:
     libc.syscall("fsconfig", context, command, key, value, 0)
 
 
-def _explained(context: int, error: OSError, fstype: str) -> OSError:
-    """Add what the kernel wrote into the context's log: lines like "e tmpfs: Bad value"."""
+def _explained(context: int, error: OSError, fstype: str, option: str) -> OSError:
+    """Add what the kernel wrote into the context's log: lines like "e tmpfs: Bad value".
+
+    It writes none of a label that SELinux doesn't know.
+    """
     code = error.errno or errno.EINVAL
     lines = []
     try:
@@ -158,4 +168,6 @@ def _explained(context: int, error: OSError, fstype: str) -> OSError:
             lines.append(line.decode(errors="replace").strip()[2:])
     except OSError:
         pass  # ENODATA: that was all.
+    if option and not lines:
+        lines.append(f"it refuses {option!r}")
     return OSError(code, "; ".join([os.strerror(code), *lines]), fstype)

@@ -10,10 +10,12 @@ import os
 from pathlib import Path
 
 from minirt.kernel import beneath, mounts
-from minirt.kernel.steps import step
+from minirt.kernel.steps import Shell, step
 
 _APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
 _SELINUX = Path("/sys/fs/selinux/enforce")
+_NO_POLICY = "kernel"  # the label of all, until a policy is loaded
+_TO_KEYS = Shell("> /proc/self/attr/keycreate")
 
 
 def has_apparmor() -> bool:
@@ -25,8 +27,14 @@ def has_apparmor() -> bool:
 
 
 def has_selinux() -> bool:
-    """Say whether SELinux is in force on this machine."""
-    return _SELINUX.exists()
+    """Say whether SELinux is in force on this machine: the kernel has it, and a policy.
+
+    Without a policy it takes every label, and gives none.
+    """
+    if not _SELINUX.exists():
+        return False
+    label = Path("/proc/thread-self/attr/current").read_text()
+    return label.rstrip("\n\0") != _NO_POLICY
 
 
 def confine_by_apparmor(profile: str) -> None:
@@ -36,9 +44,24 @@ def confine_by_apparmor(profile: str) -> None:
 
 
 def confine_by_selinux(label: str) -> None:
-    """Let the label hold from the next execve(2) on. Raises OSError."""
+    """Let the label hold from the next execve(2) on. Raises OSError: EINVAL if it is unknown."""
     with step("choose the SELinux label", "runcon", label):
         _write("exec", label)
+
+
+def label_keys(label: str) -> None:
+    """Give keys that this process makes a label, until its next execve(2). Raises OSError."""
+    with step("choose the SELinux label of keys", "printf", "%s", label, _TO_KEYS):
+        _write("keycreate", label)
+
+
+def label_folder(place: int, label: str) -> None:
+    """Give the folder of a descriptor, which may be a mere place, a label, as chcon(1) does."""
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place)
+    try:
+        os.setxattr(fd, "security.selinux", label.encode())
+    finally:
+        os.close(fd)
 
 
 def _write(name: str, value: str) -> None:

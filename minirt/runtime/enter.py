@@ -148,6 +148,7 @@ def _show_in(visit: Visit) -> None:
     own_descriptors = terminals.open_descriptors()
     if visit.has_own_ids:
         _give_stdio(visit)
+    launch.label_keys(process)
     _enter_namespaces(visit)
     if visit.has_own_ids:
         user_namespaces.become_root()

@@ -124,6 +124,7 @@ def _prepare(plan: Plan) -> tuple[Process, str, int]:
     _enter_namespaces(spec, setting.cgroup)
     place = rootfs.place_for(setting.bundle / spec.root.path) if spec.has_own_ids else None
     _set_parameters(spec)
+    launch.label_keys(spec.process)
     keyrings.leave_session_keyring()
     process, console = _build_root(plan, own_descriptors, given, place)
     launch.enter_cwd(process.cwd)
@@ -220,7 +221,7 @@ def _build_root(
     _run_hooks(plan)
     rootfs.make_cwd(root, process.cwd)
     rootfs.set_readonly(root, spec.readonly_paths)
-    rootfs.mask(root, spec.masked_paths)
+    rootfs.mask(root, spec.masked_paths, spec.mount_label)
     if spec.root.readonly:
         rootfs.set_root_readonly(root)
     mounts.pivot(root, place, spec.rootfs_propagation)

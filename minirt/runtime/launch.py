@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from minirt.runtime import command, privileges, users
 from minirt.runtime import spec as oci
 from minirt.runtime.filters import Filters
 from minirt.runtime.spec import Process
+
+# What a security module says of a name that it doesn't know.
+_NO_PROFILE = (errno.ENOENT, "no such profile is loaded")
+_NO_LABEL = (errno.EINVAL, "the policy of SELinux has no such label")
 
 
 def as_user(process: Process, root: int, text: str | None, extra: Iterable[str] = ()) -> Process:
@@ -94,6 +100,19 @@ def set_oom_score(process: Process, pid: int | str = "self") -> None:
         os.close(fd)
 
 
+def label_keys(process: Process) -> None:
+    """Let new keyrings have the command's label, without which it could not use them.
+
+    Raises InvalidRequest.
+    """
+    if not process.selinux_label:
+        return
+    from minirt.kernel import security_modules  # The reader has read it: here may be no file of it.
+
+    with _naming(process.selinux_label, _NO_LABEL):
+        security_modules.label_keys(process.selinux_label)
+
+
 def become(process: Process, path: str, filters: Filters, line: int) -> None:
     """Drop every privilege that the process is not to have, and become it. Never returns.
 
@@ -128,17 +147,24 @@ def _take_labels(process: Process) -> None:
         return
     from minirt.kernel import security_modules
 
-    try:
-        if process.apparmor_profile:
+    if process.apparmor_profile:
+        with _naming(process.apparmor_profile, _NO_PROFILE):
             security_modules.confine_by_apparmor(process.apparmor_profile)
-        if process.selinux_label:
+    if process.selinux_label:
+        with _naming(process.selinux_label, _NO_LABEL):
             security_modules.confine_by_selinux(process.selinux_label)
+
+
+@contextmanager
+def _naming(label: str, unknown: tuple[int, str]) -> Iterator[None]:
+    """Say which profile or label a security module has refused, and why."""
+    try:
+        yield
     except OSError as error:
-        name = process.apparmor_profile or process.selinux_label
-        why = error.strerror or os.strerror(error.errno or 0)
-        if isinstance(error, FileNotFoundError):
-            why = "no such profile is loaded"
-        raise InvalidRequest(f"Cannot confine the process by {name!r}", why) from error
+        number, why = unknown
+        if error.errno != number:
+            why = os.strerror(error.errno or 0)
+        raise InvalidRequest(f"Cannot confine the process by {label!r}", why) from error
 
 
 def _own_stdio(uid: int) -> None:

@@ -7,6 +7,7 @@ container that shares a volume swaps meanwhile.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from minirt.errors import InvalidRequest, KernelRefused
 from minirt.kernel import beneath, copying, mounts
 from minirt.kernel.beneath import Shown
 from minirt.kernel.mounts import Attribute, Propagation
-from minirt.kernel.steps import step
+from minirt.kernel.steps import Shell, step
 from minirt.runtime import cgroup_view, mount_sources
 from minirt.runtime.mount_options import Options, parse
 from minirt.runtime.spec import Mount
@@ -98,13 +99,18 @@ def _new(root: int, one: Mount, options: Options) -> None:
             mode = stat.S_IMODE(os.fstat(target).st_mode) if existed else 0o1777
             own.append(f"mode={mode:o}")
         words = ("-t", one.kind, *_told(options, own), one.source or one.kind, Shown(target))
-        with step("mount a file system", "mount", *words):
+        rest = (Shell("&& chcon"), one.label, Shown(target)) if one.label else ()
+        with step("mount a file system", "mount", *words, *rest):
             add = options.add | options.add_below
-            first = add & ~Attribute.RDONLY if options.copies_up else add
-            made = mounts.new(one.kind, own, first, one.source)
+            late = Attribute.RDONLY if options.copies_up or one.label else Attribute.NONE
+            made = mounts.new(one.kind, own, add & ~late, one.source)
             try:
+                if one.label:
+                    _label(made, one.label)
                 if options.copies_up:
-                    _fill(made, target, one, add)
+                    _fill(made, target, one)
+                if add & late:
+                    mounts.change(made, add=late)
                 if options.propagation:
                     mounts.change(made, propagation=options.propagation)
                 mounts.attach(made, target)
@@ -112,14 +118,27 @@ def _new(root: int, one: Mount, options: Options) -> None:
                 os.close(made)
 
 
-def _fill(made: int, target: int, one: Mount, attributes: Attribute) -> None:
-    """Copy what a tmpfs is about to cover, before anybody can see it; then it may be read-only."""
+def _label(made: int, label: str) -> None:
+    """Label the root of a file system that belongs to a namespace.
+
+    Of a user namespace it can't be: the kernel made that root for nobody whom its ids name. It
+    keeps the label that the policy gave it.
+    """
+    from minirt.kernel import security_modules  # The reader has read it already.
+
+    try:
+        security_modules.label_folder(made, label)
+    except OSError as error:
+        if error.errno != errno.EPERM:  # EACCES is the policy's.
+            raise
+
+
+def _fill(made: int, target: int, one: Mount) -> None:
+    """Copy what a tmpfs is about to cover, before anybody can see it."""
     if one.kind != "tmpfs":
         what = f"Cannot mount {one.kind} on {one.destination}"
         raise InvalidRequest(what, "'tmpcopyup' is for a tmpfs")
     copying.copy_tree(target, made)
-    if Attribute.RDONLY in attributes:
-        mounts.change(made, add=Attribute.RDONLY)
 
 
 @contextmanager
@@ -176,4 +195,4 @@ def _told(options: Options, own: list[str] | None = None) -> tuple[str, ...]:
     """Return the options as mount(8) wants them."""
     words = mounts.words(options.add) + (own or [])
     words += [f"{word}=recursive" for word in mounts.words(options.add_below)]
-    return ("-o", ",".join(words)) if words else ()
+    return ("-o", mounts.told(words)) if words else ()

@@ -37,7 +37,7 @@ _PROPAGATIONS = {
 }
 # config-linux.md has these too. A null, an empty text and an empty object ask for nothing.
 _UNSUPPORTED = ("intelRdt", "netDevices", "memoryPolicy")
-_UNLABELLED = ("", "bind", "proc", "sysfs", "mqueue", "cgroup", "cgroup2")  # mount(8), "context="
+_UNLABELLED = ("", "bind", "proc", "sysfs", "cgroup", "cgroup2")  # mount(8), "context="
 _DEVICE_KINDS = {"c": "c", "u": "c", "b": "b", "p": "p"}
 
 
@@ -63,6 +63,7 @@ def read(document: Mapping[str, Any]) -> Spec:
         devices=linux.get("devices").each(_device),
         resources=linux.get("resources").object(),
         sysctl=_sysctls(linux.get("sysctl"), namespaces),
+        mount_label=selinux_label(linux.get("mountLabel")),
         masked_paths=tuple(one.absolute() for one in linux.get("maskedPaths").items()),
         readonly_paths=tuple(one.absolute() for one in linux.get("readonlyPaths").items()),
         rootfs_propagation=_propagation(linux.get("rootfsPropagation")),
@@ -127,12 +128,15 @@ def _labelled(mounts: tuple[Mount, ...], place: Place) -> tuple[Mount, ...]:
     label = selinux_label(place)
     if not label:
         return mounts
-    return tuple(
-        one
-        if one.kind in _UNLABELLED or {"bind", "rbind"} & set(one.options)
-        else replace(one, options=(*one.options, f"context={label}"))
-        for one in mounts
-    )
+    return tuple(_with_label(one, label) for one in mounts)
+
+
+def _with_label(one: Mount, label: str) -> Mount:
+    if one.kind in _UNLABELLED or one.is_bind:
+        return one
+    if one.kind == "mqueue":
+        return replace(one, label=label)
+    return replace(one, options=(*one.options, f"context={label}"))
 
 
 def _device(place: Place) -> Device:

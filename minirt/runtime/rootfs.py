@@ -100,8 +100,11 @@ def _readonly_words(fd: int) -> str:
     return ",".join(["ro", *mounts.words(kept & os.statvfs(fd).f_flag)])
 
 
-def mask(root: int, paths: Iterable[str]) -> None:
-    """Hide these paths: files behind the null device, folders behind an empty one."""
+def mask(root: int, paths: Iterable[str], label: str = "") -> None:
+    """Hide these paths: files behind the null device, folders behind an empty one.
+
+    ``label`` is that of mounts, for SELinux.
+    """
     null = devices.open_null()
     empty: int | None = None
     for path in paths:
@@ -109,7 +112,7 @@ def mask(root: int, paths: Iterable[str]) -> None:
         if fd is None:
             continue
         if stat.S_ISDIR(os.fstat(fd).st_mode):
-            empty = _hide_folder(fd, empty)
+            empty = _hide_folder(fd, empty, label)
         else:
             with step("hide a file of the host", "mount", "--bind", "/dev/null", Shown(fd)):
                 _attach_copy(null, fd)
@@ -125,25 +128,26 @@ def set_root_readonly(root: int) -> None:
         mounts.change(root, add=Attribute.RDONLY)
 
 
-def _hide_folder(fd: int, empty: int | None) -> int:
+def _hide_folder(fd: int, empty: int | None, label: str) -> int:
     """Attach an empty file system, the same one for all; return it."""
-    options = ("nr_blocks=1", "nr_inodes=1")
-    words = ("-t", "tmpfs", "-o", ",".join(["ro", *options]), "tmpfs", Shown(fd))
+    context = (f"context={label}",) if label else ()
+    options = ("nr_blocks=1", "nr_inodes=1", *context)
+    words = ("-t", "tmpfs", "-o", mounts.told(("ro", *options)), "tmpfs", Shown(fd))
     with step("hide a folder of the host", "mount", *words):
         if empty is not None:
             _attach_copy(empty, fd)
             return empty
-        empty = _empty(options)
+        empty = _empty(options, context)
         mounts.attach(empty, fd)
         return empty
 
 
-def _empty(options: tuple[str, ...]) -> int:
+def _empty(options: tuple[str, ...], context: tuple[str, ...]) -> int:
     """Make an empty file system; some kernels need an inode more for the same."""
     try:
         return mounts.new("tmpfs", options, Attribute.RDONLY)
     except OSError:
-        return mounts.new("tmpfs", ("nr_blocks=1", "nr_inodes=2"), Attribute.RDONLY)
+        return mounts.new("tmpfs", ("nr_blocks=1", "nr_inodes=2", *context), Attribute.RDONLY)
 
 
 def _attach_copy(source: int, target: int) -> None:

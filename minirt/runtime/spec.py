@@ -103,6 +103,7 @@ class Mount:
     options: tuple[str, ...] = ()
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
+    label: str = ""  # for its root: of one that there is already, it is no option (mqueue)
 
     @property
     def is_bind(self) -> bool:
@@ -164,6 +165,7 @@ class Spec:
     resources: Mapping[str, Any] = field(default_factory=dict)
     sysctl: Mapping[str, str] = field(default_factory=dict)
     masked_paths: tuple[str, ...] = ()
+    mount_label: str = ""  # the reader has given it to the mounts
     readonly_paths: tuple[str, ...] = ()
     rootfs_propagation: Propagation = Propagation.NONE
     seccomp: Mapping[str, Any] | None = None
