@@ -12,6 +12,7 @@ import pytest
 
 from minirt.errors import KernelRefused
 from minirt.kernel import locks
+from minirt.kernel.sockets import name_in
 from minirt.network import resolver_link, resolver_start
 
 
@@ -58,7 +59,8 @@ def test_a_socket_may_lie_deep_and_replaces_that_of_the_dead(tmp_path: Path) -> 
         resolver_start.listen(folder) as listener,
         socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link,
     ):
-        resolver_start.at(folder, link.connect)
+        with name_in(folder, resolver_start.SOCKET) as name:
+            link.connect(name)
         accepted, _ = listener.accept()
         accepted.close()
 

@@ -14,14 +14,16 @@ A packet begins with one byte that tells its kind:
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 from pathlib import Path
 from typing import Any
 
+from minirt.kernel import sockets
+
 JSON, STDIN, STDOUT, STDERR, END, SIZE, EXIT = b"J", b"0", b"1", b"2", b"E", b"W", b"X"
 
+_NAME = "monitor.sock"
 CHUNK = 32 << 10  # bytes of a stream in one packet: well below the least socket buffer
 _BIGGEST = 256 << 10  # bytes of a packet that we are ready to take
 _MOST_FDS = 64  # below SCM_MAX_FD, 253 (unix(7))
@@ -35,9 +37,9 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def listen(folder: Path) -> socket.socket:
     """Listen at FOLDER/monitor.sock, replacing what a dead monitor left there."""
-    (folder / "monitor.sock").unlink(missing_ok=True)
+    (folder / _NAME).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with _ShortName(folder) as name:
+    with sockets.name_in(folder, _NAME) as name:
         listener.bind(name)
     listener.listen(64)
     return listener
@@ -47,25 +49,12 @@ def connect(folder: Path) -> socket.socket:
     """Connect to the monitor. Raises ConnectionRefusedError or FileNotFoundError if it is dead."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        with _ShortName(folder) as name:
+        with sockets.name_in(folder, _NAME) as name:
             client.connect(name)
     except BaseException:
         client.close()
         raise
     return client
-
-
-class _ShortName:
-    """The socket's name through a descriptor: a name may have 107 bytes only (unix(7))."""
-
-    def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def __enter__(self) -> str:
-        return f"/proc/self/fd/{self._fd}/monitor.sock"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
 
 
 def tell(line: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:

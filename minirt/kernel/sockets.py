@@ -1,11 +1,14 @@
-"""Sockets that hold a port and never speak (ip(7), ipv6(7), tcp(7), udp(7))."""
+"""Sockets: those that hold a port and never speak (ip(7), tcp(7), udp(7)), and names (unix(7))."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from minirt.kernel.steps import announce
 
@@ -61,6 +64,19 @@ def _out_of_the_way(held: socket.socket) -> socket.socket:
 
 def _words(protocol: str) -> list[str]:
     return ["-u"] if protocol == "udp" else []
+
+
+@contextmanager
+def name_in(folder: Path, name: str) -> Iterator[str]:
+    """Give the path of a Unix socket, to bind or to connect to, however deep its folder lies.
+
+    It leads there by a descriptor, since sun_path ends at 107 bytes (unix(7)). Raises OSError.
+    """
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{name}"
+    finally:
+        os.close(fd)
 
 
 def has_ipv6() -> bool:

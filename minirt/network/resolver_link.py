@@ -52,8 +52,9 @@ from pathlib import Path
 from minirt.errors import kernel_refused
 from minirt.kernel import locks
 from minirt.kernel.namespaces import Netns, inside
+from minirt.kernel.sockets import name_in
 from minirt.network import lease_folder, resolver_start
-from minirt.network.resolver_start import LOCK, at
+from minirt.network.resolver_start import LOCK, SOCKET
 from minirt.state import made, run_dir
 
 ADDRESS = "127.0.0.11"  # Docker's: programs know it
@@ -209,7 +210,8 @@ def _dial(folder: Path) -> socket.socket:
     link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         link.settimeout(_PATIENCE)
-        at(folder, link.connect)
+        with name_in(folder, SOCKET) as name:
+            link.connect(name)
         link.setblocking(False)
     except BaseException:
         link.close()

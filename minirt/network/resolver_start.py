@@ -11,11 +11,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from minirt import __version__
 from minirt.errors import KernelRefused
+from minirt.kernel.sockets import name_in
 from minirt.kernel.steps import step
 
 SOCKET, LOCK, LOG = "resolver.sock", "resolver.lock", "resolver.log"
@@ -70,21 +70,13 @@ def listen(folder: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         (folder / SOCKET).unlink(missing_ok=True)
-        at(folder, listener.bind)
+        with name_in(folder, SOCKET) as name:
+            listener.bind(name)
         listener.listen(_BACKLOG)
     except BaseException:
         listener.close()
         raise
     return listener
-
-
-def at(folder: Path, call: Callable[[str], None]) -> None:
-    """Call with the socket's path, however deep the folder: sun_path ends at 107 bytes."""
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        call(f"/proc/self/fd/{fd}/{SOCKET}")
-    finally:
-        os.close(fd)
 
 
 def _spawn(listener: socket.socket, log: Path, words: list[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from minirt.errors import InvalidRequest
-from minirt.kernel import processes, terminal_modes, terminals
+from minirt.kernel import processes, sockets, terminal_modes, terminals
 
 # All that a person or a service manager may send; SIGCHLD is about our own children.
 _PASSED_ON = (
@@ -23,14 +23,12 @@ def send(path: str, descriptor: int, name: str) -> None:
     """Send a descriptor to a Unix socket, SCM_RIGHTS of unix(7). Raises InvalidRequest."""
     place = Path(path).absolute()
     try:
-        folder = os.open(place.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                # By its folder: the path of a socket may be 107 bytes long, no more.
-                connection.connect(f"/proc/self/fd/{folder}/{place.name}")
-                socket.send_fds(connection, [name.encode()], [descriptor])
-        finally:
-            os.close(folder)
+        with (
+            sockets.name_in(place.parent, place.name) as short,
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+        ):
+            connection.connect(short)
+            socket.send_fds(connection, [name.encode()], [descriptor])
     except OSError as error:
         why = os.strerror(error.errno or 0)
         raise InvalidRequest(f"cannot send to the socket {path}", why) from error

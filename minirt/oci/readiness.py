@@ -14,6 +14,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+from minirt.kernel import sockets
 from minirt.oci import log
 from minirt.oci.records import Record
 from minirt.runtime.spec import Mount, Spec
@@ -34,15 +35,11 @@ def told(spec: Spec, folder: Path) -> Spec:
 def listen(folder: Path) -> socket.socket:
     """Open the container's socket, which any of its users may write to."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # By its folder: the path of a socket may be 107 bytes long, no more.
-        place = Path(f"/proc/self/fd/{fd}/{_NAME}")
+    with sockets.name_in(folder, _NAME) as name:
+        place = Path(name)
         place.unlink(missing_ok=True)
-        listening.bind(str(place))
+        listening.bind(name)
         place.chmod(0o777)
-    finally:
-        os.close(fd)
     return listening
 
 

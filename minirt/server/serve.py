@@ -24,7 +24,7 @@ from pathlib import Path
 
 from minirt import state
 from minirt.container import keeper, protocol
-from minirt.kernel import cgroups, descriptors, locks, processes
+from minirt.kernel import cgroups, descriptors, locks, processes, sockets
 from minirt.server import child, immortal, preload
 from minirt.server.client import KILLED, REFUSED
 
@@ -63,13 +63,10 @@ def _leave_the_session() -> None:
 def _listen(place: Path, name: str) -> socket.socket:
     (place / name).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    fd = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with sockets.name_in(place, name) as path:
         before = os.umask(0o177)
-        listener.bind(f"/proc/self/fd/{fd}/{name}")
+        listener.bind(path)
         os.umask(before)
-    finally:
-        os.close(fd)
     listener.listen(128)
     return listener
 
