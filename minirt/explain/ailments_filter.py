@@ -115,7 +115,7 @@ def _allow(patient: Patient, place: str) -> str:
         return f"minirt network reload {patient.network.name}"
     bridge = patient.network.bridge
     if is_firewalld:  # Its table is nobody else's to change.
-        return f"firewall-cmd --zone={firewalld.ZONE} --change-interface={bridge}"
+        return firewalld.remedy(bridge)
     family, table, chain = place.split(" ", 2)
     rules = (f"insert rule {family} {table} {chain} {way} {bridge} accept" for way in _BOTH)
     return "nft '" + "; ".join(rules) + "'"

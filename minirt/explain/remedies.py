@@ -86,11 +86,12 @@ def _foreign(refusal: Refusal, networks: Mapping[str, str]) -> str:
     family, table, chain = refusal.by.place.split(" ", 2)
     links = {"iifname": refusal.came_by, "oifname": refusal.leaves_by}
     ours = [name for name in links.values() if name in networks]
-    if table == firewalld.TABLE.split()[1]:
+    is_firewalld = f"{family} {table}" == firewalld.TABLE
+    if is_firewalld:
         for name in ours:  # The admin has put it there.
             if f'"{name}"' in refusal.by.text or firewalld.has_zone(name):
-                return f"firewall-cmd --zone={firewalld.ZONE} --change-interface={name}"
-    if table in ("filter", "firewalld") and ours:  # whose places for others minirt knows
+                return firewalld.remedy(name)
+    if (table == "filter" or is_firewalld) and ours:  # whose places for others minirt knows
         return f"minirt network reload {networks[ours[0]]}"
     words = " ".join(f"{key} {name}" for key, name in links.items() if name)
     return f"nft insert rule {family} {table} {chain} {words} accept"

@@ -21,7 +21,7 @@ from minirt.kernel.steps import step
 from minirt.network.spec import Network
 
 TABLE = "inet firewalld"
-ZONE = "trusted"
+_ZONE = "trusted"
 _NAME = "org.fedoraproject.FirewallD1"
 _ZONES = ("/org/fedoraproject/FirewallD1", f"{_NAME}.zone")
 # Since 2.0, before it, and before 0.9.
@@ -51,15 +51,20 @@ def puts_into_zone(network: Network) -> bool:
     return not network.adopted and not has_zone(network.bridge)
 
 
-def _is_here() -> bool:
-    """Whether firewalld filters this network namespace: another one's is none of our business."""
-    return f"table {TABLE}\n" in nftables.ask("list tables inet")
-
-
 def has_zone(bridge: str) -> bool:
     """Whether a zone of firewalld has the bridge, by its name or its beginning ("br-+")."""
     named = _named_links()
     return bridge in named or any(bridge.startswith(one[:-1]) for one in named if one.endswith("*"))
+
+
+def remedy(bridge: str) -> str:
+    """Return what an admin types to let a bridge pass that is in another zone, or is not ours."""
+    return f"firewall-cmd --zone={_ZONE} --change-interface={bridge}"
+
+
+def _is_here() -> bool:
+    """Whether firewalld filters this network namespace: another one's is none of our business."""
+    return f"table {TABLE}\n" in nftables.ask("list tables inet")
 
 
 def _named_links() -> set[str]:
@@ -86,10 +91,10 @@ def _tell(title: str, verb: str, bridge: str) -> None:
             if not bus.has_peer(_NAME):
                 return
             (zone,) = bus.call(*_ZONES, "getZoneOfInterface", "s", bridge, to=_NAME)
-            if zone != (ZONE if verb == "remove" else ""):
+            if zone != (_ZONE if verb == "remove" else ""):
                 return  # The admin's choice, or somebody was faster.
-            with step(title, "firewall-cmd", f"--zone={ZONE}", f"--{verb}-interface={bridge}"):
-                bus.call(*_ZONES, f"{verb}Interface", "ss", ZONE, bridge, to=_NAME)
+            with step(title, "firewall-cmd", f"--zone={_ZONE}", f"--{verb}-interface={bridge}"):
+                bus.call(*_ZONES, f"{verb}Interface", "ss", _ZONE, bridge, to=_NAME)
     except (FileNotFoundError, ConnectionRefusedError):
         return
     except dbus.Refused as error:
