@@ -167,4 +167,4 @@ def _readable() -> Iterator[Record]:
         try:
             yield record.load(place.name)
         except (FileNotFoundError, NotADirectoryError, *record.DAMAGED):
-            continue  # Being made, or being removed.
+            continue  # Being made, being removed, or damaged.

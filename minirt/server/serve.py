@@ -86,7 +86,7 @@ class Child:
 
     def close(self) -> None:
         """Close all."""
-        descriptors.close([self.pidfd])
+        os.close(self.pidfd)
         self.house.close()
         if self.line is not None:
             self.line.close()
@@ -112,6 +112,7 @@ class Server:
         self._ready = self._fork()
         while True:
             happened = [fd for fd, _ in self._poll.poll(min(IDLE, _READY) if self._ready else IDLE)]
+            had_children = bool(self._children)  # Nobody follows on a keeper that ends.
             for fd in happened:
                 if fd in self._children:
                     self._turn(self._children[fd], fd)
@@ -120,7 +121,7 @@ class Server:
             # The last: what is new may get the numbers of one that has just ended.
             if self._listener.fileno() in happened and not self._accept():
                 return self._step_aside()
-            if happened and not self._children:
+            if had_children and not self._children:
                 self._ready = self._fork()
             elif not happened and self._ready:
                 signal.pidfd_send_signal(self._ready.pidfd, signal.SIGKILL)
