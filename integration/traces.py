@@ -21,7 +21,8 @@ from integration.sandbox import PATIENCE, cgroup_roots
 from integration.warm import waiting
 from minirt.kernel import locks
 
-SECONDS = 30.0  # A busy kernel lets a dead namespace's links live on for many seconds.
+# A busy kernel lets a dead namespace's links live on for many seconds; a slow one, for minutes.
+SECONDS = max(30.0, 5.0 * PATIENCE)
 HARMLESS_LINKS = {"bridge"}  # A bridge belongs to its network, which may outlive its users.
 HARMLESS_TABLES = "minirt"
 SHARED_GROUPS = {"monitors"}  # One for all monitors: it stays when the last has left.
@@ -41,7 +42,7 @@ Look = Callable[[Ground], set[str]]
 
 def left_by(ground: Ground, before: dict[str, set[str]]) -> dict[str, set[str]]:
     """Return what is there now and was not before, once the kernel has had its time."""
-    deadline = time.monotonic() + SECONDS * PATIENCE
+    deadline = time.monotonic() + SECONDS
     while True:
         _bury_children()
         left = {name: look(ground) - before[name] for name, look in LOOKS.items()}
@@ -161,7 +162,7 @@ def sweep(ground: Ground, before: set[str]) -> None:
     for described in processes(ground) - before:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(described.split()[0]), signal.SIGKILL)
-    deadline = time.monotonic() + SECONDS * PATIENCE
+    deadline = time.monotonic() + SECONDS
     while processes(ground) - before and time.monotonic() < deadline:
         _bury_children()
         time.sleep(0.01)
@@ -169,7 +170,7 @@ def sweep(ground: Ground, before: set[str]) -> None:
 
 def remove_cgroups(ground: Ground) -> None:
     """Remove the test's own groups, the deepest first; a group is busy for a while."""
-    deadline = time.monotonic() + SECONDS * PATIENCE
+    deadline = time.monotonic() + SECONDS
     for root in cgroup_roots():
         top = root / ground.cgroup
         folders = [path for path in [*top.rglob("*/"), top] if path.is_dir()]
