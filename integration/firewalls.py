@@ -17,6 +17,7 @@ import pytest
 
 from integration import peers
 from integration.sandbox import shell, started, wait_until
+from minirt.kernel import nftables
 
 PYTHON = "/usr/bin/python3"  # Debian's, for which these packages are
 LIBRARIES = Path("/usr/lib/python3/dist-packages")
@@ -66,6 +67,12 @@ class Firewall:
         """Return all that is written in its configuration."""
         found = [path for path in self.folder.rglob("*") if path.is_file()]
         return {str(path): path.read_text() for path in found}
+
+
+def forget_rules() -> None:
+    """Remove all rules of the test's host, and what kept its network namespace: libnftables."""
+    nftables.close()
+    shell("nft", "flush", "ruleset")
 
 
 @contextlib.contextmanager

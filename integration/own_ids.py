@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from integration import bundles
 from integration.bundles import Bundle
 from integration.traces import Ground
@@ -13,7 +15,8 @@ FIRST, COUNT = 1_000_000, 65536
 WHO = "stat -c %u:%g"
 
 
-def bundle_with_ids(ground: Ground, rootfs: Path) -> Bundle:
+@pytest.fixture
+def bundle(ground: Ground, rootfs: Path) -> Bundle:
     """Return a bundle whose root is FIRST outside."""
     return with_ids(bundles.make(ground.root / "bundle", rootfs), FIRST)
 
@@ -52,11 +55,12 @@ def without_ids(bundle: Bundle) -> None:
     bundle.linux.update(uidMappings=[], gidMappings=[])
 
 
-def shared_folder(top: Path) -> Path:
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
     """Return a folder of the host with a file of its root and one of somebody else."""
-    top.chmod(0o755)
+    tmp_path.chmod(0o755)
     for uid in (0, 33):
-        (top / str(uid)).write_text(f"of {uid}")
-        os.chown(top / str(uid), uid, uid)
-    (top / "0").chmod(0o600)
-    return top
+        (tmp_path / str(uid)).write_text(f"of {uid}")
+        os.chown(tmp_path / str(uid), uid, uid)
+    (tmp_path / "0").chmod(0o600)
+    return tmp_path

@@ -52,6 +52,15 @@ def shell(
     return done
 
 
+def compiled(source: Path, folder: Path) -> Path:
+    """Return the program of a file in C: static, since images have no libraries."""
+    if not shutil.which("gcc"):
+        pytest.skip("apt install gcc")
+    program = folder / source.stem
+    shell("gcc", "-static", "-o", program, source, seconds=60)
+    return program
+
+
 def minirt_words(*words: object) -> list[str]:
     """Return the command line that runs minirt as it was typed."""
     client = Path(__file__).with_name("client.py")

@@ -10,21 +10,20 @@ import pytest
 
 from integration.archives import folder, member, oci_files, tar, written
 from integration.conftest import Minirt
-from integration.sandbox import minirt_words, needs_tool, shell
+from integration.sandbox import compiled, minirt_words, shell
 from integration.traces import Ground
 from integration.typist import at_terminal, typing
 from minirt.images import store
 from minirt.server import client
 
 
-@needs_tool("gcc")
 def test_a_second_chroot_does_not_lead_out(
     minirt: Minirt, image: str, rootfs: Path, tmp_path: Path
 ) -> None:
     """It works against chroot(2), with a capability that containers have; not after a pivot."""
-    program, marker = tmp_path / "chroot", tmp_path / "marker"
+    program = compiled(Path(__file__).with_name("chroot.c"), tmp_path)
+    marker = tmp_path / "marker"
     marker.touch()
-    shell("gcc", "-static", "-o", program, Path(__file__).with_name("chroot.c"), seconds=60)
     root = tmp_path / "root"
     shutil.copytree(rootfs, root, symlinks=True)
     shutil.copy(program, root)

@@ -21,7 +21,7 @@ from integration.sandbox import (
 )
 from integration.test_network_traffic import ask_from, either_bridge, filter_bridges
 from integration.traces import Ground
-from integration.wires import PEER
+from integration.wires import served
 
 pytestmark = [needs_peer("dockerd", "docker", "containerd", "runc"), pytest.mark.slow]
 
@@ -103,8 +103,7 @@ def test_containers_of_both_work_and_meet_at_published_ports_only(
         theirs = stack.enter_context(whale(client, rootfs))
         for one in (ours, theirs, peer):
             stack.enter_context(one.serving(80))
-        server = stack.enter_context(started(*outside.enter(), *PEER, "serve", 90))
-        assert server.stdout and server.stdout.readline()
+        stack.enter_context(served(outside))
 
         for one in (ours, theirs, peer):
             assert one.ask(outside.address, 90) == outside.host_address

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.firewalls import Firewall, bus, firewalld, needs_firewalld
+from integration.firewalls import Firewall, bus, firewalld, forget_rules, needs_firewalld
 from integration.guests import guest
 from integration.sandbox import Outside, in_netns, shell, started
 from integration.test_network_doctor import found, typed
 from integration.test_network_traffic import ask_from, either_bridge, filter_bridges
 from integration.traces import Ground
-from integration.wires import PEER, machine, network
-from minirt.kernel import nftables
+from integration.wires import PEER, machine, network, served
 from minirt.network import bridge
 from minirt.network import firewalld as zones
 
@@ -39,16 +37,7 @@ def start(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     with bus(where) as address:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
         yield lambda *words, **settings: firewalld(where, *words, **settings)
-    nftables.close()  # It keeps the network namespace of the test, and the links in it.
-    shell("nft", "flush", "ruleset")
-
-
-@contextlib.contextmanager
-def server(outside: Outside) -> Iterator[None]:
-    """Serve at port 90 of the other machine."""
-    with started(*outside.enter(), *PEER, "serve", 90) as running:
-        assert running.stdout and running.stdout.readline()
-        yield
+    forget_rules()
 
 
 def rules_of_firewalld() -> str:
@@ -61,7 +50,7 @@ def test_containers_reach_each_other_and_the_outside_and_are_reached_by_publishe
     minirt: Minirt, image: str, outside: Outside, start: Start, backend: str, bridged: str
 ) -> None:
     filter_bridges(bridged)
-    with start(backend) as firewall, server(outside):
+    with start(backend) as firewall, served(outside):
         assert firewall("--get-default-zone") == "public"
         minirt("network", "create", "mynet")
         one = guest(minirt, "one", "--net", "mynet", "-p", "8080:80")
@@ -88,7 +77,7 @@ def test_when_firewalld_comes_later_it_drops_until_the_next_command(
     outside: Outside, start: Start, backend: str, bridged: str
 ) -> None:
     net = network()
-    with machine(net) as one, machine(net) as two, server(outside):
+    with machine(net) as one, machine(net) as two, served(outside):
         assert one.ask(outside.address, 90) == outside.host_address
         with start(backend):
             filter_bridges(bridged)
@@ -117,7 +106,7 @@ def test_without_a_table_rules_come_and_go_in_the_chain_for_others(
 def test_after_a_reload_the_next_command_mends(
     minirt: Minirt, image: str, outside: Outside, start: Start, backend: str
 ) -> None:
-    with start(backend) as firewall, server(outside):
+    with start(backend) as firewall, served(outside):
         minirt("network", "create", "mynet")
         one = guest(minirt, "one", "--net", "mynet", "-p", "8080:80")
         with one.serving(80):
@@ -150,7 +139,7 @@ def test_typed_by_hand_the_step_does_the_same(
 ) -> None:
     monkeypatch.setattr(zones, "_tell", lambda *_: None)
     net = network()
-    with start() as firewall, machine(net) as one, server(outside):
+    with start() as firewall, machine(net) as one, served(outside):
         assert one.ask(outside.address, 90) in CUT_OFF
         firewall("--zone=trusted", f"--add-interface={net.bridge}")
         assert one.ask(outside.address, 90) == outside.host_address
@@ -159,7 +148,7 @@ def test_typed_by_hand_the_step_does_the_same(
 def test_a_bridge_that_the_admin_has_put_into_a_zone_stays_there(
     minirt: Minirt, image: str, outside: Outside, start: Start
 ) -> None:
-    with start() as firewall, server(outside):
+    with start() as firewall, served(outside):
         firewall("--zone=drop", "--add-interface=test-br")
         minirt("network", "create", "-o", NAMED, "net1")
         one = guest(minirt, "one", "--net", "net1")
@@ -173,7 +162,7 @@ def test_a_bridge_that_the_admin_has_put_into_a_zone_stays_there(
 
 
 def test_an_admin_can_have_all_bridges_trusted_for_good(outside: Outside, start: Start) -> None:
-    with start() as firewall, server(outside):
+    with start() as firewall, served(outside):
         firewall("--permanent", "--zone=trusted", "--add-interface=br-+")
         firewall("--reload")
         with machine(network()) as one:
@@ -186,7 +175,7 @@ def test_an_admin_can_have_all_bridges_trusted_for_good(outside: Outside, start:
 def test_where_the_admin_wants_published_ports_refused_they_are(
     minirt: Minirt, image: str, outside: Outside, start: Start
 ) -> None:
-    with start(StrictForwardPorts="yes") as firewall, server(outside):
+    with start(StrictForwardPorts="yes") as firewall, served(outside):
         if int(firewall("--version").split(".")[0]) < 2:
             pytest.skip("this firewalld does not know the setting")
         minirt("network", "create", "mynet")

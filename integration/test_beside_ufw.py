@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,14 +9,13 @@ import pytest
 
 from integration import firewalls
 from integration.conftest import Minirt
-from integration.firewalls import ufw
+from integration.firewalls import forget_rules, ufw
 from integration.guests import guest
 from integration.peers import needs_peer
-from integration.sandbox import Outside, shell, started
+from integration.sandbox import Outside, shell
 from integration.test_network_traffic import ask_from, either_bridge, filter_bridges
 from integration.traces import Ground
-from integration.wires import PEER, machine, network
-from minirt.kernel import nftables
+from integration.wires import PEER, machine, network, served
 from minirt.network import bridge
 
 pytestmark = needs_peer("ufw", firewalls.PYTHON)
@@ -27,16 +25,7 @@ pytestmark = needs_peer("ufw", firewalls.PYTHON)
 def where(ground: Ground) -> Iterator[Path]:
     """Return a folder for its files."""
     yield ground.root.parent
-    nftables.close()  # It keeps the network namespace of the test, and the links in it.
-    shell("nft", "flush", "ruleset")
-
-
-@contextlib.contextmanager
-def server(outside: Outside) -> Iterator[None]:
-    """Serve at port 90 of the other machine."""
-    with started(*outside.enter(), *PEER, "serve", 90) as running:
-        assert running.stdout and running.stdout.readline()
-        yield
+    forget_rules()
 
 
 @either_bridge
@@ -44,7 +33,7 @@ def test_containers_reach_each_other_and_the_outside_and_are_reached_by_publishe
     minirt: Minirt, image: str, outside: Outside, where: Path, bridged: str
 ) -> None:
     filter_bridges(bridged)
-    with ufw(where) as firewall, server(outside):
+    with ufw(where) as firewall, served(outside):
         assert "Status: active" in firewall("status")
         assert "-P FORWARD DROP" in shell("iptables", "-S").stdout
         minirt("network", "create", "mynet")
@@ -66,7 +55,7 @@ def test_when_ufw_comes_later_or_loads_its_rules_anew_it_drops_until_the_next_co
     outside: Outside, where: Path
 ) -> None:
     net = network()
-    with machine(net) as one, server(outside):
+    with machine(net) as one, served(outside):
         assert one.ask(outside.address, 90) == outside.host_address
         with ufw(where) as firewall:
             assert one.ask(outside.address, 90) == "timeout"
@@ -91,7 +80,7 @@ def test_what_is_added_is_told_and_taken_back_with_the_network(minirt: Minirt, w
 
 
 def test_what_the_admin_has_ufw_refuse_stays_refused(outside: Outside, where: Path) -> None:
-    with ufw(where) as firewall, machine(network()) as one, server(outside):
+    with ufw(where) as firewall, machine(network()) as one, served(outside):
         assert one.ask(outside.address, 90) == outside.host_address
         firewall("route", "deny", "out", "on", outside.link, "to", outside.address)
         assert one.ask(outside.address, 90) == "timeout"

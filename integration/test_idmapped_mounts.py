@@ -7,20 +7,11 @@ from pathlib import Path
 import pytest
 
 from integration.bundles import Bundle
-from integration.own_ids import FIRST, WHO, bundle_with_ids, shared_folder, without_ids
+from integration.own_ids import FIRST, WHO, bundle, shared, without_ids
 from integration.sandbox import shell
-from integration.traces import Ground
 from minirt.errors import KernelRefused
 
-
-@pytest.fixture
-def bundle(ground: Ground, rootfs: Path) -> Bundle:
-    return bundle_with_ids(ground, rootfs)
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    return shared_folder(tmp_path)
+__all__ = ["bundle", "shared"]  # fixtures
 
 
 def test_a_bind_shows_nobody_unless_it_is_idmapped(bundle: Bundle, shared: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import cgroup_roots, is_cgroup2_only, minirt_words, shell
+from integration.sandbox import cgroup_roots, compiled, is_cgroup2_only, minirt_words, shell
 from minirt.kernel import capabilities
 
 QUIET = ("run", "--rm", "--net", "none")
@@ -30,12 +30,8 @@ ONLY_X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86 h
 
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile the probe: static, since it runs in an image that has no libraries."""
-    if not shutil.which("gcc"):
-        pytest.skip("apt install gcc")
-    program = tmp_path_factory.mktemp("probe") / "probe"
-    shell("gcc", "-static", "-o", program, Path(__file__).with_name("probe.c"), seconds=60)
-    return program
+    """Compile the probe."""
+    return compiled(Path(__file__).with_name("probe.c"), tmp_path_factory.mktemp("probe"))
 
 
 @pytest.fixture(params=["run", "exec"])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import minirt_words, needs_file, shell
+from integration.sandbox import compiled, minirt_words, needs_file, shell
 
 # The fork server has the keyring of who started it; here the operator's own is to come along.
 pytestmark = [pytest.mark.in_process, needs_file("/proc/keys")]
@@ -22,12 +21,8 @@ REFUSED, ABSENT = "Operation not permitted\n", "Required key not available\n"
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile the program that has keys, and takes them: static, since it runs in the image."""
-    if not shutil.which("gcc"):
-        pytest.skip("apt install gcc")
-    program = tmp_path_factory.mktemp("keys") / "keys"
-    shell("gcc", "-static", "-o", program, Path(__file__).with_name("keys.c"), seconds=60)
-    return program
+    """Compile the program that has keys, and takes them."""
+    return compiled(Path(__file__).with_name("keys.c"), tmp_path_factory.mktemp("keys"))
 
 
 @pytest.mark.parametrize("verb", ["run", "exec"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import minirt_words, shell, started, wait_until
+from integration.sandbox import compiled, minirt_words, started, wait_until
 from integration.traces import Ground
 from minirt.state import read_json
 
@@ -90,7 +90,7 @@ def test_a_container_cannot_outlive_its_monitor(
     """It clears the signal that it would get (PR_SET_PDEATHSIG), ignores all others, and hides."""
     source = tmp_path / "stubborn.c"
     source.write_text(STUBBORN)
-    shell("gcc", "-static", "-o", tmp_path / "stubborn", source)
+    compiled(source, tmp_path)
     tmp_path.chmod(0o755)
     words = ("run", "-d", "--name", "one", "--rm", "-u", user, "-v", f"{tmp_path}:/x:ro", image)
     minirt(*words, "/x/stubborn")

@@ -10,8 +10,8 @@ import pytest
 
 from integration.conftest import Minirt
 from integration.guests import guest
-from integration.sandbox import Outside, in_netns, shell, started, wait_until
-from integration.wires import PEER, ask
+from integration.sandbox import Outside, in_netns, shell, wait_until
+from integration.wires import PEER, ask, served
 
 pytestmark = pytest.mark.usefixtures("image")
 
@@ -223,8 +223,7 @@ def test_containers_go_out_by_the_address_that_was_chosen(minirt: Minirt, outsid
     words = [word for one in options for word in ("--opt", one)]
     minirt("network", "create", "--ipv6", *words, "net1")
     one, other = guest(minirt, "one", "--net", "net1"), guest(minirt, "other")
-    with started(*outside.enter(), *PEER, "serve", 90) as server:
-        assert server.stdout and server.stdout.readline()
+    with served(outside):
         assert one.ask(outside.address, 90) == chosen[4]
         assert one.ask("2001:db8:1::2", 90) == chosen[6]
         assert other.ask(outside.address, 90) == outside.host_address

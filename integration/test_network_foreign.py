@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from integration.conftest import Minirt
+from integration.firewalls import forget_rules
 from integration.sandbox import Outside, in_netns, needs_tool, shell, started
 from integration.test_network_traffic import ask_from, either_bridge, filter_bridges, published
-from integration.wires import PEER, ask, machine, network
-from minirt.kernel import nftables
+from integration.wires import PEER, ask, machine, network, served
 from minirt.network import bridge
 
 DOCKER = """
@@ -58,8 +58,7 @@ each_firewall = pytest.mark.parametrize("firewall", FIREWALLS)
 @pytest.fixture(autouse=True)
 def leave_no_table() -> Iterator[None]:
     yield
-    nftables.close()  # It keeps the network namespace of the test, and the links in it.
-    shell("nft", "flush", "ruleset")
+    forget_rules()
 
 
 def set_up(iptables: str, rules: str) -> None:
@@ -85,9 +84,8 @@ def test_a_network_works_behind_a_firewall_that_drops_what_it_does_not_know(
         machine(net) as one,
         machine(net) as two,
         published(one, "8080:80"),
-        started(*outside.enter(), *PEER, "serve", 90) as server,
+        served(outside),
     ):
-        assert server.stdout and server.stdout.readline()
         assert one.ask(two.address, 80) == one.address
         assert one.ask(outside.address, 90) == outside.host_address
         assert ask_from(outside, outside.host_address, 8080) == outside.address
@@ -101,8 +99,7 @@ def test_without_our_rules_that_firewall_would_drop(
     outside: Outside, iptables: str, firewall: str
 ) -> None:
     net = network()
-    with machine(net) as one, started(*outside.enter(), *PEER, "serve", 90) as server:
-        assert server.stdout and server.stdout.readline()
+    with machine(net) as one, served(outside):
         assert one.ask(outside.address, 90) == outside.host_address
         set_up(iptables, FIREWALLS[firewall])  # a firewall that comes later
         assert one.ask(outside.address, 90) != outside.host_address
@@ -156,8 +153,7 @@ def test_a_rule_that_the_admin_put_where_docker_told_him_comes_first(
 ) -> None:
     set_up(iptables, DOCKER)
     shell(iptables, "--wait", "-I", "DOCKER-USER", "-d", outside.address, "-j", "DROP")
-    with machine(network()) as one, started(*outside.enter(), *PEER, "serve", 90) as server:
-        assert server.stdout and server.stdout.readline()
+    with machine(network()) as one, served(outside):
         assert one.ask(outside.address, 90) == "timeout"
 
 
@@ -167,8 +163,7 @@ def test_a_rule_that_the_admin_appends_later_comes_first_from_the_next_command_o
 ) -> None:
     set_up(iptables, DOCKER.replace("-A DOCKER-USER -j RETURN\n", ""))  # as since Docker 28
     net = network()
-    with machine(net) as one, started(*outside.enter(), *PEER, "serve", 90) as server:
-        assert server.stdout and server.stdout.readline()
+    with machine(net) as one, served(outside):
         assert one.ask(outside.address, 90) == outside.host_address
         shell(iptables, "--wait", "-A", "DOCKER-USER", "-d", outside.address, "-j", "DROP")
         bridge.ensure(net)

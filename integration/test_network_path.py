@@ -21,7 +21,7 @@ from integration.sandbox import (
     started,
     wait_until,
 )
-from integration.wires import PEER, ask
+from integration.wires import PEER, ask, served
 
 BRIDGED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 NO_ICC = "com.docker.network.bridge.enable_icc=false"
@@ -89,8 +89,7 @@ def test_what_is_predicted_is_what_happens(
 ) -> None:
     if Path(BRIDGED).exists():
         Path(BRIDGED).write_text(bridged)
-    with scene(minirt) as guests, started(*outside.enter(), *PEER, "serve", 90) as server:
-        assert server.stdout and server.stdout.readline()
+    with scene(minirt) as guests, served(outside):
         for source, target, why in CASES:
             case = f"{source} -> {target}"
             told = path(minirt, "--trace", source, target)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import PATIENCE, minirt_words, shell, started, wait_until
+from integration.sandbox import PATIENCE, compiled, minirt_words, shell, started, wait_until
 from integration.typist import typing
 
 QUIET = ("run", "--rm", "--net", "none")
@@ -126,7 +126,7 @@ def test_nothing_can_be_typed_into_the_operators_terminal(
         '    why[fd] = ioctl(fd, TIOCSTI, "!") ? strerror(errno) : "PUSHED";\n'
         '  printf("%s|%s|%s|%s done\\n", why[0], why[1], why[2], tty < 0 ? "none" : "TTY"); }\n'
     )
-    shell("gcc", "-static", "-o", tmp_path / "push", source)
+    compiled(source, tmp_path)
     if legacy_pushing():  # The control: into a terminal of its own a program may.
         with typing(tmp_path / "push") as person:
             assert "PUSHED|PUSHED|PUSHED" in person.read_until("TTY")

@@ -8,20 +8,11 @@ from pathlib import Path
 import pytest
 
 from integration.bundles import Bundle
-from integration.own_ids import COUNT, FIRST, bundle_with_ids, grant, shared_folder, without_ids
+from integration.own_ids import COUNT, FIRST, bundle, grant, shared, without_ids
 from integration.sandbox import shell, started, wait_until
-from integration.traces import Ground
 from minirt.kernel import user_namespaces
 
-
-@pytest.fixture
-def bundle(ground: Ground, rootfs: Path) -> Bundle:
-    return bundle_with_ids(ground, rootfs)
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    return shared_folder(tmp_path)
+__all__ = ["bundle", "shared"]  # fixtures
 
 
 def test_it_may_not_write_to_files_of_the_hosts_root(bundle: Bundle, tmp_path: Path) -> None:

@@ -10,18 +10,14 @@ import pytest
 
 from integration import bundles
 from integration.bundles import Bundle
-from integration.own_ids import COUNT, FIRST, WHO, bundle_with_ids, grant, join, mapping, with_ids
+from integration.own_ids import COUNT, FIRST, WHO, bundle, grant, join, mapping, with_ids
 from integration.sandbox import in_netns, started
-from integration.traces import Ground
 from minirt.errors import InvalidRequest, MinirtError
 from minirt.kernel import overlay
 
+__all__ = ["bundle"]  # fixtures
+
 HALF = 500_000  # where another container's ids begin
-
-
-@pytest.fixture
-def bundle(ground: Ground, rootfs: Path) -> Bundle:
-    return bundle_with_ids(ground, rootfs)
 
 
 # ---- who is who --------------------------------------------------------------------------------

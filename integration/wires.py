@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from integration.sandbox import in_netns, shell, started
+from integration.sandbox import Outside, in_netns, shell, started
 from minirt.kernel import namespaces
 from minirt.network import bridge, create, endpoint, leases
 from minirt.network.leases import Facts, Lease
@@ -78,6 +78,14 @@ def machine(
         for one in filter(None, (lease, lease6)):
             leases.write(one, Facts("c" * 64, name, pid=keeper.pid))
         yield Machine(keeper.pid, lease)
+
+
+@contextlib.contextmanager
+def served(outside: Outside) -> Iterator[None]:
+    """Serve at port 90 of the machine outside, telling who asks."""
+    with started(*outside.enter(), *PEER, "serve", 90) as server:
+        assert server.stdout and server.stdout.readline()
+        yield
 
 
 def ask(host: str, port: int, protocol: str = "tcp") -> str:
