@@ -74,7 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if os.environ.get(INSIDE):
         find_room()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's "&" has it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's "&" has it ignored,
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup(1) this one.
         return
     if os.geteuid() != 0:
         return

@@ -8,6 +8,7 @@ import pytest
 
 from integration.archives import folder, member, oci_files, tar, written
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.typist import Typist, at_terminal, typing
 
 ERASE = "\x1b[2J"
@@ -49,7 +50,7 @@ ERRORS = {
 
 
 def test_what_a_container_calls_itself_is_spelled_out(minirt: Minirt, hostile: str) -> None:
-    pid = minirt("inspect", "-f", "{{.State.Pid}}", "one").stdout.strip()
+    pid = pid_of(minirt, "one")
     with typing("cat", f"/proc/{pid}/cmdline") as control:
         assert ERASE in all_said(control)
     assert ERASE in minirt("image", "inspect", "-f", "{{.Config.Labels.what}}", hostile).stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.sandbox import shell, wait_until
 
 pytestmark = pytest.mark.core
@@ -141,7 +142,7 @@ def test_a_container_that_swaps_folders_for_symlinks(
     minirt("exec", "one", "sh", "-c", "until test -e /up; do sleep 0.1; done")
     (tmp_path / "in" / "sub").mkdir(parents=True)
     (tmp_path / "in" / "sub" / "planted").write_text("x")
-    pid = minirt("inspect", "-f", "{{.State.Pid}}", "one").stdout.strip()
+    pid = pid_of(minirt, "one")
     seen: set[str | None] = set()
 
     def is_led_out() -> bool:

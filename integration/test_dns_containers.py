@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import monitor_of
 from integration.guests import guest
 from integration.naming import host_file, resolver_pid, upstream
 from integration.sandbox import PATIENCE, shell, wait_until
@@ -119,7 +119,7 @@ def test_who_takes_over_the_address_of_the_dead_removes_their_wire(
     resolver = resolver_pid("net1")
     os.kill(resolver, signal.SIGSTOP)
     try:
-        kill_monitor(ground, minirt, "one")
+        kill_monitor(minirt, "one")
         time.sleep(0.2)  # With a resolver that runs, the wire is gone by now: see below.
         assert index_of("veth0a010009") == before
         two = guest(minirt, "two", *at_nine)
@@ -129,7 +129,7 @@ def test_who_takes_over_the_address_of_the_dead_removes_their_wire(
     finally:
         os.kill(resolver, signal.SIGCONT)
     assert addresses(minirt, "two", "web") == ["10.1.0.9"]
-    kill_monitor(ground, minirt, "two")
+    kill_monitor(minirt, "two")
     wait_until(lambda: not index_of("veth0a010009"), "the end of the wire")
 
 
@@ -141,11 +141,9 @@ def index_of(link: str) -> int:
         return 0
 
 
-def kill_monitor(ground: Ground, minirt: Minirt, name: str) -> None:
+def kill_monitor(minirt: Minirt, name: str) -> None:
     """Let a container die without a word."""
-    identity = minirt("inspect", "-f", "{{.Id}}", name).stdout.strip()
-    state = json.loads((ground.run / "containers" / identity / "state.json").read_text())
-    monitor = processes.open_pidfd(state["monitor"])
+    monitor = processes.open_pidfd(monitor_of(minirt, name))
     signal.pidfd_send_signal(monitor, signal.SIGKILL)
     assert processes.wait_until_dead(monitor, 10 * PATIENCE)
     os.close(monitor)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.guests import guest
 from integration.naming import host_file, resolver_pid, upstream
 from integration.sandbox import PATIENCE, in_netns, shell
@@ -75,7 +76,7 @@ def test_a_trace_names_the_resolver_and_the_servers_behind_it(
     service = told["service"]
     assert (service["network"], service["pid"]) == ("net1", resolver_pid("net1"))
     assert not service["is_stopped"]
-    pid = int(minirt("inspect", "-f", "{{.State.Pid}}", "web").stdout)
+    pid = pid_of(minirt, "web")
     listening = shell("nsenter", f"--net=/proc/{pid}/ns/net", "ss", "-lun").stdout
     assert f"127.0.0.11:{service['port']} " in listening
     (asked,) = told["asked"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.sandbox import in_netns, shell, started
 
 COMMAND = re.compile(r"^ {20}\$ (.*)$", re.MULTILINE)
@@ -67,7 +68,7 @@ def test_a_network_made_by_hand_from_the_story_is_the_same(
     made = minirt("--explain", "network", "create", "mynet").stderr
     run = ("run", "-d", "--name", "web", "--net", "mynet", image, "sleep", "100")
     told = minirt("--explain", *run).stderr
-    pid = int(minirt("inspect", "-f", "{{.State.Pid}}", "web").stdout)
+    pid = pid_of(minirt, "web")
     ours = picture(pid)
     minirt("rm", "-f", "web")
     minirt("network", "rm", "mynet")

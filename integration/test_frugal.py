@@ -11,19 +11,14 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import monitor_of
 from integration.naming import resolver_pid
 from integration.sandbox import minirt_words, shell, started, wait_until
 from integration.traces import Ground
 from integration.warm import commands_of, servers
 from minirt.kernel import processes
-from minirt.state import read_json
 
 SLEEPER = ("sleep", "1000")
-
-
-def monitor_of(ground: Ground, minirt: Minirt, name: str) -> int:
-    found = minirt("inspect", "-f", "{{.Id}}", name).stdout.strip()
-    return int(read_json(ground.run / "containers" / found / "state.json")["monitor"])
 
 
 def private_kib(pid: int) -> int:
@@ -47,7 +42,7 @@ def test_the_monitor_of_a_server_is_small(minirt: Minirt, image: str, ground: Gr
     """It shares the server's memory; the one that has built the container has left."""
     minirt("network", "create", "net1")
     minirt("run", "-d", "--name", "one", "--net", "net1", "-p", "8080:80", image, *SLEEPER)
-    monitor = monitor_of(ground, minirt, "one")
+    monitor = monitor_of(minirt, "one")
     assert private_kib(monitor) < 4 << 10
 
 
@@ -56,7 +51,7 @@ def test_without_a_server_the_same_measure_finds_much(
     minirt: Minirt, image: str, ground: Ground
 ) -> None:
     minirt("run", "-d", "--name", "one", "--net", "none", image, *SLEEPER)
-    assert private_kib(monitor_of(ground, minirt, "one")) > 4 << 10
+    assert private_kib(monitor_of(minirt, "one")) > 4 << 10
 
 
 def test_who_keeps_a_container_has_what_its_builder_held(minirt: Minirt, image: str) -> None:
@@ -77,7 +72,7 @@ def test_a_killed_keeper_is_the_end_of_its_container(
     command = ("sh", "-c", "echo ready; sleep 1000")
     with started(*minirt_words("run", "--name", "one", image, *command)) as run:
         assert run.stdout and run.stdout.readline() == "ready\n"
-        monitor = monitor_of(ground, minirt, "one")
+        monitor = monitor_of(minirt, "one")
         pidfd = processes.open_pidfd(monitor)
         subprocess.run(["kill", "-KILL", str(monitor)], check=True)
         assert processes.wait_until_dead(pidfd, 10)
@@ -93,7 +88,7 @@ def test_nobody_is_woken_up_while_nothing_happens(
     minirt("network", "create", "net1")
     for number in range(10):
         minirt("run", "-d", "--name", f"idle{number}", "--net", "net1", image, *SLEEPER)
-    idle = {monitor_of(ground, minirt, f"idle{number}") for number in range(10)}
+    idle = {monitor_of(minirt, f"idle{number}") for number in range(10)}
     idle |= {*servers(ground.run), resolver_pid("net1")}
     assert len(idle) == 12
     for server in servers(ground.run):

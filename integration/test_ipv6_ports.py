@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import selectors
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import monitor_of, pid_of
 from integration.sandbox import (
     OUTSIDE_LINK,
     PATIENCE,
@@ -53,11 +56,6 @@ def serving(minirt: Minirt, name: str, *flags: object) -> Iterator[int]:
         assert server.stdout and server.stdout.readline() == "up\n"
         yield pid
     minirt("rm", "-f", name)
-
-
-def pid_of(minirt: Minirt, name: str) -> int:
-    """Return the pid of a container's init."""
-    return int(minirt("inspect", "-f", "{{.State.Pid}}", name).stdout)
 
 
 def ask_from(pid: int, host: str, port: int, protocol: str = "tcp") -> str:
@@ -281,9 +279,7 @@ def test_ports_move_with_the_way_out_also_where_the_monitor_serves_them(minirt: 
 def test_a_killed_monitor_leaves_nothing_of_ipv6(minirt: Minirt, outside6: Outside) -> None:
     minirt(*NET, "net1")
     minirt("run", "-d", "--name", "web", "--net", "net1", *BOTH, "busybox", "sleep", "1000")
-    state = json.loads(minirt("inspect", "web").stdout)[0]
-    monitor = shell("ps", "-o", "ppid=", "-p", state["State"]["Pid"]).stdout.strip()
-    shell("kill", "-9", monitor)
+    os.kill(monitor_of(minirt, "web"), signal.SIGKILL)
     wait_until(lambda: ask("::1", 8080) == "Connection refused", "the port's end")
     assert ask_from(outside6.pid, HOST, 8080) == "Connection refused"
     minirt("run", "--rm", "--net", "net1", "busybox", "true")
@@ -306,7 +302,7 @@ def test_a_flushed_filter_is_mended_and_until_then_the_monitor_serves(
 def test_many_udp_clients_take_no_more_room_than_allowed(minirt: Minirt) -> None:
     minirt("network", "create", "net4")
     with serving(minirt, "web", "--net", "net4", *BOTH):
-        monitor = shell("ps", "-o", "ppid=", "-p", pid_of(minirt, "web")).stdout.strip()
+        monitor = monitor_of(minirt, "web")
         with contextlib.ExitStack() as held:
             for _ in range(datagrams.MOST + 50):
                 one = held.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))

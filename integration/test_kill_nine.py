@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import monitor_of, pid_of, state_of
 from integration.sandbox import compiled, minirt_words, started, wait_until
 from integration.traces import Ground
-from minirt.state import read_json
 
 pytestmark = pytest.mark.core
 
@@ -28,13 +28,6 @@ int main(void) {
     for (;;) pause();
 }
 """
-
-
-def state(ground: Ground, minirt: Minirt, name: str) -> dict[str, int]:
-    """Return the pids of a container's init and monitor."""
-    found = minirt("inspect", "-f", "{{.Id}}", name).stdout.strip()
-    document = read_json(ground.run / "containers" / found / "state.json")
-    return {"init": document["pid"], "monitor": document["monitor"]}
 
 
 def is_there(pid: int) -> bool:
@@ -62,9 +55,9 @@ def test_with_its_monitor_the_whole_container_dies_and_all_is_free_at_once(
     minirt(*words, "sleep", "1000")
     minirt("run", "-d", "--name", "two", "--net", "net1", image, "sleep", "1000")
     address = minirt("exec", "two", "getent", "hosts", "one", code=None).stdout
-    pids = state(ground, minirt, "one")
+    pids = state_of(minirt, "one")
     os.kill(pids["monitor"], signal.SIGKILL)
-    wait_until(lambda: not is_there(pids["init"]), "the death of init")
+    wait_until(lambda: not is_there(pids["pid"]), "the death of init")
     shown = "{{.State.Status}} {{.State.ExitCode}} {{.State.Running}} {{.State.Pid}}"
     assert minirt("inspect", "-f", shown, "one").stdout == "exited 137 false 0\n"
     assert "Exited (137)" in minirt("ps", "-a").stdout
@@ -95,8 +88,8 @@ def test_a_container_cannot_outlive_its_monitor(
     words = ("run", "-d", "--name", "one", "--rm", "-u", user, "-v", f"{tmp_path}:/x:ro", image)
     minirt(*words, "/x/stubborn")
     wait_until(lambda: minirt("logs", "one").stdout == "up\n", "the program")
-    pids = state(ground, minirt, "one")
-    inside = members(pids["init"])
+    pids = state_of(minirt, "one")
+    inside = members(pids["pid"])
     assert len(inside) == 2
     os.kill(pids["monitor"], signal.SIGKILL)
     wait_until(lambda: not any(is_there(pid) for pid in inside), "the end of all")
@@ -109,7 +102,7 @@ def test_run_says_so_when_the_monitor_is_killed(minirt: Minirt, image: str, grou
     words = minirt_words("run", "--name", "one", image, "sh", "-c", "echo up; sleep 1000")
     with started(*words) as run:
         assert run.stdout and run.stdout.readline() == "up\n"
-        os.kill(state(ground, minirt, "one")["monitor"], signal.SIGKILL)
+        os.kill(monitor_of(minirt, "one"), signal.SIGKILL)
         assert run.wait(10) == 137
     assert minirt("wait", "one").stdout == "137\n"
 
@@ -149,7 +142,7 @@ def test_init_killed_from_outside_is_an_ordinary_end(
     words = ("run", "--rm", "--name", "one", "-p", "8080:80", image)
     with started(*minirt_words(*words, "sh", "-c", "echo up; sleep 1000")) as run:
         assert run.stdout and run.stdout.readline() == "up\n"
-        os.kill(state(ground, minirt, "one")["init"], signal.SIGKILL)
+        os.kill(pid_of(minirt, "one"), signal.SIGKILL)
         assert run.wait(10) == 137
     assert not list((ground.root / "containers").iterdir())
     minirt(*words, "true")
@@ -163,8 +156,8 @@ def test_a_fork_bomb_is_removed_with_its_last_process(
     words = ("run", "-d", "--name", "one", "--pids-limit", "60", image, "sh", "-c", bomb)
     minirt(*words)
     wait_until(lambda: "up" in minirt("logs", "one").stdout, "the start")
-    pids = state(ground, minirt, "one")
-    inside = members(pids["init"])
+    pids = state_of(minirt, "one")
+    inside = members(pids["pid"])
     minirt("rm", "-f", "one")
     assert not any(is_there(pid) for pid in inside | set(pids.values()))
     assert not minirt("ps", "-aq").stdout

@@ -9,20 +9,14 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import monitor_of
 from integration.guests import guest, look
 from integration.naming import host_file
 from integration.sandbox import Outside, shell, wait_until
 from integration.traces import Ground
 from integration.wires import PEER, ask
-from minirt.state import read_json
 
 FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
-
-
-def monitor(minirt: Minirt, ground: Ground, name: str) -> int:
-    """Return the monitor of a running container."""
-    found = minirt("inspect", "-f", "{{.Id}}", name).stdout.strip()
-    return int(read_json(ground.run / "containers" / found / "state.json")["monitor"])
 
 
 def test_with_host_a_container_is_in_the_hosts_network(
@@ -82,7 +76,7 @@ def test_the_address_is_the_joiners_for_as_long_as_it_lives(
     if end == "stop":
         minirt("stop", "-t", "0", "web")
     else:
-        os.kill(monitor(minirt, ground, "web"), signal.SIGKILL)
+        os.kill(monitor_of(minirt, "web"), signal.SIGKILL)
         wait_until(lambda: not Path(f"/proc/{web.pid}").exists(), "its death")
     with joiner.serving():
         assert peer.ask(web.address) == peer.address

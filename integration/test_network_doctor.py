@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.guests import Guest, guest
 from integration.naming import resolver_pid
 from integration.sandbox import Outside, in_netns, needs_file, needs_tool, shell, wait_until
@@ -99,7 +100,7 @@ def test_an_ailment_is_found_and_its_mend_mends_it(
     assert faults == []
     if code == "foreign-drop":
         shell("nft", "delete table ip mine")
-    pid = int(minirt("inspect", "-f", "{{.State.Pid}}", "one").stdout)
+    pid = pid_of(minirt, "one")
     in_netns(pid, "ping", "-c1", "-W5", outside.address)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from integration import forger
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.forger import ARP, BROADCAST, IPV4, IPV6, VLAN, ethernet
 from integration.sandbox import in_netns, shell, started
 from integration.wires import Machine, machine, network
@@ -240,7 +241,7 @@ def test_only_a_container_that_may_configure_its_network_has_further_addresses(
     minirt("network", "create", "mynet")
     minirt("run", "-d", "--name", "one", "--net", "mynet", *right, image, "sleep", "600")
     minirt("run", "-d", "--name", "two", "--net", "mynet", image, "sleep", "600")
-    pid = minirt("inspect", "-f", "{{.State.Pid}}", "one").stdout.strip()
+    pid = pid_of(minirt, "one")
     in_netns(int(pid), "ip", "addr", "add", f"{FURTHER}/16", "dev", "eth0")  # as if it could
     reached = minirt("exec", "two", "ping", "-c1", "-W1", FURTHER, code=None).returncode == 0
     assert reached is is_let

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.sandbox import Outside, in_netns, needs_tool, shell, started, wait_until
 from integration.wires import PEER
 
@@ -37,7 +38,7 @@ def test_a_ping_leaves_as_the_container_and_arrives_as_the_host(
 ) -> None:
     minirt("network", "create", "mynet")
     minirt("run", "-d", "--name", "web", "--net", "mynet", image, "sleep", "600")
-    pid = int(minirt("inspect", "-f", "{{.State.Pid}}", "web").stdout)
+    pid = pid_of(minirt, "web")
     address = minirt(
         "inspect", "-f", "{{.NetworkSettings.Networks.mynet.IPAddress}}", "web"
     ).stdout.strip()
@@ -74,7 +75,7 @@ def test_a_request_to_a_published_port_arrives_at_the_container_from_its_true_se
     minirt("network", "create", "mynet")
     serve = ("httpd", "-f", "-p", "80", "-h", "/etc")
     minirt("run", "-d", "--name", "web", "--net", "mynet", "-p", "8080:80", image, *serve)
-    pid = int(minirt("inspect", "-f", "{{.State.Pid}}", "web").stdout)
+    pid = pid_of(minirt, "web")
     address = minirt(
         "inspect", "-f", "{{.NetworkSettings.Networks.mynet.IPAddress}}", "web"
     ).stdout.strip()

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.sandbox import needs_controller, needs_tool
 
 QUIET = ("run", "--rm", "--net", "none")
@@ -107,7 +108,7 @@ def test_processor_time_is_limited(minirt: Minirt, image: str) -> None:
     minirt(
         "run", "-d", "--name", "one", "--cpus", "0.1", "--net", "none", image, "sh", "-c", script
     )
-    pid = int(minirt("inspect", "-f", "{{.State.Pid}}", "one").stdout)
+    pid = pid_of(minirt, "one")
     start, before = time.monotonic(), processor_seconds(pid)
     time.sleep(1.5)
     used, whole = processor_seconds(pid) - before, time.monotonic() - start

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.sandbox import wait_until
 
 QUIET = ("run", "--rm", "--net", "none")
@@ -15,10 +16,6 @@ IDLE = ("run", "-d", "--net", "none")
 
 def own(kind: str) -> str:
     return str(Path(f"/proc/self/ns/{kind}").readlink())
-
-
-def pid_of(minirt: Minirt, name: str) -> int:
-    return int(minirt("inspect", "-f", "{{.State.Pid}}", name).stdout)
 
 
 def test_the_hosts_namespaces(minirt: Minirt, image: str) -> None:

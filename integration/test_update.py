@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.sandbox import cgroup_roots, is_cgroup2_only, needs_controller
 from minirt.kernel import cgroups
 
@@ -82,7 +83,7 @@ def test_a_parent_for_its_cgroup_and_a_score_for_the_oom_killer(minirt: Minirt, 
     parent = f"/{cgroups.base_name()}/family"
     words = ("--cgroup-parent", parent, "--oom-score-adj", "321")
     minirt(*IDLE, *words, image, "sleep", "1000")
-    pid = minirt("inspect", "-f", "{{.State.Pid}}", "one").stdout.strip()
+    pid = pid_of(minirt, "one")
     groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     roots = len(cgroup_roots()) if not is_cgroup2_only() else 1
     assert sum(f"{parent}/" in line for line in groups) >= min(roots, 1)

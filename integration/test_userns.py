@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.sandbox import shell, wait_until
 from integration.traces import Ground
 from minirt.container.user_ids import COUNT, FIRST
@@ -21,10 +22,6 @@ PRIVATE = ("--userns", "private")
 def first_of(minirt: Minirt, name: str) -> int:
     """Return which id of the host the root of a container is."""
     return Path(f"/proc/{pid_of(minirt, name)}").stat().st_uid
-
-
-def pid_of(minirt: Minirt, name: str) -> int:
-    return int(minirt("inspect", "-f", "{{.State.Pid}}", name).stdout)
 
 
 def start(minirt: Minirt, name: str, *options: str) -> None:

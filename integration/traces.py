@@ -21,8 +21,9 @@ from integration.sandbox import PATIENCE, cgroup_roots
 from integration.warm import waiting
 from minirt.kernel import locks
 
-# A busy kernel lets a dead namespace's links live on for many seconds; a slow one, for minutes.
-SECONDS = max(30.0, 5.0 * PATIENCE)
+# A dead namespace's links live on until the kernel has swept it: that is a matter of milliseconds,
+# but of more than 30 seconds if one that is swept before it can't be freed yet.
+SECONDS = max(120.0, 5.0 * PATIENCE)
 HARMLESS_LINKS = {"bridge"}  # A bridge belongs to its network, which may outlive its users.
 HARMLESS_TABLES = "minirt"
 SHARED_GROUPS = {"monitors"}  # One for all monitors: it stays when the last has left.
