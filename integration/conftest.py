@@ -30,6 +30,7 @@ from integration.sandbox import (
     Outside,
     minirt_words,
     outside_host,
+    over_ipv6,
     shell,
 )
 from integration.traces import Ground
@@ -255,6 +256,12 @@ def outside() -> Iterator[Outside]:
     """Return another machine, one wire away from the test's host."""
     with outside_host() as machine:
         yield machine
+
+
+@pytest.fixture
+def outside6(outside: Outside) -> Outside:
+    """Return the same machine, over IPv6."""
+    return over_ipv6(outside)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sysconfig import get_path
 
@@ -148,6 +148,18 @@ def outside_host() -> Iterator[Outside]:
         there.run("ip", "link", "set", "eth0", "up")
         yield there
         shell("ip", "link", "delete", OUTSIDE_LINK, code=None)
+
+
+def over_ipv6(there: Outside) -> Outside:
+    """Give the host and the other machine IPv6 addresses (RFC 3849); return the machine so."""
+    six = replace(there, address="2001:db8:f::2", host_address="2001:db8:f::1")
+    shell("ip", "address", "add", f"{six.host_address}/64", "dev", OUTSIDE_LINK, "nodad")
+    there.run("ip", "address", "add", f"{six.address}/64", "dev", "eth0", "nodad")
+    shell("ip", "route", "add", "default", "via", six.address)
+    # Until its link-local address is known to be its own, the host can ask for no neighbour.
+    shown = ("ip", "-6", "address", "show", "dev", OUTSIDE_LINK)
+    wait_until(lambda: "tentative" not in shell(*shown).stdout, "the end of DAD")
+    return six
 
 
 # ---- what a test needs: to be put above it as a decorator --------------------------------------

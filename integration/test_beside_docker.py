@@ -114,6 +114,7 @@ def test_containers_of_both_work_and_meet_at_published_ports_only(
         assert ours.ask(outside.host_address, 9090) not in ("timeout", "Connection refused")
         assert theirs.ask(outside.host_address, 8080) not in ("timeout", "Connection refused")
         assert theirs.ask(peer.address) == "timeout"
+        assert peer.ask(theirs.address) == "timeout"  # though that port is published, elsewhere
         in_netns(peer.pid, "ping", "-c1", "-W1", theirs.address, code=1)
         minirt("rm", "-f", "ours", "peer")
         minirt("network", "rm", "mynet")

@@ -72,6 +72,28 @@ def test_containers_reach_each_other_and_the_outside_and_are_reached_by_publishe
 
 
 @either_backend
+def test_over_ipv6_too(
+    minirt: Minirt, image: str, outside6: Outside, start: Start, backend: str
+) -> None:
+    with start(backend) as firewall, served(outside6):
+        minirt("network", "create", "--ipv6", "mynet")
+        one = guest(minirt, "one", "--net", "mynet", "-p", "8080:80")
+        two = guest(minirt, "two", "--net", "mynet")
+        (address,) = (each["GlobalIPv6Address"] for each in one.networks.values())
+        with one.serving(80):
+            assert two.ask(address) == two.networks["mynet"]["GlobalIPv6Address"]
+            assert two.ask(outside6.address, 90) == outside6.host_address
+            assert ask_from(outside6, outside6.host_address, 8080) == outside6.address
+            assert two.ask(outside6.host_address, 8080) not in CUT_OFF
+            outside6.run("ip", "route", "add", address, "via", outside6.host_address)
+            assert ask_from(outside6, address, 80) in CUT_OFF
+            firewall("--reload")
+            assert two.ask(outside6.address, 90) in CUT_OFF
+            minirt("network", "reload")
+            assert two.ask(outside6.address, 90) == outside6.host_address
+
+
+@either_backend
 @either_bridge
 def test_when_firewalld_comes_later_it_drops_until_the_next_command(
     outside: Outside, start: Start, backend: str, bridged: str

@@ -17,7 +17,6 @@ import pytest
 from integration.conftest import Minirt
 from integration.containers import monitor_of, pid_of
 from integration.sandbox import (
-    OUTSIDE_LINK,
     PATIENCE,
     Outside,
     in_netns,
@@ -28,23 +27,11 @@ from integration.sandbox import (
 from integration.wires import PEER, ask
 from minirt.container import datagrams
 
-HOST, AWAY = "2001:db8:f::1", "2001:db8:f::2"
+HOST, AWAY = "2001:db8:f::1", "2001:db8:f::2"  # as over_ipv6 has them
 NET = ("network", "create", "--subnet", "2001:db8:1::/64")
 GATEWAY = "2001:db8:1::1"
 
 pytestmark = pytest.mark.usefixtures("image")
-
-
-@pytest.fixture
-def outside6(outside: Outside) -> Outside:
-    """Give the host and the other machine IPv6 addresses; the host's way out leads there."""
-    shell("ip", "address", "add", f"{HOST}/64", "dev", OUTSIDE_LINK, "nodad")
-    outside.run("ip", "address", "add", f"{AWAY}/64", "dev", "eth0", "nodad")
-    shell("ip", "route", "add", "default", "via", AWAY)
-    # Until its link-local address is known to be its own, the host can ask for no neighbour.
-    shown = ("ip", "-6", "address", "show", "dev", OUTSIDE_LINK)
-    wait_until(lambda: "tentative" not in shell(*shown).stdout, "the end of DAD")
-    return outside
 
 
 @contextlib.contextmanager

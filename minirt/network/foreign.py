@@ -70,11 +70,18 @@ def forget(network: Network) -> None:
 
 
 def rules(link: str, ahead: list[str]) -> list[list[str]]:
-    """Return the rules of a bridge, where the chains ``ahead`` decide first, as words."""
+    """Return the rules of a bridge, where the chains ``ahead`` decide first, as words.
+
+    The first of two lets pass what comes to published ports, the second refuses the rest. The
+    first can't know whether a packet was sent there, or to a container's own address, which is
+    nobody's business here. (Where one chain does both, it knows.)
+    """
     first = [["-i", link, "-j", chain] for chain in ahead]
+    state = ["-m", "conntrack", "--ctstate"]
+    if len(ahead) > 1:
+        first[0][2:2] = [*state, "DNAT"]
     if ahead:  # They don't know the answers to those that they let in.
-        answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"]
-        first = [["-i", link, *answers, "-j", "ACCEPT"], *first]
+        first = [["-i", link, *state, "RELATED,ESTABLISHED", "-j", "ACCEPT"], *first]
     return [*first, ["-i", link, "-j", "ACCEPT"], ["-o", link, "-j", "ACCEPT"]]
 
 
