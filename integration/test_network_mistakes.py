@@ -16,14 +16,15 @@ SUBNET = ("network", "create", "--subnet", "10.9.0.0/24", "net1")
 def world(minirt: Minirt) -> str:
     """Return all that a command could have changed."""
     said = [minirt(*words).stdout for words in (("ps", "-aq"), ("network", "ls"))]
-    said += [without_state(shell("ip", "-br", word).stdout) for word in ("link", "addr")]
-    said += [shell("ip", "route").stdout, shell("nft", "list", "ruleset").stdout]
+    shown = [("ip", "-br", "link"), ("ip", "-br", "addr"), ("ip", "route")]
+    said += [without_state(shell(*words).stdout) for words in shown]
+    said += [shell("nft", "list", "ruleset").stdout]
     return "\n".join([*said, shell("ss", "-tulnH").stdout])
 
 
 def without_state(lines: str) -> str:
     """Leave out what the kernel finds out of a new link by and by."""
-    return re.sub(r"^(\S+) +[A-Z]+ |<.*>", r"\1 ", lines, flags=re.MULTILINE)
+    return re.sub(r"^(\S+) +[A-Z]+ |<.*>| linkdown", r"\1 ", lines, flags=re.MULTILINE)
 
 
 def refused(minirt: Minirt, code: int, *words: object) -> str:
