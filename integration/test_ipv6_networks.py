@@ -12,7 +12,7 @@ import pytest
 from integration.conftest import Minirt
 from integration.sandbox import shell
 from minirt.errors import Conflict
-from minirt.network import bridge, create, store
+from minirt.network import bridge, create, finding, store
 from minirt.network.plan import Plan
 
 SIX = ("--subnet", "2001:db8:1::/64")
@@ -88,7 +88,7 @@ def test_the_bridge_has_its_address_at_once_and_listens_to_no_router(minirt: Min
     for name, value in (("accept_ra", "0"), ("accept_dad", "0"), ("disable_ipv6", "0")):
         assert Path(f"/proc/sys/net/ipv6/conf/br6/{name}").read_text().strip() == value, name
     shell("ip", "address", "flush", "dev", "br6")
-    bridge.ensure(store.find("net1"))  # It mends both addresses.
+    bridge.ensure(finding.find("net1"))  # It mends both addresses.
     assert "2001:db8:1::1/64" in shell("ip", "address", "show", "br6").stdout
 
 

@@ -16,10 +16,23 @@ from integration.sandbox import shell, wait_until
 from integration.wires import elements, machine, network
 from minirt.errors import Conflict, MinirtError
 from minirt.kernel import namespaces, nftables, processes
-from minirt.network import bridge, create, endpoint, filters, leases, nat, ports, store
+from minirt.network import (
+    bridge,
+    create,
+    endpoint,
+    filters,
+    finding,
+    identity,
+    leases,
+    nat,
+    port_binding,
+    port_syntax,
+    ports,
+    store,
+)
 from minirt.network.leases import Facts
 from minirt.network.plan import Plan
-from minirt.network.ports import Binding
+from minirt.network.port_binding import Binding
 
 SHELLS, EACH = 8, 25
 
@@ -119,9 +132,9 @@ def test_who_takes_the_address_of_the_dead_closes_its_ports() -> None:
 
     def victim() -> int:
         lease = leases.take(net)
-        held = ports.reserve(ports.parse(["8080:80", "127.0.0.1:9090:90/udp"]))
+        held = ports.reserve(port_syntax.parse(["8080:80", "127.0.0.1:9090:90/udp"]))
         nat.publish(held, lease.address)
-        facts = [ports.to_json(one) for one in held]
+        facts = [port_binding.to_json(one) for one in held]
         leases.write(lease, Facts("c" * 64, "victim", os.getpid(), 0, ports=facts))
         os.write(writer, b"!")
         signal.pause()
@@ -131,7 +144,7 @@ def test_who_takes_the_address_of_the_dead_closes_its_ports() -> None:
     os.read(reader, 1)
     assert elements() == {"tcp . 8080", "127.0.0.1 . udp . 9090"}
     with pytest.raises(Conflict, match="8080 failed: port is already allocated by container vic"):
-        ports.reserve(ports.parse(["8080:80"]))
+        ports.reserve(port_syntax.parse(["8080:80"]))
     processes.kill(pid)
     assert len(elements()) == 2
 
@@ -149,9 +162,9 @@ def test_a_sweep_frees_what_the_dead_had_and_nothing_else() -> None:
     leases.write(alive, Facts("a" * 64, "alive"))
     fresh = leases.take(net)  # by somebody who has not written yet
     dead = leases.take(net)
-    held = ports.reserve(ports.parse(["8080:80"]))
+    held = ports.reserve(port_syntax.parse(["8080:80"]))
     nat.publish(held, dead.address)
-    leases.write(dead, Facts("d" * 64, "dead", ports=[ports.to_json(one) for one in held]))
+    leases.write(dead, Facts("d" * 64, "dead", ports=[port_binding.to_json(one) for one in held]))
     leases.sweep()
     assert elements() == {"tcp . 8080"}
     os.close(dead.fd)
@@ -169,7 +182,7 @@ def test_a_wire_that_the_dead_has_left_is_replaced() -> None:
     net = network()
     with machine(net) as one:
         held = os.open(f"/proc/{one.pid}/ns/net", os.O_RDONLY)
-        wire = endpoint.host_end(one.lease.address.ip)
+        wire = identity.host_end(one.lease.address.ip)
     try:
         assert f"{wire}@" in shell("ip", "link", "show", wire).stdout  # the descriptor keeps it
         with machine(net) as two, machine(net) as three:
@@ -229,7 +242,7 @@ def test_a_kill_at_any_step_of_the_making_is_mended_by_the_next_command() -> Non
     while die_after(number, lambda: create.create(Plan("half", subnets=("10.9.0.0/24",)))):
         with suppress(MinirtError):
             create.create(Plan("half", subnets=("10.9.0.0/24",)))
-        net = store.find("half")
+        net = finding.find("half")
         with machine(net) as one, machine(net) as two:
             assert one.ask(two.address, 80) == one.address
         assert die_after(number % 2, lambda: remove("half"))  # the bridge, then the filter
@@ -243,9 +256,10 @@ def test_a_kill_at_any_step_of_the_making_is_mended_by_the_next_command() -> Non
 
 
 def remove(name: str) -> None:
+    from minirt.network import finding
     from minirt.network import remove as removal
 
-    removal.remove(store.find(name))
+    removal.remove(finding.find(name))
 
 
 def test_living_tells_the_truth_about_a_network_in_use() -> None:
@@ -254,7 +268,7 @@ def test_living_tells_the_truth_about_a_network_in_use() -> None:
         assert {str(a): f.name for a, f in leases.living(net).items()} == {one.address: "web"}
         with pytest.raises(Conflict, match="in use by web"):
             remove(net.name)
-        assert store.find(net.name) == net
+        assert finding.find(net.name) == net
         assert leases.living(net)[IPv4Address(one.address)].pid == one.pid
     wait_until(lambda: not leases.in_use(net))
     remove(net.name)

@@ -12,14 +12,14 @@ import pytest
 
 from integration.sandbox import shell
 from minirt.errors import Conflict, InvalidRequest
-from minirt.network import ports
-from minirt.network.ports import Binding
+from minirt.network import port_syntax, ports
+from minirt.network.port_binding import Binding
 
 
 @contextmanager
 def reserved(*texts: str) -> Iterator[list[Binding]]:
     """Hold ports for the body."""
-    held = ports.reserve(ports.parse(texts))
+    held = ports.reserve(port_syntax.parse(texts))
     try:
         yield held
     finally:
@@ -31,7 +31,7 @@ def test_a_port_without_an_address_is_taken_for_both_families() -> None:
         assert [str(one) for one in held] == ["0.0.0.0:8080", "[::]:8080"]
         for taken in ("127.0.0.1:8080:80", "[::1]:8080:80"):
             with pytest.raises(Conflict, match="address already in use"):
-                ports.reserve(ports.parse([taken]))
+                ports.reserve(port_syntax.parse([taken]))
     with reserved("8080:80"):
         pass  # It was free again at once.
 
@@ -59,7 +59,7 @@ def test_of_a_range_the_first_free_port_is_taken() -> None:
             assert {each.host_port for each in one} == {8001}
             assert {each.host_port for each in two} == {8002}
             with pytest.raises(Conflict, match="all ports from 8000 to 8002 are taken"):
-                ports.reserve(ports.parse(["8000-8002:80"]))
+                ports.reserve(port_syntax.parse(["8000-8002:80"]))
 
 
 def test_tcp_and_udp_of_one_number_are_two_ports() -> None:
@@ -76,7 +76,7 @@ def test_a_port_of_a_process_is_refused_with_its_name(protocol: str) -> None:
             other.listen()
         comm = Path("/proc/self/comm").read_text().strip()
         with pytest.raises(Conflict) as refused:
-            ports.reserve(ports.parse(["9090:90", f"8080:80/{protocol}"]))
+            ports.reserve(port_syntax.parse(["9090:90", f"8080:80/{protocol}"]))
         assert f"already in use by process {os.getpid()} ({comm})" in str(refused.value)
     with reserved("9090:90", "8080:80"):
         pass  # What was taken before the refusal was given back.
@@ -84,7 +84,7 @@ def test_a_port_of_a_process_is_refused_with_its_name(protocol: str) -> None:
 
 def test_an_address_that_the_host_does_not_have_is_refused() -> None:
     with pytest.raises(InvalidRequest, match=r"Bind for 1\.2\.3\.4:8080 failed: the host has no"):
-        ports.reserve(ports.parse(["1.2.3.4:8080:80"]))
+        ports.reserve(port_syntax.parse(["1.2.3.4:8080:80"]))
 
 
 def test_an_ipv6_address_is_taken_as_such() -> None:
@@ -95,7 +95,7 @@ def test_an_ipv6_address_is_taken_as_such() -> None:
 def test_the_same_port_twice_is_refused_and_nothing_is_held() -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     with pytest.raises(Conflict):
-        ports.reserve(ports.parse(["8080:80", "8080:80"]))
+        ports.reserve(port_syntax.parse(["8080:80", "8080:80"]))
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 

@@ -15,7 +15,7 @@ import pytest
 from integration.sandbox import shell, started, wait_until
 from minirt.kernel import namespaces, netlink, nftables, processes, steps
 from minirt.kernel.namespaces import Netns
-from minirt.network import bridge, create, endpoint, leases, nat, ports
+from minirt.network import bridge, create, endpoint, leases, nat, port_syntax, ports
 from minirt.network.plan import Plan
 
 SLEEPER = ("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity")
@@ -72,7 +72,7 @@ def build(there: Netns) -> None:
     lease = leases.take(net)
     bridge.ensure(net)
     endpoint.plug(net, lease, there, interface="eth0")
-    held = ports.reserve(ports.parse(["8080:80", "127.0.0.1:9090:90/udp"]))
+    held = ports.reserve(port_syntax.parse(["8080:80", "127.0.0.1:9090:90/udp"]))
     nat.publish(held, lease.address)
     nat.unpublish(held[-1:], lease.address)
     ports.close(held)

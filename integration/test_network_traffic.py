@@ -14,8 +14,8 @@ import pytest
 from integration.sandbox import PATIENCE, Outside, in_netns, needs_file, shell, started
 from integration.wires import PEER, Machine, ask, machine, network
 from minirt.kernel import namespaces, nftables
-from minirt.network import bridge, endpoint, leases, nat, ports, spec
-from minirt.network.ports import Binding
+from minirt.network import bridge, endpoint, leases, nat, port_binding, port_syntax, ports, spec
+from minirt.network.port_binding import Binding
 
 UNREACHED = {"timeout", "Network is unreachable", "Connection refused"}
 
@@ -27,7 +27,7 @@ def ask_from(outside: Outside, host: str, port: int, protocol: str = "tcp") -> s
 @contextlib.contextmanager
 def published(target: Machine, *texts: str) -> Iterator[list[Binding]]:
     """Publish ports of a machine for the body."""
-    bindings = ports.reserve(ports.parse(texts))
+    bindings = ports.reserve(port_syntax.parse(texts))
     nat.publish(bindings, target.lease.address)
     try:
         yield bindings
@@ -217,7 +217,7 @@ def test_what_has_nothing_to_do_with_our_networks_is_left_to_other_tables(
 def test_a_filter_that_somebody_flushed_comes_back_with_all_ports(outside: Outside) -> None:
     net = network()
     with machine(net) as one, published(one, "8080:80") as bindings:
-        facts = [ports.to_json(each) for each in bindings]
+        facts = [port_binding.to_json(each) for each in bindings]
         leases.write(one.lease, leases.Facts("c" * 64, "one", one.pid, ports=facts))
         shell("nft", "flush", "ruleset")
         assert ask_from(outside, outside.host_address, 8080) not in (outside.address,)
@@ -304,7 +304,7 @@ def test_a_filter_of_an_older_minirt_is_renewed_and_keeps_its_elements(outside: 
 def test_a_filter_of_a_minirt_with_other_sets_is_replaced_by_todays(outside: Outside) -> None:
     net = network()
     with machine(net) as one, published(one, "8080:80") as bindings:
-        facts = [ports.to_json(each) for each in bindings]
+        facts = [port_binding.to_json(each) for each in bindings]
         leases.write(one.lease, leases.Facts("c" * 64, "one", one.pid, ports=facts))
         shell("nft", "delete table inet minirt; add table inet minirt")
         shell("nft", "add map inet minirt pub4_any { type inet_service : ipv4_addr; }")

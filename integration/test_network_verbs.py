@@ -12,7 +12,7 @@ from integration.conftest import Minirt
 from integration.sandbox import shell
 from integration.wires import machine
 from minirt.kernel import nftables
-from minirt.network import store
+from minirt.network import finding, store
 
 pytestmark = pytest.mark.core
 
@@ -57,7 +57,7 @@ def test_inspect_tells_who_is_on_the_network_and_rm_refuses_because_of_them(
     minirt: Minirt,
 ) -> None:
     minirt("network", "create", "net1")
-    with machine(store.find("net1"), name="web") as one:
+    with machine(finding.find("net1"), name="web") as one:
         template = "{{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}}"
         shown = minirt("network", "inspect", "-f", template, "net1").stdout
         assert shown == f"web {one.address}/16\n"
@@ -105,14 +105,14 @@ def test_what_cannot_be_made_is_refused_and_leaves_nothing(
     assert refused.stderr.count("\n") == 1
     assert refused.stdout == ""
     assert links() == {"br-taken"}
-    assert len(store.everything()) == 4
+    assert len(finding.everything()) == 4
 
 
 def test_a_bridge_that_was_there_is_adopted_and_stays(minirt: Minirt) -> None:
     shell("ip", "link", "add", "br-mine", "type", "bridge")
     option = "com.docker.network.bridge.name=br-mine"
     minirt("network", "create", "-o", option, "--subnet", "10.9.0.0/24", "net1")
-    with machine(store.find("net1")) as one:
+    with machine(finding.find("net1")) as one:
         assert one.ask("10.9.0.1", 1) == "Connection refused"
     minirt("network", "rm", "net1")
     assert links() == {"br-mine"}
@@ -135,7 +135,7 @@ def test_the_mtu_is_that_of_the_way_out_or_as_asked_for(minirt: Minirt) -> None:
     minirt("network", "create", "net1")
     minirt("network", "create", "-o", "com.docker.network.driver.mtu=1300", "net2")
     for name, mtu in (("net1", "1400"), ("net2", "1300")):
-        with machine(store.find(name)) as one:
+        with machine(finding.find(name)) as one:
             shown = shell("nsenter", f"--net=/proc/{one.pid}/ns/net", "ip", "link", "show", "eth0")
             assert f"mtu {mtu} " in shown.stdout
 

@@ -12,8 +12,8 @@ import pytest
 from integration.sandbox import needs_tool, shell
 from integration.wires import elements, network
 from minirt.kernel import nftables
-from minirt.network import leases, nat, ports
-from minirt.network.ports import Binding
+from minirt.network import leases, nat, port_syntax, ports
+from minirt.network.port_binding import Binding
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def let_go_of_the_filter() -> Iterator[None]:
 def test_a_port_that_somebody_else_has_taken_over_is_left_to_him() -> None:
     net = network()
     old, new = leases.take(net), leases.take(net)
-    held = ports.reserve(ports.parse(["8080:80"]))
+    held = ports.reserve(port_syntax.parse(["8080:80"]))
     nat.publish(held, old.address)
     nat.publish(held, new.address)  # the old element was stale: its owner has no socket
     nat.unpublish(held, old.address)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from integration.sandbox import Outside, in_netns, shell, started
 from minirt.kernel import namespaces
-from minirt.network import bridge, create, endpoint, leases
+from minirt.network import bridge, create, endpoint, identity, leases
 from minirt.network.leases import Facts, Lease
 from minirt.network.plan import Plan
 from minirt.network.spec import Network
@@ -73,7 +73,7 @@ def machine(
                 default_route=default_route,
             )
             addresses = [one.address for one in (lease, lease6) if one]
-            mac = mac or endpoint.mac_of(lease.address.ip)
+            mac = mac or identity.mac_of(lease.address.ip)
             endpoint.introduce(on, addresses, netns, interface="eth0", mac=mac)
         for one in filter(None, (lease, lease6)):
             leases.write(one, Facts("c" * 64, name, pid=keeper.pid))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirt.errors import Conflict, Exhausted, InvalidRequest
-from minirt.network import choice, leases, store
+from minirt.network import choice, finding, leases, store
 from minirt.network.block import Block
 from minirt.network.leases import Facts, Lease
 from minirt.network.spec import Network, from_json, to_json
@@ -49,7 +49,7 @@ def taken6(network: Network, *wanted: str, **more: str | IPv4Address) -> Iterato
 
 def test_a_network_with_ipv6_reads_as_it_was_written(dual: Network) -> None:
     assert from_json(to_json(dual)) == dual
-    assert store.find("dual") == dual
+    assert finding.find("dual") == dual
 
 
 def test_without_ipv6_there_is_no_such_lease() -> None:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 import pytest
 
 from minirt.errors import Conflict, InvalidRequest, NotFound
-from minirt.network import describe, spec, store
+from minirt.network import describe, finding, spec, store
 from minirt.network.spec import Network
 
 NET = Network(
@@ -69,14 +69,14 @@ def test_what_is_internal_does_not_masquerade() -> None:
 def test_networks_are_found_by_name_full_id_and_the_beginning_of_an_id() -> None:
     store.add(NET)
     for word in ("net1", NET.id, "aba", NET.id[:12]):
-        assert store.find(word) == NET
+        assert finding.find(word) == NET
 
 
 def test_a_name_is_preferred_to_the_beginning_of_an_id() -> None:
     store.add(NET)
     other = replace(NET, id="ef" * 32, name="abab")
     store.add(other)
-    assert store.find("abab") == other
+    assert finding.find("abab") == other
 
 
 def test_an_id_that_several_begin_with_is_refused() -> None:
@@ -84,24 +84,24 @@ def test_an_id_that_several_begin_with_is_refused() -> None:
     store.add(replace(NET, id="abcd" * 16, name="net2"))
     store.add(replace(NET, id="ef" * 32, name="bridge"))  # not to be made, here is no kernel
     with pytest.raises(Conflict, match="net1 and net2"):
-        store.find("ab")
+        finding.find("ab")
     for word in ("nosuch", "", "../net1", "12", "a" * 64):
         with pytest.raises(NotFound, match="not found"):
-            store.find(word)
+            finding.find(word)
 
 
 def test_a_name_belongs_to_the_first_who_takes_it() -> None:
     store.add(NET)
     with pytest.raises(Conflict, match="network with name net1 already exists"):
         store.add(replace(NET, id="ef" * 32))
-    assert store.find("net1") == NET
+    assert finding.find("net1") == NET
 
 
 def test_a_damaged_file_is_named() -> None:
     store.add(NET)
     store.spec_path("net1").write_text("{")
     with pytest.raises(InvalidRequest, match=r"file of network net1 is damaged.*net1\.json"):
-        store.find("net1")
+        finding.find("net1")
 
 
 def test_inspect_has_dockers_shape() -> None:

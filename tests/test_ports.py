@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirt.errors import InvalidRequest
-from minirt.network import ports
-from minirt.network.ports import Binding, PortRequest
+from minirt.network import port_binding, port_syntax
+from minirt.network.port_binding import Binding
+from minirt.network.port_syntax import PortRequest
 
 numbers = st.integers(1, 65535)
 
@@ -33,14 +34,14 @@ numbers = st.integers(1, 65535)
     ],
 )
 def test_a_port_is_read_as_docker_reads_it(text: str, request_: PortRequest) -> None:
-    assert ports.parse([text]) == [request_]
+    assert port_syntax.parse([text]) == [request_]
 
 
 def test_ranges_go_together_one_to_one() -> None:
-    assert ports.parse(["8000-8002:80-82/udp"]) == [
+    assert port_syntax.parse(["8000-8002:80-82/udp"]) == [
         PortRequest("udp", 80 + number, "", 8000 + number, 8000 + number) for number in range(3)
     ]
-    assert ports.parse(["80-82"]) == [PortRequest("tcp", 80 + number) for number in range(3)]
+    assert port_syntax.parse(["80-82"]) == [PortRequest("tcp", 80 + number) for number in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -69,13 +70,13 @@ def test_ranges_go_together_one_to_one() -> None:
 )
 def test_what_is_no_port_is_refused_in_dockers_words(text: str, words: str) -> None:
     with pytest.raises(InvalidRequest, match="(?s)" + words.replace("(", r"\(")):
-        ports.parse([text])
+        port_syntax.parse([text])
 
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused_in_a_sentence(text: str) -> None:
     try:
-        found = ports.parse([text])
+        found = port_syntax.parse([text])
     except InvalidRequest:
         return
     assert found
@@ -85,12 +86,12 @@ def test_any_text_is_read_or_refused_in_a_sentence(text: str) -> None:
 @given(numbers, numbers, st.sampled_from(["tcp", "udp"]), st.ip_addresses())
 def test_what_was_written_is_read(host: int, port: int, protocol: str, address: object) -> None:
     shown = f"[{address}]" if ":" in str(address) else str(address)
-    (found,) = ports.parse([f"{shown}:{host}:{port}/{protocol}"])
+    (found,) = port_syntax.parse([f"{shown}:{host}:{port}/{protocol}"])
     assert found == PortRequest(protocol, port, str(address), host, host)
 
 
 def test_a_binding_comes_back_from_a_lease_without_its_sockets() -> None:
     binding = Binding("tcp", 80, "::1", 8080, (3,))
-    assert ports.from_json(ports.to_json(binding)) == Binding("tcp", 80, "::1", 8080)
+    assert port_binding.from_json(port_binding.to_json(binding)) == Binding("tcp", 80, "::1", 8080)
     assert str(binding) == "[::1]:8080"
     assert str(Binding("tcp", 80, "0.0.0.0", 8080)) == "0.0.0.0:8080"

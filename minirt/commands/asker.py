@@ -12,7 +12,7 @@ def asker(reference: str) -> Asker:
     """Return how a container's names resolve, or the host's. Raises NotFound, Conflict."""
     from minirt.container import lifecycle, name_service, record
     from minirt.errors import Conflict
-    from minirt.network import resolv_conf, store
+    from minirt.network import finding, resolv_conf, store
     from minirt.network.resolv_conf import HOST_FILE
     from minirt.network.spec import DEFAULT
 
@@ -23,7 +23,7 @@ def asker(reference: str) -> Asker:
     init = lifecycle.init_of(found)
     if init is None:
         raise Conflict(f"Cannot ask from {found.name}", "it is just starting")
-    networks = [store.find(name) for name in record.load_endpoints(found.id)]
+    networks = [finding.find(name) for name in record.load_endpoints(found.id)]
     said = name_service.plan(found, networks).introduction
     text = _text(record.directory(found.id) / "resolv.conf")
     # The host's own servers may be others by now than when the container started.

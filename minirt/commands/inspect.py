@@ -50,9 +50,9 @@ def _image(name: str, *, size: bool) -> dict[str, Any]:
 
 
 def _network(name: str, *, size: bool) -> dict[str, Any]:
-    from minirt.network import describe, store
+    from minirt.network import describe, finding
 
-    return describe.document(store.find(name))
+    return describe.document(finding.find(name))
 
 
 def _volume(name: str, *, size: bool) -> dict[str, Any]:

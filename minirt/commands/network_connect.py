@@ -8,7 +8,7 @@ from minirt.container import lifecycle, plug_options, plugging
 from minirt.container.changing import changing
 from minirt.container.flags import network as flags
 from minirt.container.record import EndpointRequest
-from minirt.network import store
+from minirt.network import finding
 
 
 @click.command("connect")
@@ -34,7 +34,7 @@ def command(
     container: str,
 ) -> None:
     """Plug CONTAINER into NETWORK, now and at its next starts."""
-    there = store.find(network)
+    there = finding.find(network)
     one = lifecycle.find(container)
     request = EndpointRequest(
         network_id=there.id,

@@ -7,7 +7,7 @@ import click
 from minirt.container import lifecycle, plugging
 from minirt.container.changing import changing
 from minirt.errors import NotFound
-from minirt.network import store
+from minirt.network import finding
 
 
 @click.command("disconnect")
@@ -16,7 +16,7 @@ from minirt.network import store
 @click.argument("container")
 def command(force: bool, network: str, container: str) -> None:
     """Unplug CONTAINER from NETWORK, now and for its next starts."""
-    there = store.find(network)
+    there = finding.find(network)
     try:
         one = lifecycle.find(container)
     except NotFound:

@@ -15,9 +15,9 @@ def command(as_json: bool, networks: tuple[str, ...]) -> int:
     """Find what is wrong with networks, or with all of them, and say how to mend it."""
     from minirt.container.tables import clean
     from minirt.explain import doctor
-    from minirt.network import store
+    from minirt.network import finding, store
 
-    chosen = [store.find(one) for one in networks] if networks else store.every()
+    chosen = [finding.find(one) for one in networks] if networks else store.every()
     found = doctor.examine([one for one in chosen if one.has_bridge])
     faults = [one for one in found if one.is_fault]
     if as_json:

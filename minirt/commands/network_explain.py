@@ -21,9 +21,9 @@ def command(form: str | None, ascii_only: bool, network: str) -> None:
     """Draw a network as the kernel has it now: bridge, wires, containers, rules."""
     from minirt.container.tables import clean
     from minirt.explain import drawing, graphs, topology
-    from minirt.network import store
+    from minirt.network import finding
 
-    found = store.find(network)
+    found = finding.find(network)
     if not found.has_bridge:
         why = {
             "null": "its containers have no wire",

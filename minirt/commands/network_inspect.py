@@ -17,12 +17,12 @@ from minirt.errors import MinirtError, say
 @click.argument("networks", nargs=-1, required=True)
 def command(form: str, verbose: bool, networks: tuple[str, ...]) -> int:
     """Show all that is known of networks."""
-    from minirt.network import describe, store
+    from minirt.network import describe, finding
 
     found, errors = [], []
     for one in networks:
         try:
-            found.append(describe.document(store.find(one)))
+            found.append(describe.document(finding.find(one)))
         except MinirtError as error:
             errors.append(str(error))
     if not form:

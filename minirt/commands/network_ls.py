@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.container import networks, tables
-from minirt.network import store
+from minirt.network import finding
 
 
 @click.command("ls")
@@ -16,7 +16,7 @@ from minirt.network import store
 @click.option("--format", "form", default="", help="table, json, or a Go template for each row.")
 def command(quiet: bool, no_trunc: bool, filters: tuple[str, ...], form: str) -> None:
     """List networks."""
-    found = networks.kept(store.everything(), filters)
+    found = networks.kept(finding.everything(), filters)
     rows = [networks.row(one, cut=not no_trunc) for one in found]
     if quiet:
         form = form or "{{.ID}}"

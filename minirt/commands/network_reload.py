@@ -9,9 +9,9 @@ import click
 @click.argument("networks", nargs=-1)
 def command(networks: tuple[str, ...]) -> None:
     """Mend networks, or all of them: bridges, wires, packet filter, published ports."""
-    from minirt.network import leases, mend, store
+    from minirt.network import finding, leases, mend, store
 
-    found = [store.find(one) for one in networks]
+    found = [finding.find(one) for one in networks]
     if not networks:  # The default network is made when it is first used.
         found = [one for one in store.every() if not one.is_default or leases.in_use(one)]
     for network in found:

@@ -13,15 +13,15 @@ from minirt.errors import NotFound
 @click.argument("networks", nargs=-1, required=True)
 def command(force: bool, networks: tuple[str, ...]) -> int:
     """Remove networks."""
-    from minirt.network import store
+    from minirt.network import finding
     from minirt.network.remove import remove
 
     def is_there(name: str) -> bool:
         try:
-            store.find(name)
+            finding.find(name)
         except NotFound:
             return False
         return True
 
     wanted = filter(is_there, networks) if force else networks
-    return for_each(wanted, lambda name: remove(store.find(name)))
+    return for_each(wanted, lambda name: remove(finding.find(name)))

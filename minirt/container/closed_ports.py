@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 
 from minirt.container.loop import Loop
-from minirt.network.ports import Binding
+from minirt.network.port_binding import Binding
 
 _RESET = struct.pack("ii", 1, 0)  # struct linger: close(2) sends RST rather than FIN
 

@@ -27,7 +27,7 @@ from minirt.container.record import EndpointRequest, HostConfig, Record
 from minirt.errors import Conflict, InvalidRequest
 from minirt.images import store as images
 from minirt.kernel import locks
-from minirt.network import store as networks
+from minirt.network import finding
 from minirt.state import check_name, made, new_id
 
 _TRIES = 50
@@ -148,7 +148,7 @@ def _named(one: Record) -> Record:
 
 def _resolved(request: EndpointRequest) -> EndpointRequest:
     """Find the network of an endpoint. Raises NotFound or InvalidRequest."""
-    network = networks.find(request.network)
+    network = finding.find(request.network)
     if request.address and not network.chosen:
         raise InvalidRequest(
             f"Cannot give address {request.address} on network {network.name}",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from minirt.container.record import Config, Record
-from minirt.network import store as networks
+from minirt.network import finding
 from minirt.network.spec import DEFAULT
 
 # What every machine's hosts file begins with (hosts(5)); names as Debian writes them.
@@ -41,7 +41,7 @@ def write_all(one: Record, folder: Path, addresses: Iterable[str], resolv_conf: 
     """Write all three, anew at every start."""
     gateway = ""
     if any(line.endswith(f":{HOST_GATEWAY}") for line in one.host.extra_hosts):
-        gateway = str(networks.find(DEFAULT).gateway4)
+        gateway = str(finding.find(DEFAULT).gateway4)
     write(folder, "hosts", hosts(one.config, addresses, one.host.extra_hosts, gateway))
     write(folder, "hostname", one.config.hostname + "\n")
     write(folder, "resolv.conf", resolv_conf)

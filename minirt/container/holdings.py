@@ -16,8 +16,8 @@ from minirt.container.loop import Loop
 from minirt.container.splice import MOST, Splices
 from minirt.errors import MinirtError
 from minirt.kernel import descriptors, rlimits
-from minirt.network import lending, ports, resolver_link
-from minirt.network.ports import Binding
+from minirt.network import lending, port_binding, resolver_link
+from minirt.network.port_binding import Binding
 
 RETRY = 1.0  # seconds until a resolver that could not be started is tried again
 
@@ -154,7 +154,7 @@ class Holdings:
         """
         match request["do"]:
             case "tell":
-                held = [ports.to_json(one) for one in self.bindings]
+                held = [port_binding.to_json(one) for one in self.bindings]
                 return {"bindings": held, "introduction": self.introduction}, ()
             case "share":
                 return self._share(request["container"])
@@ -186,7 +186,10 @@ class Holdings:
         if request["has_sockets"]:
             self.names = (fds.pop(0), fds.pop(0))
         link = socket.socket(fileno=fds.pop(0)) if request["has_link"] else None
-        held = [replace(ports.from_json(one), sockets=(fds.pop(0),)) for one in request["bindings"]]
+        held = [
+            replace(port_binding.from_json(one), sockets=(fds.pop(0),))
+            for one in request["bindings"]
+        ]
         self.bindings += held
         if self.loop is not None:
             self.serve_ports(self.loop, held)

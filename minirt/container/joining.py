@@ -18,7 +18,7 @@ from minirt.container import lifecycle, protocol, record
 from minirt.container.record import Record
 from minirt.errors import Conflict
 from minirt.kernel import locks, processes
-from minirt.network import facts, ports
+from minirt.network import facts
 from minirt.state import read_json
 
 _LONGEST = 1 << 16  # bytes of a lease file
@@ -112,9 +112,9 @@ def _unpublish(documents: list[dict[str, Any]], address: str) -> None:
     """Close the ports that were the other one's, in a child: the monitor itself stays small."""
 
     def main() -> int:
-        from minirt.network import nat
+        from minirt.network import nat, port_binding
 
-        nat.unpublish([ports.from_json(one) for one in documents], ip_address(address))
+        nat.unpublish([port_binding.from_json(one) for one in documents], ip_address(address))
         return 0
 
     processes.wait(processes.fork(main))

@@ -13,8 +13,9 @@ from minirt.container.plug import Plug, introduce, take, wire
 from minirt.container.record import Endpoint, Record
 from minirt.kernel import descriptors, netlink
 from minirt.kernel.namespaces import Netns
-from minirt.network import nat, ports, store
-from minirt.network.ports import Binding, PortRequest
+from minirt.network import finding, nat, port_syntax, ports
+from minirt.network.port_binding import Binding
+from minirt.network.port_syntax import PortRequest
 from minirt.network.spec import Network
 
 
@@ -36,7 +37,7 @@ def prepare(one: Record, held: ExitStack) -> Wiring:
     if wiring.joined is not None:
         held.callback(descriptors.close, wiring.joined.descriptors())
     last = record.load_endpoints(one.id)
-    asked = [(request, store.find(request.network_id)) for request in one.endpoints]
+    asked = [(request, finding.find(request.network_id)) for request in one.endpoints]
     chosen = plug_rules.way_out(asked)
     for number, (request, network) in enumerate(asked):
         taken = {plug.interface for plug in wiring.plugs} | plug_options.names(
@@ -59,7 +60,7 @@ def reserve_ports(one: Record, network: Network) -> list[Binding]:
         return []
     requests = [PortRequest(**fields) for fields in one.host.ports]
     if one.host.publish_all:
-        requests += ports.parse(one.config.exposed_ports)
+        requests += port_syntax.parse(one.config.exposed_ports)
     address = network.host_binding
     if address not in ("", "0.0.0.0"):
         requests = [

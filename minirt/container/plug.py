@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from minirt.container import lifecycle, plug_options, rights
 from minirt.container.record import Endpoint, EndpointRequest, Record
 from minirt.kernel.namespaces import Netns
-from minirt.network import bridge, endpoint, leases, ports
+from minirt.network import bridge, endpoint, identity, leases, port_binding
 from minirt.network.block import Interface
 from minirt.network.leases import Facts, Lease
-from minirt.network.ports import Binding
+from minirt.network.port_binding import Binding
 from minirt.network.spec import Network
 from minirt.state import new_id
 
@@ -68,7 +68,7 @@ def take(
         lease,
         lease6,
         interface,
-        request.mac or endpoint.mac_of(lease.address.ip),
+        request.mac or identity.mac_of(lease.address.ip),
         names_in(one, network, request.aliases),
         is_way_out=way_out,
         sysctls=plug_options.sysctls(request.driver_opts),
@@ -141,7 +141,7 @@ def wire(
         endpoint=made.endpoint_id,
         trusted=may_change_addresses(one),
         names=plug.names,
-        ports=[ports.to_json(binding) for binding in bindings],
+        ports=[port_binding.to_json(binding) for binding in bindings],
     )
     for lease in plug.leases:
         leases.write(lease, facts)

@@ -11,9 +11,9 @@ from minirt.container.name_service import Service
 from minirt.container.record import Record
 from minirt.errors import Conflict
 from minirt.kernel.namespaces import Netns
-from minirt.network import ports
+from minirt.network import port_binding, ports
 from minirt.network.leases import Lease
-from minirt.network.ports import Binding
+from minirt.network.port_binding import Binding
 from minirt.network.spec import Network
 
 
@@ -27,7 +27,7 @@ class Change:
             now = self._ask({"do": "tell"}, ())
         except (OSError, EOFError):
             raise Conflict(f"Cannot change the networks of {one.name}", "it is ending") from None
-        self.bindings: list[Binding] = [ports.from_json(known) for known in now["bindings"]]
+        self.bindings: list[Binding] = [port_binding.from_json(known) for known in now["bindings"]]
         self.published_to: list[str] | None = None  # addresses; None: they stay as they are
         self.dropped = ""
         self._known: dict[str, Any] = now["introduction"]
@@ -76,7 +76,7 @@ class Change:
             "leases": [str(lease.path) for lease in leases],
             "has_sockets": bool(self._sockets),
             "has_link": bool(self._link),
-            "bindings": [ports.to_json(binding) for binding in self._new_bindings],
+            "bindings": [port_binding.to_json(binding) for binding in self._new_bindings],
             "published_to": self.published_to,
             "introduction": self._introduction,
         }

@@ -17,7 +17,7 @@ from minirt.container.record import Endpoint, EndpointRequest, Record
 from minirt.errors import Conflict
 from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
-from minirt.network import endpoint, macvlan, store
+from minirt.network import endpoint, finding, macvlan
 from minirt.network.block import Interface
 from minirt.network.spec import DEFAULT, Network
 
@@ -72,7 +72,7 @@ def _init(one: Record) -> tuple[int, int]:
 
 def _networks(one: Record, made: dict[str, Endpoint]) -> list[Network]:
     """Return the networks that a container is plugged into, in its order."""
-    return [store.find(asked.network_id) for asked in one.endpoints if asked.network in made]
+    return [finding.find(asked.network_id) for asked in one.endpoints if asked.network in made]
 
 
 def _wire(

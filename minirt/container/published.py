@@ -9,21 +9,21 @@ from minirt.container.record import Record
 from minirt.container.templates.values import OpenMap
 
 if TYPE_CHECKING:
-    from minirt.network.ports import Binding
+    from minirt.network.port_binding import Binding
 
 
 def bindings(one: Record) -> list[Binding]:
     """Return the host ports that a living container holds: its lease files tell."""
     if not (one.host.ports or one.host.publish_all) or not lifecycle.is_alive(one.id):
         return []
-    from minirt.network import leases, ports, store
+    from minirt.network import leases, port_binding, store
 
     found = []
     for network, plug in record.load_endpoints(one.id).items():
         address = plug.address.partition("/")[0]
         facts = leases.read(store.run_directory(network) / "leases" / address)
         if facts is not None and facts.container == one.id:
-            found += [ports.from_json(document) for document in facts.ports]
+            found += [port_binding.from_json(document) for document in facts.ports]
     return sorted(found, key=lambda b: (b.container_port, b.protocol, b.is_v6, b.host_port))
 
 

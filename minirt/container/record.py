@@ -68,7 +68,7 @@ class HostConfig:
     dns_options: list[str] = field(default_factory=list)
     extra_hosts: list[str] = field(default_factory=list)  # "name:address"
     tmpfs: dict[str, str] = field(default_factory=dict)  # path -> options
-    ports: list[dict[str, Any]] = field(default_factory=list)  # network.ports.PortRequest
+    ports: list[dict[str, Any]] = field(default_factory=list)  # network.port_syntax.PortRequest
     publish_all: bool = False
     log_driver: str = "json-file"  # or "none"
     cgroup_parent: str = ""  # with "/" before it: below the top of the hierarchies

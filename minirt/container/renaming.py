@@ -12,7 +12,7 @@ from minirt.container import lifecycle, names, record
 from minirt.container.plug import names_in
 from minirt.container.record import Record
 from minirt.errors import InvalidRequest
-from minirt.network import leases, store
+from minirt.network import finding, leases
 
 
 def rename(one: Record, name: str) -> Record:
@@ -39,7 +39,7 @@ def _tell_networks(one: Record) -> None:
     made = record.load_endpoints(one.id)
     aliases = {request.network_id: request.aliases for request in one.endpoints}
     for name, plug in made.items():
-        network = store.find(plug.network_id)
+        network = finding.find(plug.network_id)
         names_now = names_in(one, network, aliases.get(network.id, []))
         made[name] = replace(plug, names=names_now)
         for address in plug.addresses():

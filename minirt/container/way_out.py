@@ -19,7 +19,7 @@ from minirt.errors import Conflict
 from minirt.kernel import netlink
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection
-from minirt.network import leases, nat, ports, store
+from minirt.network import finding, leases, nat, port_binding
 from minirt.network.spec import Network
 
 
@@ -31,7 +31,7 @@ def move(one: Record, made: dict[str, Endpoint], netns: Netns, change: Change) -
     nothing has changed.
     """
     present = [
-        (asked, store.find(asked.network_id)) for asked in one.endpoints if asked.network in made
+        (asked, finding.find(asked.network_id)) for asked in one.endpoints if asked.network in made
     ]
     wanted = plug_rules.way_out(present)
     old = next((name for name, plug in made.items() if plug.is_way_out), "")
@@ -48,7 +48,7 @@ def move(one: Record, made: dict[str, Endpoint], netns: Netns, change: Change) -
         change.published_to = []
     if old and change.bindings:  # only now, so that at no moment the ports lead nowhere
         nat.unpublish(change.bindings, *made[old].addresses())
-        _tell(store.find(made[old].network_id), made[old], [])
+        _tell(finding.find(made[old].network_id), made[old], [])
 
 
 def _move_route(made: dict[str, Endpoint], old: str, new: str, netns: Netns) -> None:
@@ -100,7 +100,7 @@ def _publish(one: Record, network: Network, plug: Endpoint, change: Change) -> N
         return
     nat.publish(change.bindings, *plug.addresses())
     change.published_to = [str(address) for address in plug.addresses()]
-    _tell(network, plug, [ports.to_json(binding) for binding in change.bindings])
+    _tell(network, plug, [port_binding.to_json(binding) for binding in change.bindings])
 
 
 def _tell(network: Network, plug: Endpoint, documents: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from minirt.explain.packet import Packet
 from minirt.explain.ruleset import Ruleset
 from minirt.explain.walk import Crossed, Walk
 from minirt.kernel.xtables import Table
-from minirt.network import filters, firewalld, foreign, ports
+from minirt.network import filters, firewalld, foreign, port_binding
 
 OURS = ("inet", "minirt")
 GUARD = ("bridge", "minirt")
@@ -48,10 +48,10 @@ def of_ports(patient: Patient) -> Iterator[Finding]:
     }
     for address, facts in patient.living.items():
         for document in facts.ports:
-            binding = ports.from_json(document)
+            binding = port_binding.from_json(document)
             if binding.is_v6 != (ip_address(address).version == 6):
                 continue
-            host_ip = "" if binding.host_ip in ports.ANY else binding.host_ip
+            host_ip = "" if binding.host_ip in port_binding.ANY else binding.host_ip
             here = found.get((binding.protocol, binding.is_v6, host_ip, binding.host_port))
             port = f"{binding.protocol} {binding}"
             if here is None or here.address != address:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, ip_address
 from minirt.explain.findings import Finding, Patient
 from minirt.kernel import sysctl
 from minirt.kernel.netlink.records import Route
-from minirt.network import endpoint, pools, store
+from minirt.network import identity, pools, store
 
 _STRICT = "1"  # of rp_filter: refused unless the answer would leave by the same link (RFC 3704)
 
@@ -42,7 +42,7 @@ def of_wires(patient: Patient) -> Iterator[Finding]:
     for text, facts in patient.living.items():
         if ip_address(text).version != 4:
             continue
-        wire = patient.host.named(endpoint.host_end(ip_address(text)))
+        wire = patient.host.named(identity.host_end(ip_address(text)))
         if wire is None:
             what = f"the wire of {facts.name} ({text}) is gone"
             mend = f"minirt restart {facts.name}"

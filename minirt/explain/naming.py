@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from minirt.explain.ailments_names import resolver_of
 from minirt.kernel import namespaces, socket_diag
 from minirt.kernel.namespaces import Netns
-from minirt.network import leases, lookup, resolv_conf, store
+from minirt.network import finding, leases, lookup, resolv_conf
 from minirt.network.lookup import Reply
 from minirt.network.question import wire_name
 from minirt.network.resolv_conf import RESOLVER
@@ -133,7 +133,7 @@ def holders(networks: Iterable[str], name: str) -> tuple[Holder, ...]:
     wanted = {str(one) for one in addresses}
     found = []
     for zone in zones:
-        for address, facts in leases.living(store.find(zone.name)).items():
+        for address, facts in leases.living(finding.find(zone.name)).items():
             if str(address) in wanted:
                 why = _why(name, facts.name, zone.name)
                 found.append(Holder(zone.name, str(address), facts.name, why))
@@ -143,7 +143,7 @@ def holders(networks: Iterable[str], name: str) -> tuple[Holder, ...]:
 
 
 def _zone(network: str) -> Zone:
-    zone = Zone(network, leases.directory(store.find(network)))
+    zone = Zone(network, leases.directory(finding.find(network)))
     zone.look_at_all()
     return zone
 

@@ -10,8 +10,8 @@ from minirt.kernel import netlink, sysctl
 from minirt.kernel.netlink import Connection, Link
 from minirt.network import endpoint, filters, firewalld, foreign
 from minirt.network.block import Interface, interface
+from minirt.network.identity import mac_of
 from minirt.network.lacks import needs
-from minirt.network.mac import mac_of
 from minirt.network.spec import Network
 
 _FORWARDS6 = "net/ipv6/conf/all/forwarding"
@@ -71,9 +71,7 @@ def _admit(network: Network) -> None:
     if filters.is_loaded():
         filters.admit(network)
     else:
-        from minirt.network import nat
-
-        nat.restore()
+        filters.restore()
 
 
 def _bridge(links: Connection, network: Network) -> Link:

@@ -33,7 +33,8 @@ def create(wanted: Plan) -> Network:
     fixed = subnets.fixed(wanted)
     if wanted.ipv6 or 6 in fixed:
         _check_ipv6()
-    store.find(spec.DEFAULT)  # It has the first pool, also when it is not in use yet.
+    if store.load(spec.DEFAULT) is None:
+        default()  # It has the first pool, also when it is not in use yet.
     with store.changing():
         remove.finish()
         if store.spec_path(wanted.name).exists():
@@ -47,8 +48,9 @@ def create(wanted: Plan) -> Network:
 def default() -> Network:
     """Return the network ``bridge``, its spec made if need be; its bridge is for later."""
     with store.changing():
-        if store.spec_path(spec.DEFAULT).exists():
-            return store.find(spec.DEFAULT)
+        present = store.load(spec.DEFAULT)
+        if present is not None:
+            return present
         options = {spec.BRIDGE_NAME: spec.DEFAULT_BRIDGE}
         network = _decide(Plan(spec.DEFAULT, options=options), {})
         store.add(network)

@@ -18,22 +18,13 @@ from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection, Link, Peer
 from minirt.network import leases, macvlan, spoofing
 from minirt.network.block import Address, Interface
+from minirt.network.identity import host_end, mac_of
 from minirt.network.lacks import needs
 from minirt.network.leases import Lease
-from minirt.network.mac import mac_of
 from minirt.network.spec import Network
-
-__all__ = ["host_end", "introduce", "mac_of", "plug", "switch", "unplug"]
 
 _TRIES, _PAUSE = 400, 0.0005  # seconds; so often a link is asked whether it carries yet
 _FILTERS_BRIDGES = "net/bridge/bridge-nf-call-iptables"
-
-
-def host_end(address: Address) -> str:
-    """Return the name of the pair's end on the host: the address (of IPv6 its end), in hex."""
-    if address.version == 6:
-        return f"veth{int(address) & 0xFFF_FFFF_FFFF:011x}"
-    return f"veth{int(address):08x}"
 
 
 def plug(

@@ -21,7 +21,7 @@ class Facts:
     endpoint: str = ""  # the endpoint's id
     trusted: bool = False  # it may have further addresses (spoofing.nft)
     names: list[str] = field(default_factory=list)  # what the resolver answers to
-    ports: list[dict[str, Any]] = field(default_factory=list)  # ports.to_json of each binding
+    ports: list[dict[str, Any]] = field(default_factory=list)  # port_binding.to_json of each
 
 
 def parse(text: bytes) -> Facts | None:

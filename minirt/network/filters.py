@@ -6,11 +6,11 @@ import zlib
 from pathlib import Path
 
 from minirt.kernel import nftables
-from minirt.network import spec, spoofing
+from minirt.network import leases, nat, port_binding, spec, spoofing, store
+from minirt.network.nat import TABLE
 from minirt.network.spec import Network
 
 RULES = Path(__file__).with_name("rules.nft")
-TABLE = "inet minirt"
 
 
 def knows(network: Network) -> bool:
@@ -50,6 +50,15 @@ def load() -> None:
     nftables.replace(TABLE, RULES)
     renew = f"flush set {TABLE} version; add element {TABLE} version {{ {version()} }}"
     nftables.run(renew, "say which packet filter it is")
+
+
+def restore() -> None:
+    """Put the whole packet filter back: rules, networks, and the ports of who lives."""
+    load()
+    for network in store.bridged():
+        admit(network)
+        for address, facts in leases.living(network).items():
+            nat.publish([port_binding.from_json(one) for one in facts.ports], address)
 
 
 def admit(network: Network) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from minirt.errors import Conflict, Exhausted, NotFound
 from minirt.kernel import locks, processes
-from minirt.network import choice, lease_folder, store
+from minirt.network import choice, lease_folder, nat, port_binding, store
 from minirt.network.block import Address, Block, Interface, interface
 from minirt.network.facts import Facts, parse, read, rewrite, write_to
 from minirt.network.spec import Network
@@ -222,9 +222,7 @@ def _bury(text: bytes, address: Address) -> bool:
             finally:
                 os.close(pidfd)
     if facts.ports:
-        from minirt.network import nat, ports
-
-        nat.unpublish([ports.from_json(one) for one in facts.ports], address)
+        nat.unpublish([port_binding.from_json(one) for one in facts.ports], address)
     return True
 
 

@@ -15,8 +15,8 @@ from minirt.errors import Conflict, NotFound, kernel_refused
 from minirt.kernel import namespaces, netlink
 from minirt.kernel.namespaces import Namespace, Netns
 from minirt.kernel.netlink import Connection, Link, Peer
+from minirt.network.identity import mac_of
 from minirt.network.lacks import needs
-from minirt.network.mac import mac_of
 from minirt.network.spec import MACVLAN, MACVLAN_MODE, MACVLAN_MODES, PARENT, Network
 
 _TRIES, _PAUSE = 1000, 0.005  # seconds; so often a MAC address is asked for

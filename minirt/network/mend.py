@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minirt.kernel import netlink
-from minirt.network import bridge, endpoint, nat
+from minirt.network import bridge, endpoint, filters
 from minirt.network.spec import Network
 
 
@@ -17,4 +17,4 @@ def mend(network: Network) -> None:
         link = links.find(network.bridge)
         if link is not None:
             endpoint.plug_in_again(links, network, link)
-    nat.restore()
+    filters.restore()

@@ -15,13 +15,12 @@ from ipaddress import IPv4Interface, IPv6Interface
 from socket import AF_INET, AF_INET6
 
 from minirt.kernel import conntrack, locks, nftables
-from minirt.network import filters, leases, ports, store
 from minirt.network.block import Address as Target
 from minirt.network.block import Interface
-from minirt.network.filters import TABLE
-from minirt.network.ports import ANY, Binding
+from minirt.network.port_binding import ANY, Binding
 from minirt.state import made, run_dir
 
+TABLE = "inet minirt"
 Place = tuple[str, str]  # a map, and a key in it
 
 
@@ -50,15 +49,6 @@ def unpublish(bindings: Iterable[Binding], *addresses: Target | Interface) -> No
         if not _close(wanted):
             wanted = {place: target for place, target in wanted.items() if _close({place: target})}
     _forget_flows(wanted)
-
-
-def restore() -> None:
-    """Put the whole packet filter back: rules, networks, and the ports of who lives."""
-    filters.load()
-    for network in store.bridged():
-        filters.admit(network)
-        for address, facts in leases.living(network).items():
-            publish([ports.from_json(one) for one in facts.ports], address)
 
 
 def _elements(

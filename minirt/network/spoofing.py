@@ -19,7 +19,7 @@ from minirt.kernel import nftables
 from minirt.kernel.steps import announce
 from minirt.network import choice, leases, store
 from minirt.network.block import Address, Interface, interface
-from minirt.network.mac import mac_of
+from minirt.network.identity import host_end, mac_of
 from minirt.network.spec import Network
 
 RULES = Path(__file__).with_name("spoofing.nft")
@@ -139,8 +139,6 @@ def _each(verb: str, port: str, identity: str) -> list[str]:
 
 def _living(network: Network) -> Iterable[tuple[str, str, list[Interface], bool]]:
     """Yield for each living endpoint its port, MAC, addresses, and whether it is trusted."""
-    from minirt.network.endpoint import host_end
-
     found: dict[int, list[Address]] = {}
     living = leases.living(network)
     for address, facts in living.items():

@@ -4,18 +4,17 @@
     RUN/networks/.lock               held by whoever makes or removes a network
     RUN/networks/NAME/leases/        its addresses in use
 
-``host`` and ``none`` are no networks, but may be named like one; ``bridge`` is made when it is
-first looked for.
+``host`` and ``none`` are no networks, but may be named like one.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from minirt.errors import Conflict, InvalidRequest, NotFound
+from minirt.errors import Conflict, InvalidRequest
 from minirt.kernel import locks
 from minirt.network.spec import DEFAULT, Network, from_json, to_json
 from minirt.state import made, read_json, root_dir, run_dir, write_json
@@ -38,48 +37,15 @@ def run_directory(name: str) -> Path:
     return run_dir() / "networks" / name
 
 
-def find(name_or_id: str) -> Network:
-    """Return the network of that full id, that name, or the only one whose id begins so.
-
-    Raises NotFound, and Conflict if several ids begin so.
-    """
-    name = DEFAULT if name_or_id == "default" else name_or_id
-    if len(name) != 64:
-        network = _load(name)
-        if network is not None:
-            return network
-        if name == DEFAULT:
-            return _default()
-    networks = everything()
-    found = [one for one in networks if name in (one.id, one.name)]
-    found = found or [one for one in networks if name and one.id.startswith(name)]
-    if len(found) > 1:
-        names = " and ".join(one.name for one in found)
-        raise Conflict(f"Several networks have an id that begins with {name}", names)
-    if not found:
-        remedy = "See minirt network ls, or make it: minirt network create NAME."
-        raise NotFound(f"network {name_or_id} not found", "", remedy)
-    return found[0]
-
-
 def every() -> list[Network]:
     """Return the networks that have a spec, by name."""
-    found = [_load(path.stem) for path in sorted((root_dir() / "networks").glob("[!.]*.json"))]
+    found = [load(path.stem) for path in sorted((root_dir() / "networks").glob("[!.]*.json"))]
     return [one for one in found if one is not None]
 
 
 def bridged() -> list[Network]:
     """Return those of them that have a bridge."""
     return [one for one in every() if one.has_bridge]
-
-
-def everything() -> list[Network]:
-    """Return all networks, with those that are always there, by name."""
-    networks = every()
-    if not any(one.is_default for one in networks):
-        with suppress(OSError):  # Looking must not fail where nothing can be written.
-            networks.append(_default())
-    return sorted([*networks, *BUILTIN.values()], key=lambda one: one.name)
 
 
 def add(network: Network) -> None:
@@ -112,11 +78,12 @@ def changing() -> Iterator[None]:
 
 def is_there(network: Network) -> bool:
     """Say whether this very network has not been removed meanwhile."""
-    present = _load(network.name)
+    present = load(network.name)
     return present is not None and present.id == network.id
 
 
-def _load(name: str) -> Network | None:
+def load(name: str) -> Network | None:
+    """Return the network of that name; None: there is none. Raises InvalidRequest if damaged."""
     if name in BUILTIN:
         return BUILTIN[name]
     if not name or "/" in name or "\0" in name:
@@ -128,9 +95,3 @@ def _load(name: str) -> Network | None:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         remedy = f"Mend {spec_path(name)}, or remove it."
         raise InvalidRequest(f"The file of network {name} is damaged", str(error), remedy) from None
-
-
-def _default() -> Network:
-    from minirt.network import create
-
-    return create.default()

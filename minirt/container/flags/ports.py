@@ -12,9 +12,9 @@ def published(texts: tuple[str, ...]) -> list[dict[str, Any]]:
     """Read every ``-p``. Raises InvalidRequest."""
     if not texts:
         return []
-    from minirt.network import ports
+    from minirt.network import port_syntax
 
-    return [asdict(request) for request in ports.parse(texts)]
+    return [asdict(request) for request in port_syntax.parse(texts)]
 
 
 def exposed(text: str) -> list[str]:

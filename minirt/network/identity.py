@@ -1,4 +1,4 @@
-"""MAC addresses that follow from IP addresses."""
+"""What follows from an endpoint's IP address: its MAC address, and its name on the host."""
 
 from __future__ import annotations
 
@@ -13,3 +13,10 @@ def mac_of(address: Address) -> str:
     the last four bytes.
     """
     return (b"\x02\x42" + address.packed[-4:]).hex(":")
+
+
+def host_end(address: Address) -> str:
+    """Return the name of the pair's end on the host: the address (of IPv6 its end), in hex."""
+    if address.version == 6:
+        return f"veth{int(address) & 0xFFF_FFFF_FFFF:011x}"
+    return f"veth{int(address):08x}"
