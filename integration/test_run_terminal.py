@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from integration.conftest import Minirt
+from integration.sandbox import wait_until
 from integration.typist import DETACH, at_terminal
 
 QUIET = ("run", "--rm", "--net", "none")
@@ -128,3 +131,25 @@ def test_d_with_a_terminal_lives_without_a_person(minirt: Minirt, image: str) ->
         me.type(DETACH)
         assert me.wait() == 0
     assert "it works" in minirt("logs", "one").stdout
+
+
+@pytest.mark.parametrize("input", [None, "pwd\n"])
+def test_a_terminal_is_not_fed_from_what_is_none(
+    minirt: Minirt, image: str, input: str | None
+) -> None:
+    """It has no end of file that a shell would end by."""
+    minirt("run", "-d", "-it", "--name", "one", "--net", "none", image, "sh")
+    others = ("--name", "two", "--net", "none", "-it", image, "sh")
+    for words, code, remedy in (
+        (("run", *others), 125, "Leave out -t."),
+        (("exec", "-it", "one", "sh"), 1, "Leave out -t."),
+        (("attach", "one"), 1, "Leave its input alone, with --no-stdin."),
+    ):
+        told = minirt(*words, code=code, input=input).stderr
+        assert told == f"minirt: The input device is not a TTY. {remedy}\n"
+    assert minirt("ps", "-aq").stdout.count("\n") == 1
+    assert minirt("exec", "-t", "one", "tty").stdout == "/dev/pts/1\n"
+    minirt("kill", "one")
+    wait_until(lambda: minirt("ps", "-q").stdout == "", "its end")
+    assert "not a TTY" in minirt("start", "-ai", "one", code=1, input=input).stderr
+    assert minirt("ps", "-q").stdout == ""

@@ -20,8 +20,12 @@ class Verbs(click.Group):
     """A group that imports a verb only when it is called: ``ps`` pays nothing for ``run``."""
 
     def __init__(self, verbs: dict[str, str], of: str = "", **attributes: Any) -> None:
-        super().__init__(no_args_is_help=True, **attributes)
+        super().__init__(**attributes)
         self.verbs, self.of = verbs, of
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help to who types nothing else: that is no mistake."""
+        return super().parse_args(ctx, args or ["--help"])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order of the help."""

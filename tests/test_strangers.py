@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from minirt import cli
 from minirt.commands import strangers
 from minirt.commands.verbs import GROUPS, NETWORK_VERBS, VERBS
 
@@ -39,3 +40,13 @@ def test_advice_names_commands_that_exist(word: str) -> None:
     for group, verb in re.findall(r"minirt (\w+)(?: (\w+))?", strangers.instead(word, VERBS)):
         assert group in VERBS
         assert not verb or verb in GROUPS.get(group, {}) or verb == "images"
+
+
+@pytest.mark.parametrize("words", [[], ["network"], ["image"]])
+def test_who_types_nothing_else_sees_the_help(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(words) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(" ".join(["Usage: minirt", *words]))
+    assert shown.err == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from minirt.commands.each import detach_keys
+from minirt.commands.each import check_input, detach_keys
 from minirt.container import attach, lifecycle
 from minirt.container.attach import DETACHED
 from minirt.container.detaching import keys
@@ -24,6 +24,8 @@ def command(no_stdin: bool, sig_proxy: bool, detach_keys: str, container: str) -
         what = "You cannot attach to a paused container, unpause it first"
         raise Conflict(what, "", f"minirt unpause {one.name}")
     stdin = one.config.open_stdin and not no_stdin
+    remedy = "Leave its input alone, with --no-stdin."
+    check_input(tty=one.config.tty, stdin=stdin, remedy=remedy)
     try:
         line = attach.connect(one, stdin=stdin)
     except (OSError, EOFError):

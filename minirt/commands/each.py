@@ -1,12 +1,13 @@
-"""What verbs with several arguments share: one that fails does not stop the others."""
+"""What verbs share: options, arguments of which one that fails does not stop the others."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 
 import click
 
-from minirt.errors import MinirtError, kernel_refused, say
+from minirt.errors import InvalidRequest, MinirtError, kernel_refused, say
 
 # What every verb that stops containers takes.
 patience = click.option(
@@ -41,3 +42,12 @@ def for_each(arguments: Iterable[str], action: Callable[[str], object]) -> int:
         else:
             click.echo(one if result is None else result)
     return code
+
+
+def check_input(*, tty: bool, stdin: bool, remedy: str = "Leave out -t.") -> None:
+    """Refuse to feed a container's terminal from what is none; raises InvalidRequest.
+
+    A terminal has no end of file: what waits for it would wait for ever.
+    """
+    if tty and stdin and not os.isatty(0):
+        raise InvalidRequest("The input device is not a TTY", "", remedy)

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from minirt.commands.each import check_input
 from minirt.container import exec, lifecycle
 from minirt.container.exec import Request
 from minirt.container.flags import environment
@@ -43,6 +44,7 @@ def command(
     """
     if workdir and not workdir.startswith("/"):
         raise InvalidRequest(f"Cannot start in {workdir}", "--workdir needs an absolute path")
+    check_input(tty=tty, stdin=interactive and not detach)
     one = lifecycle.find_running(container)
     asked = Request(
         args=list(command),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from minirt.commands.each import detach_keys
+from minirt.commands.each import check_input, detach_keys
 from minirt.commands.run_options import SETTINGS, add_options, request
 from minirt.container import attach, creation, start
 from minirt.container.attach import DETACHED
@@ -27,6 +27,7 @@ def command(detach_keys: str, **flags: Any) -> int:
     """
     leaving = keys(detach_keys)
     asked = request(flags)
+    check_input(tty=asked.tty, stdin=asked.open_stdin and not asked.detach)
     with attach.signals_raise():
         one, lock = creation.create_to_run(asked)
         try:

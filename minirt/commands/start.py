@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from minirt.commands.each import detach_keys, for_each
+from minirt.commands.each import check_input, detach_keys, for_each
 from minirt.container import attach, lifecycle, start
 from minirt.container.attach import DETACHED
 from minirt.container.detaching import keys
@@ -26,11 +26,12 @@ def command(
     if len(containers) > 1:
         raise InvalidRequest("Cannot attach to several containers", "one terminal shows one")
     one = lifecycle.find(containers[0])
+    stdin = interactive and one.config.open_stdin
+    check_input(tty=one.config.tty, stdin=stdin, remedy="Leave out -i.")
     if lifecycle.is_alive(one.id):
         line = attach.connect(one, stdin=interactive)
     else:
         line = start.start(one, attach=True).attached()
-    stdin = interactive and one.config.open_stdin
     code = attach.converse(one, line, stdin=stdin, keys=leaving)
     return 0 if code == DETACHED else code
 
