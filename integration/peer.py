@@ -6,6 +6,7 @@ peer.py ask tcp|udp HOST PORT   prints how the server sees us, "timeout" or why 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -36,7 +37,8 @@ def answer(listener: socket.socket, kind: int) -> None:
     """Tell one client how we see it."""
     if kind == socket.SOCK_DGRAM:
         _, client = listener.recvfrom(100)
-        listener.sendto(plain(client[0]), client)
+        with contextlib.suppress(OSError):  # There may be no way back, at this moment.
+            listener.sendto(plain(client[0]), client)
         return
     stream, client = listener.accept()
     with stream:

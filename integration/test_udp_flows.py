@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.guests import Guest, guest, look
+from integration.containers import monitor_of, pid_of
+from integration.guests import Guest, guest
 from integration.sandbox import Outside, shell, started, wait_until
 
 # Sends every 10 ms from one port; writes down how often it was answered.
@@ -74,10 +75,8 @@ def remove(minirt: Minirt, name: str) -> None:
 
 def kill_its_monitor(minirt: Minirt, name: str) -> None:
     """Leave the element of its port behind, until the next command sweeps it."""
-    init = look(minirt, name).pid
-    status = Path(f"/proc/{init}/status").read_text()
-    parent = int(status.partition("PPid:")[2].split()[0])
-    os.kill(parent, signal.SIGKILL)
+    init = pid_of(minirt, name)
+    os.kill(monitor_of(minirt, name), signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{init}").exists(), "its end")
 
 
