@@ -25,7 +25,7 @@ def world(minirt: Minirt) -> set[str]:
 def without_state(lines: str) -> str:
     """Leave out what the kernel finds out of a new link by and by."""
     lines = lines.replace("linkdown ", "")
-    return re.sub(r"^(\S+) +[A-Z]+ |<.*>", r"\1 ", lines, flags=re.MULTILINE)
+    return re.sub(r"^(\S+) +[A-Z]+ +|<.*>", r"\1 ", lines, flags=re.MULTILINE)
 
 
 def refused(minirt: Minirt, code: int, *words: object) -> str:
