@@ -4,6 +4,7 @@
    keys leave UID NAME VALUE         leave a key in the keyring of a user, for a minute
    keys take session|user NAME       print a key of such a keyring, or why there is none */
 
+#define _GNU_SOURCE
 #include <errno.h>
 #include <linux/keyctl.h>
 #include <stdio.h>
