@@ -21,8 +21,9 @@ from integration.sandbox import PATIENCE, cgroup_roots
 from integration.warm import waiting
 from minirt.kernel import locks
 
-# A dead namespace's links live on until the kernel has swept it: that is a matter of milliseconds,
-# but of more than 30 seconds if one that is swept before it can't be freed yet.
+# A dead namespace's links live on until the kernel has swept it, one batch after the other: mostly
+# for milliseconds, but each batch waits for all RCU callbacks of the machine (rcu_barrier() in
+# cleanup_net()), which was seen to take 7 seconds, and must have taken more than 30.
 SECONDS = max(120.0, 5.0 * PATIENCE)
 HARMLESS_LINKS = {"bridge"}  # A bridge belongs to its network, which may outlive its users.
 HARMLESS_TABLES = "minirt"
