@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
-from integration.firewalls import bus, firewalld, forget_rules, needs_firewalld
+from integration.firewalls import needs_firewalld
 from integration.guests import guest
 from integration.peers import needs_peer
-from integration.sandbox import Outside, in_netns, shell
-from integration.test_beside_docker import dockerd, whale
-from integration.test_beside_firewalld import CUT_OFF, either_backend
+from integration.sandbox import Outside, in_netns
+from integration.test_beside_docker import dockerd, leave_no_table, whale
+from integration.test_beside_firewalld import CUT_OFF, Start, either_backend, start
 from integration.test_network_traffic import ask_from
 from integration.traces import Ground
 from integration.wires import served
 
+__all__ = ["leave_no_table", "start"]  # fixtures
 pytestmark = [
     needs_peer("dockerd", "docker", "containerd", "runc"),
     needs_firewalld(),
     pytest.mark.slow,
 ]
-
-
-@pytest.fixture
-def where(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Keep a system bus; return the folder of who is to be on it."""
-    folder = ground.root.parent / "f"
-    folder.mkdir()
-    with bus(folder) as address:
-        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
-        yield folder
-    forget_rules()
-    shell("ip", "link", "del", "docker0", code=None)
 
 
 @either_backend
@@ -44,11 +32,11 @@ def test_containers_of_both_work_behind_firewalld_and_meet_at_published_ports_on
     image: str,
     rootfs: Path,
     outside: Outside,
-    where: Path,
+    start: Start,
     backend: str,
 ) -> None:
     with (
-        firewalld(where, backend) as firewall,
+        start(backend) as firewall,
         dockerd(ground) as client,
         whale(client, rootfs) as theirs,
         served(outside),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.firewalls import forget_rules
 from integration.guests import Guest, guest
 from integration.peers import needs_peer
 from integration.sandbox import (
@@ -73,7 +74,7 @@ def whale(client: list[str], rootfs: Path) -> Iterator[Guest]:
 @pytest.fixture(autouse=True)
 def leave_no_table() -> Iterator[None]:
     yield
-    shell("nft", "flush", "ruleset")
+    forget_rules()
     shell("ip", "link", "del", "docker0", code=None)
 
 

@@ -256,7 +256,6 @@ def test_a_kill_at_any_step_of_the_making_is_mended_by_the_next_command() -> Non
 
 
 def remove(name: str) -> None:
-    from minirt.network import finding
     from minirt.network import remove as removal
 
     removal.remove(finding.find(name))

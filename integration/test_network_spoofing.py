@@ -18,8 +18,8 @@ from integration.forger import ARP, BROADCAST, IPV4, IPV6, VLAN, ethernet
 from integration.sandbox import in_netns, shell, started
 from integration.wires import Machine, machine, network
 from minirt.kernel import namespaces, nftables
-from minirt.network import bridge, endpoint, finding, identity, leases, spoofing
-from minirt.network.identity import mac_of
+from minirt.network import bridge, endpoint, finding, leases, spoofing
+from minirt.network.identity import host_end, mac_of
 
 FORGER = (sys.executable, "-I", Path(forger.__file__))
 FOREIGN = "02:66:6f:72:67:65"
@@ -98,7 +98,7 @@ def test_a_frame_with_anothers_mac_does_not_divert_the_others_traffic(filtered: 
     with machine(net) as evil, machine(net) as victim:
         switch(filtered)
         assert victim.ask(str(evil.address), 80) == victim.address
-        port = identity.host_end(evil.lease.address.ip)
+        port = host_end(evil.lease.address.ip)
         send(evil.pid, ethernet(mac(victim), BROADCAST, 0x88B5, bytes(46)))  # RFC 5342: for trials
         learnt = shell("bridge", "fdb", "show", "br", net.bridge, "brport", port).stdout
         assert (mac(victim) in learnt) == (not filtered)
@@ -192,7 +192,7 @@ def elements() -> str:
 def test_the_next_port_at_an_address_replaces_what_was_known_of_the_last() -> None:
     net = network()
     with machine(net) as one:
-        address, port = one.lease.address, identity.host_end(one.lease.address.ip)
+        address, port = one.lease.address, host_end(one.lease.address.ip)
         spoofing.bind(net, port, FOREIGN, [address])
         assert FOREIGN in elements()
         assert mac_of(address.ip) not in elements()
@@ -207,9 +207,9 @@ def test_what_is_known_of_ports_goes_when_they_are_unplugged_or_with_their_netwo
     net, other = network(), network("net2")
     with machine(net) as gone, machine(net), machine(other) as stays:
         endpoint.unplug(gone.lease.address)
-        assert identity.host_end(gone.lease.address.ip) not in elements()
+        assert host_end(gone.lease.address.ip) not in elements()
         assert elements().count("172.18.0.3") == 3  # comment, address, taken
-        stay = identity.host_end(stays.lease.address.ip)
+        stay = host_end(stays.lease.address.ip)
     minirt("network", "rm", "net1")
     assert "172.18" not in elements()
     assert stay in elements()

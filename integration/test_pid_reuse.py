@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from integration import oci
 from integration.conftest import Minirt
+from integration.containers import state_of
 from integration.sandbox import needs_file, needs_tool, started, wait_until
 from integration.traces import Ground
 from integration.warm import waiting
@@ -47,8 +47,8 @@ def stranger_with(pid: int) -> Iterator[None]:
 def test_what_a_dead_container_leaves_behind_harms_nobody(
     minirt: Minirt, image: str, ground: Ground, whose: str
 ) -> None:
-    container = minirt("run", "-d", "--name", "one", image, "sleep", "1000").stdout.strip()
-    state = json.loads((ground.run / "containers" / container / "state.json").read_text())
+    minirt("run", "-d", "--name", "one", image, "sleep", "1000")
+    state = state_of(minirt, "one")
     wait_until(lambda: waiting(ground.run), "the last one to be born for a while")
     os.kill(state["monitor"], signal.SIGKILL)
     with stranger_with(state["pid" if whose == "init" else "monitor"]):
@@ -71,12 +71,12 @@ def delayed_after_waitid(pid: int) -> Iterator[None]:
 @pytest.mark.in_process  # A server forks, and its child may get that number.
 @needs_tool("strace")
 def test_while_a_monitor_tidies_up_its_dead_inits_number_is_nobodys(
-    minirt: Minirt, image: str, ground: Ground, tmp_path: Path
+    minirt: Minirt, image: str, tmp_path: Path
 ) -> None:
     """The lock is held yet, and the record names a process that is somebody else's now."""
     container = minirt("create", "--name", "one", image, "sleep", "1000").stdout.strip()
     minirt("start", "one")
-    state = json.loads((ground.run / "containers" / container / "state.json").read_text())
+    state = state_of(minirt, "one")
     with delayed_after_waitid(state["monitor"]):
         os.kill(state["pid"], signal.SIGKILL)
         with stranger_with(state["pid"]):

@@ -10,11 +10,10 @@ import sys
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import monitor_of
 from integration.guests import guest, look
 from integration.sandbox import Outside, shell, started, wait_until
-from integration.traces import Ground
 from integration.wires import PEER, ask
-from minirt.state import read_json
 
 HOST = "192.0.2.1"  # the test's host on its LAN
 BOTH = ("-p", "8080:80", "-p", "8080:80/udp")
@@ -133,13 +132,11 @@ def test_a_removed_containers_port_is_free_at_once(minirt: Minirt, image: str) -
 
 
 def test_a_killed_containers_port_leads_to_nobody_else(
-    minirt: Minirt, image: str, ground: Ground, outside: Outside
+    minirt: Minirt, image: str, outside: Outside
 ) -> None:
     minirt("network", "create", "net1")
     dead = guest(minirt, "dead", "--net", "net1", *BOTH)
-    found = minirt("inspect", "-f", "{{.Id}}", "dead").stdout.strip()
-    state = read_json(ground.run / "containers" / found / "state.json")
-    os.kill(state["monitor"], signal.SIGKILL)
+    os.kill(monitor_of(minirt, "dead"), signal.SIGKILL)
     wait_until(lambda: not os.path.exists(f"/proc/{dead.pid}"), "its death")  # noqa: PTH110
     there = (*PEER, "ask", "tcp", HOST, 8080)
     assert outside.run(*there).stdout == "Connection refused\n"

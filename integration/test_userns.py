@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
-from integration.containers import pid_of
+from integration.containers import monitor_of, pid_of
 from integration.sandbox import shell, wait_until
-from integration.traces import Ground
 from minirt.container.user_ids import COUNT, FIRST
 
 QUIET = ("run", "--rm", "--net", "none")
@@ -28,9 +26,7 @@ def start(minirt: Minirt, name: str, *options: str) -> None:
     minirt("run", "-d", "--name", name, *options, "busybox", "sleep", "1000")
 
 
-def test_no_two_containers_that_live_have_an_id_in_common(
-    minirt: Minirt, image: str, ground: Ground
-) -> None:
+def test_no_two_containers_that_live_have_an_id_in_common(minirt: Minirt, image: str) -> None:
     for name in ("one", "two", "three"):
         start(minirt, name, "--net", "none", *PRIVATE)
     firsts = [first_of(minirt, name) for name in ("one", "two", "three")]
@@ -38,10 +34,7 @@ def test_no_two_containers_that_live_have_an_id_in_common(
     minirt("rm", "-f", "two")
     start(minirt, "four", "--net", "none", *PRIVATE)
     assert first_of(minirt, "four") == FIRST + COUNT, "what was given back can be had again"
-    state = json.loads(
-        (ground.run / "containers" / id_of(minirt, "one") / "state.json").read_text()
-    )
-    os.kill(state["monitor"], signal.SIGKILL)
+    os.kill(monitor_of(minirt, "one"), signal.SIGKILL)
     wait_until(lambda: minirt("inspect", "-f", "{{.State.Running}}", "one").stdout == "false\n")
     start(minirt, "five", "--net", "none", *PRIVATE)
     assert first_of(minirt, "five") == FIRST, "the dead hold nothing"
