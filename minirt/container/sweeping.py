@@ -22,8 +22,7 @@ BOOTED = "swept"  # RUN/swept: all records were looked at since the machine has 
 def sweep(*, all_records: bool = False) -> None:
     """Sweep what dead monitors and commands left; ``all_records``: look at every container."""
     mark = made(run_dir()) / BOOTED
-    alive = run_dir() / "containers"
-    dead = [one for one in _entries(alive) if not lifecycle.is_alive(one)]
+    dead = _dead(run_dir() / "containers")
     if all_records or not mark.exists():
         dead += [one for one in _entries(root_dir() / "containers") if _is_leftover(one)]
         ending.delete([root_dir() / "trash" / one for one in _entries(root_dir() / "trash")])
@@ -56,6 +55,12 @@ def sweep_one(container_id: str) -> None:
         os.close(lock)
 
 
+def _dead(folder: Path) -> list[str]:
+    """Return whose lock nobody holds: one look at each, as there may be hundreds."""
+    found = locks.not_held(folder, [f"{one}/alive" for one in _entries(folder)])
+    return [name.partition("/")[0] for name in found]
+
+
 def _is_leftover(container_id: str) -> bool:
     try:
         return lifecycle.is_leftover(record.load(container_id))
@@ -67,6 +72,7 @@ def _is_leftover(container_id: str) -> bool:
 
 def _entries(folder: Path) -> list[str]:
     try:
-        return [one.name for one in folder.iterdir()]
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
     except FileNotFoundError:
         return []

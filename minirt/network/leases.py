@@ -39,7 +39,6 @@ __all__ = [
     "write",
 ]
 
-FEW = 64  # leases; so many are tried one by one as fast as looked for in /proc/locks
 _TRIES, _PAUSE = 5, 0.002  # seconds; so often, and so long apart, a wanted address is tried
 DYING = 5.0  # seconds; init follows its monitor within 2 ms, unless the machine is very busy
 
@@ -131,19 +130,18 @@ def sweep() -> None:
     """
     for network in store.every():
         folder = directory(network)
-        files = _files(folder)
-        living = _living_at_a_glance(folder) if files else set()
-        for path in files:
-            address = ip_address(path.name)
-            if address not in living and _is_left(path):
+        for name in locks.not_held(folder, _names(folder)):
+            address = ip_address(name)
+            if _was_written(folder / name):
                 lease = _try(network, network.block(address.version), folder, address)
                 if lease is not None:
                     release(lease)
 
 
-def _is_left(path: Path) -> bool:
+def _was_written(path: Path) -> bool:
+    """Say whether it has had a holder; an empty one may be about to be locked for the first."""
     try:
-        return path.stat().st_size > 0 and not locks.is_held(path)
+        return path.stat().st_size > 0
     except FileNotFoundError:
         return False
 
@@ -163,9 +161,11 @@ def _take_wanted(network: Network, block: Block, folder: Path, wanted: str) -> L
 
 def _take_any(network: Network, block: Block, folder: Path, liked: list[str]) -> Lease:
     reserved = block.reserved().keys()
-    for living in (_living_at_a_glance(folder), set()):
+    names = _names(folder)
+    held = set(names).difference(locks.not_held(folder, names))
+    for known in (held, set[str]()):  # Somebody may have let go, or was only looking.
         for address in choice.candidates(block, liked):
-            if address not in reserved and address not in living:
+            if address not in reserved and str(address) not in known:
                 lease = _try(network, block, folder, address)
                 if lease is not None:
                     return lease
@@ -175,15 +175,6 @@ def _take_any(network: Network, block: Block, folder: Path, liked: list[str]) ->
         f"all addresses of {block.pool} are in use",
         "Stop a container, or make a network with a larger subnet.",
     )
-
-
-def _living_at_a_glance(folder: Path) -> set[Address]:
-    """Return addresses that need not be tried: with a thousand living, that takes 10 ms."""
-    with os.scandir(folder) as entries:
-        inodes = {entry.inode(): entry.name for entry in entries}
-    if len(inodes) <= FEW:
-        return set()
-    return {ip_address(inodes[one]) for one in locks.locked_inodes() & inodes.keys()}
 
 
 def _try(network: Network, block: Block, folder: Path, address: Address) -> Lease | None:
@@ -227,7 +218,12 @@ def _bury(text: bytes, address: Address) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
+    return [folder / name for name in _names(folder)]
+
+
+def _names(folder: Path) -> list[str]:
     try:
-        return list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
     except FileNotFoundError:
         return []
