@@ -10,6 +10,7 @@ from contextlib import suppress
 from minirt.container import lifecycle
 from minirt.container.record import Record
 from minirt.errors import Conflict, kernel_refused
+from minirt.kernel.cgroup_files import GONE
 
 
 def pause(one: Record) -> None:
@@ -25,6 +26,8 @@ def pause(one: Record) -> None:
     try:
         group.freeze()
     except OSError as error:
+        if error.errno in GONE:
+            raise Conflict(f"Container {one.name} is not running", "it has just ended") from None
         with suppress(OSError):
             group.thaw()
         raise kernel_refused(f"Cannot pause container {one.name}", error) from error

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from minirt.kernel.steps import Shell, step
 
+# ENODEV: the group was removed between our open(2) and our read(2) or write(2).
+GONE = (errno.ENOENT, errno.ENODEV)
+
 
 def write(title: str, file: Path, value: str | int) -> None:
     """Write one value into one file, and tell it. Raises OSError with the file's name."""
@@ -32,8 +35,7 @@ def read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace").strip()
     except OSError as error:
-        # ENODEV: its group was removed between our open(2) and our read(2).
-        if error.errno in (errno.ENOENT, errno.ENODEV):
+        if error.errno in GONE:
             return ""
         raise
 

@@ -12,9 +12,10 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from minirt.kernel.cgroup_files import fields, read, write
+from minirt.kernel.cgroup_files import GONE, fields, read, write
 
 _PATIENCE = 5.0  # seconds; processes that wait for a disk freeze late
 _FREEZE = "freeze the cgroup"
@@ -31,24 +32,32 @@ def pids(folder: Path) -> set[int]:
 
 
 def freeze(folder: Path) -> None:
-    """Stop every process of the group; return when all stand. Raises TimeoutError."""
+    """Stop every process of the group; return when all stand.
+
+    Raises TimeoutError; OSError with one of the numbers in GONE if the group has gone.
+    """
     if is_version_2(folder):
         write(_FREEZE, folder / "cgroup.freeze", 1)
     else:
         write(_FREEZE, folder / "freezer.state", "FROZEN")
     deadline = time.monotonic() + _PATIENCE
     while not is_frozen(folder):
+        folder.stat()
         if time.monotonic() > deadline:
             raise TimeoutError(errno.ETIMEDOUT, "its processes don't freeze", str(folder))
         time.sleep(0.0005)
 
 
 def thaw(folder: Path) -> None:
-    """Let every process of the group go on."""
-    if is_version_2(folder):
-        write(_THAW, folder / "cgroup.freeze", 0)
-    else:
-        write(_THAW, folder / "freezer.state", "THAWED")
+    """Let every process of the group go on; a group that has gone has none.
+
+    It may go just now: in version 2 what is frozen can be killed.
+    """
+    with _unless_gone():
+        if is_version_2(folder):
+            write(_THAW, folder / "cgroup.freeze", 0)
+        else:
+            write(_THAW, folder / "freezer.state", "THAWED")
 
 
 def is_frozen(folder: Path) -> bool:
@@ -61,7 +70,8 @@ def is_frozen(folder: Path) -> bool:
 def kill(folder: Path, freezer: Path | None) -> None:
     """Kill every process of the group and below; ``freezer`` is its folder of version 1."""
     if (folder / "cgroup.kill").exists():
-        write("kill all of the cgroup", folder / "cgroup.kill", 1)
+        with _unless_gone():
+            write("kill all of the cgroup", folder / "cgroup.kill", 1)
         if freezer and read(freezer / "freezer.state") not in ("", "THAWED"):
             thaw(freezer)
         return
@@ -76,7 +86,7 @@ def kill(folder: Path, freezer: Path | None) -> None:
 def _kill_once(known: set[int], folder: Path, freezer: Path | None) -> None:
     """Signal those who are there; frozen, none can fork away, nor its number change hands."""
     if freezer is not None:
-        with contextlib.suppress(TimeoutError):  # the next round will get the others
+        with contextlib.suppress(TimeoutError), _unless_gone():  # The next round gets the others.
             freeze(freezer)
         known = pids(folder)
     for pid in known:
@@ -84,6 +94,15 @@ def _kill_once(known: set[int], folder: Path, freezer: Path | None) -> None:
             os.kill(pid, signal.SIGKILL)
     if freezer is not None:
         thaw(freezer)
+
+
+@contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
 
 
 def is_version_2(folder: Path) -> bool:
