@@ -103,7 +103,8 @@ def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:
     """Take the lock that says "alive". Raises Conflict."""
     path = record.run_directory(one.id) / "alive"
     fd = _locked(one, path) if lock is None else lock
-    ending.sweep_dead(one)  # What a monitor that was killed has left.
+    if lock is None:  # else it was made just now
+        ending.sweep_dead(one)  # What a monitor that was killed has left.
     return path, fd
 
 

@@ -52,8 +52,7 @@ def plug(
     else:
         macvlan.lay(network, peer)
     with netlink.connect(netns) as inside:
-        wire = inside.find(interface)
-        assert wire is not None, "it was born there"
+        wire = inside.look(interface)
         inside.set_up(netlink.LOOPBACK)
         _switch(interface, netns, has_ipv6=lease6 is not None)
         for one in filter(None, (lease, lease6)):
@@ -106,7 +105,7 @@ def introduce(
         if network.has_bridge:
             ends += [(links, network.bridge), (links, host_end(addresses[0].ip))]
         for _ in range(_TRIES):
-            if all((link := side.find(name)) and link.running for side, name in ends):
+            if all(_carries(side, name) for side, name in ends):
                 break
             time.sleep(_PAUSE)
     with suppress(OSError):  # Who has not heard it asks, later.
@@ -117,6 +116,13 @@ def introduce(
                 neighbours.ask_for(netns, interface, network.gateway4)
             else:
                 neighbours.announce(netns, interface, mac, address.ip)
+
+
+def _carries(side: Connection, name: str) -> bool:
+    try:
+        return side.look(name).running
+    except OSError:
+        return True  # It was taken away: there is nothing to wait for.
 
 
 def unplug(address: Address | Interface) -> None:
@@ -132,8 +138,7 @@ def unplug(address: Address | Interface) -> None:
 def _lay_wire(network: Network, address: Address, peer: Peer) -> None:
     name = host_end(address)
     with netlink.connect() as links:
-        bridge = links.find(network.bridge)
-        assert bridge is not None, "bridge.ensure came first"
+        bridge = links.look(network.bridge)
         try:
             _add_veth(links, name, network, bridge, peer)
         except FileExistsError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import struct
@@ -19,6 +20,9 @@ CREATE = 0x600  # NLM_F_CREATE | NLM_F_EXCL: make it, unless it exists
 # include/uapi/linux/netlink.h; the socket module has no names for them.
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 270, 10, 11, 12
 _BUFFER = 1 << 18  # bytes; a dump's pieces are at most 32 kB each
+
+# struct ifreq of netdevice(7): a name, and here a number of the union.
+_IFREQ = struct.Struct("16si20x")
 
 
 class Channel:
@@ -48,6 +52,15 @@ class Channel:
         self._send(message, kind, _ACK)
         (answer,) = self._answers()
         return _decoded(message, answer)
+
+    def look(self, name: str, what: int) -> int:
+        """Ask for one number of a link, by an ioctl of netdevice(7): any socket takes these.
+
+        Raises OSError: ENODEV.
+        """
+        request = _IFREQ.pack(name.encode(), 0)
+        _, number = _IFREQ.unpack(fcntl.ioctl(self._socket, what, request))
+        return int(number)
 
     def dump(self, message: Any, kind: int) -> list[Any]:
         """Ask for all that there is of a kind; the message may narrow it.

@@ -6,12 +6,14 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from ipaddress import IPv4Interface
 
 from minirt.kernel import namespaces
 from minirt.kernel.netlink import records
 from minirt.kernel.netlink.channel import CREATE, Channel
 from minirt.kernel.netlink.records import (
     ETHERNET_MTU,
+    LOOPBACK,
     Address,
     Attribute,
     Interface,
@@ -29,7 +31,7 @@ _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 
-_NO_LINK_LOCAL = 1  # IN6_ADDR_GEN_MODE_NONE of include/uapi/linux/if_link.h
+_SIOCGIFFLAGS, _SIOCGIFMTU, _SIOCGIFINDEX = 0x8913, 0x8921, 0x8933  # linux/sockios.h
 
 
 class Connection:
@@ -47,6 +49,20 @@ class Connection:
             if error.errno == errno.ENODEV:
                 return None
             raise
+
+    def look(self, name: str) -> Link:
+        """Look at a link that is there, without its kind: in a hundredth of the time.
+
+        Raises OSError, ENODEV; the kernel then has looked for a module that may bring it.
+        """
+        flags = self._channel.look(name, _SIOCGIFFLAGS)
+        return Link(
+            name,
+            self._channel.look(name, _SIOCGIFINDEX),
+            mtu=self._channel.look(name, _SIOCGIFMTU),
+            up=bool(flags & records.UP),
+            running=bool(flags & records.RUNNING),
+        )
 
     def link_at(self, index: int) -> Link:
         """Look a link up by its index. Raises OSError, ENODEV."""
@@ -90,17 +106,11 @@ class Connection:
         takes 1-3 ms; moving the far end there later takes ten times as long, since the
         kernel waits until no reader (RCU) sees the old place. Raises FileExistsError.
         """
-        usual = mtu == ETHERNET_MTU
-        size: list[Attribute] = [] if usual else [("IFLA_MTU", mtu)]
-        far: list[Attribute] = [("IFLA_IFNAME", peer.name), ("IFLA_ADDRESS", peer.mac), *size]
-        far.append(("IFLA_NET_NS_FD", peer.netns.fd))
-        pair = records.kind("veth", [("VETH_INFO_PEER", {"attrs": far})])
-        large = [] if usual else ["mtu", mtu]
+        large = [] if mtu == ETHERNET_MTU else ["mtu", mtu]
         words = [name, *large, "up", "master", bridge.name, "type", "veth", "peer"]
         words += ["name", peer.name, *large, "address", peer.mac, "netns", peer.netns.path]
         with self._step("lay a wire into the namespace", "link", "add", *words):
-            attributes = (("IFLA_MASTER", bridge.index), *size, pair)
-            message = link_message(name, up=True, attributes=attributes)
+            message = records.veth_message(name, bridge, peer, mtu)
             self._channel.change(message, _NEWLINK, CREATE)
 
     def add_macvlan(self, parent: Link, peer: Peer, mode: str, mtu: int = 0) -> None:
@@ -135,17 +145,10 @@ class Connection:
 
         Without an IPv6 address the port sends no neighbour discovery into the bridge.
         """
-        port = [("IFLA_BRPORT_MODE", 1), ("IFLA_BRPORT_ISOLATED", int(isolated))]
-        info = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": port})]
-        inet6 = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _NO_LINK_LOCAL)]}
-        attributes: tuple[Attribute, ...] = (
-            ("IFLA_LINKINFO", {"attrs": info}),
-            ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", inet6)]}),
-        )
         words = [name, "addrgenmode", "none", "type", "bridge_slave", "hairpin", "on"]
         words += ["isolated", "on" if isolated else "off"]
         with self._step("set the bridge's port", "link", "set", *words):
-            self._channel.change(link_message(name, attributes=attributes), _NEWLINK)
+            self._channel.change(records.port_message(name, isolated=isolated), _NEWLINK)
 
     def delete(self, link: Link) -> None:
         """Delete a link."""
@@ -189,8 +192,22 @@ class Connection:
 
 
 def preload() -> None:
-    """Import pyroute2 now rather than at the first request."""
-    from minirt.kernel.netlink import messages  # noqa: F401
+    """Let pyroute2 do now what it does once: import, and make a table of each message's attributes.
+
+    It makes these when it first writes a message, and reads an answer.
+    """
+    nowhere = Peer("lo", "02:00:00:00:00:00", namespaces.Netns("", 0))
+    gateway = IPv4Interface("127.0.0.1/8")
+    for message in (
+        records.veth_message("lo", LOOPBACK, nowhere, ETHERNET_MTU),
+        records.port_message("lo", isolated=False),
+        address_message(LOOPBACK, gateway),
+        route_message(socket.AF_INET, gateway.ip),
+    ):
+        message.encode()
+    with connect() as links:
+        links.find(LOOPBACK.name)
+        links.addresses(LOOPBACK)
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from typing import Any
 
 from minirt.kernel import namespaces
 
-_UP, _RUNNING = 0x1, 0x40  # IFF_UP and IFF_RUNNING of netdevice(7)
+UP, RUNNING = 0x1, 0x40  # IFF_UP and IFF_RUNNING of netdevice(7)
 _SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS: half of an answer, and nobody reads it
 _NO_DAD = 0x2  # IFA_F_NODAD: the address is usable at once
 _TABLE_MAIN, _UNICAST, _BOOT = 254, 1, 3  # struct rtmsg: which table, what kind, who made it
+_NO_LINK_LOCAL = 1  # IN6_ADDR_GEN_MODE_NONE of include/uapi/linux/if_link.h
 ETHERNET_MTU = 1500  # bytes; what a new link has (RFC 894)
 
 Address = IPv4Address | IPv6Address
@@ -35,7 +36,7 @@ class Link:
 
     name: str
     index: int
-    kind: str = ""  # "bridge", "veth", …; empty: hardware
+    kind: str = ""  # "bridge", "veth", …; empty: hardware, or not asked for
     mtu: int = ETHERNET_MTU  # bytes
     up: bool = False
     running: bool = False  # packets pass: a moment after both of its ends were set up
@@ -73,7 +74,7 @@ def link_message(
 
     message = LinkMessage()
     message["index"] = index
-    message["flags"] = message["change"] = _UP if up else 0
+    message["flags"] = message["change"] = UP if up else 0
     message["attrs"] = [*([("IFLA_IFNAME", name)] if name else []), *attributes]
     return message
 
@@ -91,6 +92,27 @@ def kind(name: str, data: list[Attribute] | None = None) -> Attribute:
     return ("IFLA_LINKINFO", {"attrs": info})
 
 
+def veth_message(name: str, bridge: Link, peer: Peer, mtu: int) -> Any:
+    """Write a veth pair, with one end in a bridge; ``mtu`` in bytes."""
+    size: list[Attribute] = [] if mtu == ETHERNET_MTU else [("IFLA_MTU", mtu)]
+    far: list[Attribute] = [("IFLA_IFNAME", peer.name), ("IFLA_ADDRESS", peer.mac), *size]
+    far.append(("IFLA_NET_NS_FD", peer.netns.fd))
+    pair = kind("veth", [("VETH_INFO_PEER", {"attrs": far})])
+    return link_message(name, up=True, attributes=(("IFLA_MASTER", bridge.index), *size, pair))
+
+
+def port_message(name: str, *, isolated: bool) -> Any:
+    """Write the settings of a bridge's port."""
+    port = [("IFLA_BRPORT_MODE", 1), ("IFLA_BRPORT_ISOLATED", int(isolated))]
+    info = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": port})]
+    inet6 = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _NO_LINK_LOCAL)]}
+    attributes: tuple[Attribute, ...] = (
+        ("IFLA_LINKINFO", {"attrs": info}),
+        ("IFLA_AF_SPEC", {"attrs": [("AF_INET6", inet6)]}),
+    )
+    return link_message(name, attributes=attributes)
+
+
 def read_link(message: Any) -> Link:
     """Read struct ifinfomsg."""
     info = message.get_attr("IFLA_LINKINFO")
@@ -99,8 +121,8 @@ def read_link(message: Any) -> Link:
         index=message["index"],
         kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
         mtu=message.get_attr("IFLA_MTU"),
-        up=bool(message["flags"] & _UP),
-        running=bool(message["flags"] & _RUNNING),
+        up=bool(message["flags"] & UP),
+        running=bool(message["flags"] & RUNNING),
     )
 
 
