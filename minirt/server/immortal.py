@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from types import CodeType
 
 _Count = ctypes.c_uint32
 
@@ -27,6 +28,9 @@ def make_all() -> bool:
         new = {id(one): one for one in found if id(one) not in known}
         known |= new.keys()
         found = gc.get_referents(*new.values())  # Those that hold nothing are not in gc's list.
+        for one in new.values():
+            if isinstance(one, CodeType):  # The collector is not told what code holds.
+                found += (one.co_consts, one.co_names, one.co_name, one.co_qualname)
     for place in known:
         _Count.from_address(place).value = count
     return True
