@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,17 @@ def test_a_child_that_waited_in_vain_is_not_missed(server: int, number: signal.S
     assert run("version", "-f", "here").stdout == "here\n"
     assert run("version", "-f", "again").stdout == "again\n"
     assert ready not in commands_of(server)
+
+
+def test_a_client_that_went_on_alone_is_not_waited_for(server: int) -> None:
+    """Its line to the server is not among the descriptors that its words name."""
+    wait_until(lambda: commands_of(server), "a child that waits")
+    (slow,) = commands_of(server)
+    os.kill(slow, signal.SIGSTOP)
+    assert run("version", "-f", "/proc/self/fd/3").stdout == "/proc/self/fd/3\n"
+    with suppress(ProcessLookupError):  # The server has heard the end of the client.
+        os.kill(slow, signal.SIGCONT)
+    wait_until(lambda: slow not in commands_of(server), "its end")
 
 
 def child_of(server: int) -> int:

@@ -26,14 +26,8 @@ PARTS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # namespaces(7)
 
 # What a command in the foreground gets from its terminal or from kill(1), and passes on.
 _RELAYED = (
-    _signal.SIGINT,
-    _signal.SIGTERM,
-    _signal.SIGHUP,
-    _signal.SIGQUIT,
-    _signal.SIGUSR1,
-    _signal.SIGUSR2,
-    _signal.SIGALRM,
-    _signal.SIGWINCH,
+    *(_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT),
+    *(_signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGALRM, _signal.SIGWINCH),
 )
 _PATIENCE = 1.0  # seconds for the server's first word; it needs a millisecond
 
@@ -42,11 +36,15 @@ def main() -> None:
     """Run the command line: by the server if there is one, else in this process."""
     if posix.environ.get(b"MINIRT_NO_SERVER") or posix.geteuid() != 0 or _must_stay_here():
         in_process()
+    # Of what we open ourselves nothing: who got our end of the line would never hear it end.
+    named = sorted({fd for word in sys.argv for fd in _descriptors_in(word)})
     line = dial()
     if line is None:
         start_server()
-    elif (pidfd := hand_over(line)) is not None:
-        leave(*wait(line, pidfd))
+    else:
+        if (pidfd := hand_over(line, named)) is not None:
+            leave(*wait(line, pidfd))
+        line.close()
     in_process()
 
 
@@ -144,13 +142,12 @@ def start_server() -> None:
         pass  # Without a server everything works as well.
 
 
-def hand_over(line: _socket.socket) -> int | None:
+def hand_over(line: _socket.socket, named: list[int]) -> int | None:
     """Send all that a command depends on; return the child's pidfd, None if it was refused."""
-    named = {fd for word in sys.argv for fd in _descriptors_in(word)}
     here = posix.open(".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
-    fds = [fd if _is_open(fd) else null for fd in (0, 1, 2)] + [here, *sorted(named)]
-    parts = [VERSION, _numbers(_state()), _numbers(sorted(named)), str(len(sys.argv)).encode()]
+    fds = [*(fd if _is_open(fd) else null for fd in (0, 1, 2)), here, *named]
+    parts = [VERSION, _numbers(_state()), _numbers(named), str(len(sys.argv)).encode()]
     parts += [_bytes(word) for word in sys.argv]
     parts += [key + b"=" + value for key, value in posix.environ.items()]
     body = b"\0".join(parts)
