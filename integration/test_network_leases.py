@@ -148,7 +148,7 @@ def test_who_takes_the_address_of_the_dead_closes_its_ports() -> None:
     processes.kill(pid)
     assert len(elements()) == 2
 
-    heir = leases.take(net)
+    heir = leases.take(net, last="172.18.0.2")
     assert str(heir.address.ip) == "172.18.0.2"
     assert elements() == set()
     leases.release(heir)
@@ -215,7 +215,7 @@ def test_the_address_waits_for_the_old_init_to_be_dead() -> None:
     os.close(lease.fd)
     pidfd = os.pidfd_open(dying)
     os.kill(dying, signal.SIGKILL)
-    heir = leases.take(net)
+    heir = leases.take(net, last=str(lease.address))
     assert heir.address == lease.address
     assert processes.wait_until_dead(pidfd, 0)
     processes.wait(dying)

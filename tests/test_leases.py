@@ -129,15 +129,20 @@ def test_a_large_network_costs_no_search() -> None:
     leases.release(lease)
 
 
-def test_a_lease_left_by_a_killed_holder_is_as_free_as_any(tiny: Network) -> None:
-    held = [leases.take(tiny) for _ in range(4)]
-    os.close(held.pop(0).fd)
-    leases.release(held.pop(1))
+def test_what_a_killed_holder_left_is_given_last_unless_it_was_swept(tiny: Network) -> None:
+    killed = [leases.take(tiny) for _ in range(2)]
+    third = leases.take(tiny)
+    for lease in killed:
+        leases.write(lease, Facts("c" * 64, "victim"))
+        os.close(lease.fd)
     taken = [leases.take(tiny) for _ in range(3)]
-    assert [int(lease.address.ip) & 0xFF for lease in taken] == [2, 4, 6]
+    assert [int(lease.address.ip) & 0xFF for lease in taken] == [5, 6, 2]
+    leases.sweep()
+    taken.append(leases.take(tiny))
+    assert int(taken[-1].address.ip) & 0xFF == 3
     with pytest.raises(Exhausted):
         leases.take(tiny)
-    for lease in held + taken:
+    for lease in [third, *taken]:
         leases.release(lease)
 
 
@@ -191,7 +196,7 @@ def test_a_killed_holder_frees_its_address_without_running_any_code(tiny: Networ
     processes.kill(victim)
 
     assert not leases.in_use(tiny)
-    heir = leases.take(tiny)
+    heir = leases.take(tiny, last=path.name)
     assert heir.path == path
     assert leases.read(path) is None  # nothing of the dead is left in it
     leases.release(heir)
@@ -214,9 +219,9 @@ def test_the_address_is_not_given_before_the_old_init_is_dead(
     path = leases.directory(tiny) / "192.0.2.3"
     born = processes.start_time(survivor)
     path.write_text(f'{{"container": "c", "pid": {survivor}, "born": {born}}}')
-    second = leases.take(tiny)
+    second = leases.take(tiny, last="192.0.2.3")
     processes.kill(survivor)
-    third = leases.take(tiny)
+    third = leases.take(tiny, last="192.0.2.3")
     taken = [str(lease.address.ip) for lease in (first, second, third)]
     assert taken == ["192.0.2.2", "192.0.2.4", "192.0.2.3"]
     for lease in (first, second, third):

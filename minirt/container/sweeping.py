@@ -29,7 +29,6 @@ def sweep(*, all_records: bool = False) -> None:
         names.sweep()
     for container_id in dead:
         sweep_one(container_id)
-    leases.sweep()
     mark.touch()
 
 
@@ -53,6 +52,7 @@ def sweep_one(container_id: str) -> None:
     finally:
         shutil.rmtree(record.run_directory(container_id), ignore_errors=True)
         os.close(lock)
+    leases.sweep()
 
 
 def _dead(folder: Path) -> list[str]:

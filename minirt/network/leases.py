@@ -125,8 +125,9 @@ def in_use(network: Network) -> bool:
 def sweep() -> None:
     """Free what killed processes had leased, in all networks, and close its published ports.
 
-    Nobody needs that for an address: whoever takes it does the same. But until then the host's
-    own connections to such a port lead nowhere, even to a server that listens there by now.
+    Nobody needs that for an address: whoever takes it does the same, though a free one without
+    a file is taken first. But until then the host's own connections to such a port lead nowhere,
+    even to a server that listens there by now.
     """
     for network in store.every():
         folder = directory(network)
@@ -161,11 +162,10 @@ def _take_wanted(network: Network, block: Block, folder: Path, wanted: str) -> L
 
 def _take_any(network: Network, block: Block, folder: Path, liked: list[str]) -> Lease:
     reserved = block.reserved().keys()
-    names = _names(folder)
-    held = set(names).difference(locks.not_held(folder, names))
-    for known in (held, set[str]()):  # Somebody may have let go, or was only looking.
+    known = set(_names(folder)) - {one.partition("/")[0] for one in liked}
+    for passed_over in (known, set[str]()):  # To ask first who of them lives takes longer.
         for address in choice.candidates(block, liked):
-            if address not in reserved and str(address) not in known:
+            if address not in reserved and str(address) not in passed_over:
                 lease = _try(network, block, folder, address)
                 if lease is not None:
                     return lease
