@@ -105,7 +105,8 @@ def introduce(
         if network.has_bridge:
             ends += [(links, network.bridge), (links, host_end(addresses[0].ip))]
         for _ in range(_TRIES):
-            if all(_carries(side, name) for side, name in ends):
+            # Not by look: it waits for nobody, and shows what linkwatch has only begun with.
+            if all((link := side.find(name)) and link.running for side, name in ends):
                 break
             time.sleep(_PAUSE)
     with suppress(OSError):  # Who has not heard it asks, later.
@@ -116,13 +117,6 @@ def introduce(
                 neighbours.ask_for(netns, interface, network.gateway4)
             else:
                 neighbours.announce(netns, interface, mac, address.ip)
-
-
-def _carries(side: Connection, name: str) -> bool:
-    try:
-        return side.look(name).running
-    except OSError:
-        return True  # It was taken away: there is nothing to wait for.
 
 
 def unplug(address: Address | Interface) -> None:
