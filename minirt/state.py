@@ -61,6 +61,15 @@ def check_name(name: str, kind: str) -> str:
     )
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return the names of what is in a folder; none if it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except FileNotFoundError:
+        return []
+
+
 def in_lines(document: object) -> str:
     """Return JSON for people: a line for each member of the upper two levels.
 

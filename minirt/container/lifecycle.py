@@ -10,7 +10,7 @@ from minirt.container.record import LastRun, Record
 from minirt.errors import Conflict, InvalidRequest, MinirtError, NotFound
 from minirt.kernel import cgroups, locks, processes
 from minirt.kernel.cgroups import Cgroup
-from minirt.state import read_json, root_dir
+from minirt.state import names_in, read_json, root_dir
 
 SHORT = 12  # digits of an id in lists, as Docker prints them
 KILLED = 137  # 128 + SIGKILL: what becomes of a container whose monitor was killed
@@ -52,9 +52,7 @@ def find(reference: str) -> Record:
 def _ids_that_begin_with(digits: str) -> list[str]:
     if not digits or set(digits) - set("0123456789abcdef"):
         return []
-    folder = root_dir() / "containers"
-    ids = [one.name for one in folder.iterdir()] if folder.exists() else []
-    return [one for one in ids if one.startswith(digits)]
+    return [one for one in names_in(root_dir() / "containers") if one.startswith(digits)]
 
 
 def find_running(reference: str) -> Record:

@@ -14,7 +14,7 @@ from pathlib import Path
 from minirt.container import ending, lifecycle, names, record
 from minirt.kernel import locks
 from minirt.network import leases
-from minirt.state import made, root_dir, run_dir
+from minirt.state import made, names_in, root_dir, run_dir
 
 BOOTED = "swept"  # RUN/swept: all records were looked at since the machine has booted
 
@@ -24,8 +24,8 @@ def sweep(*, all_records: bool = False) -> None:
     mark = made(run_dir()) / BOOTED
     dead = _dead(run_dir() / "containers")
     if all_records or not mark.exists():
-        dead += [one for one in _entries(root_dir() / "containers") if _is_leftover(one)]
-        ending.delete([root_dir() / "trash" / one for one in _entries(root_dir() / "trash")])
+        dead += [one for one in names_in(root_dir() / "containers") if _is_leftover(one)]
+        ending.delete([root_dir() / "trash" / one for one in names_in(root_dir() / "trash")])
         names.sweep()
     for container_id in dead:
         sweep_one(container_id)
@@ -57,7 +57,7 @@ def sweep_one(container_id: str) -> None:
 
 def _dead(folder: Path) -> list[str]:
     """Return whose lock nobody holds: one look at each, as there may be hundreds."""
-    found = locks.not_held(folder, [f"{one}/alive" for one in _entries(folder)])
+    found = locks.not_held(folder, [f"{one}/alive" for one in names_in(folder)])
     return [name.partition("/")[0] for name in found]
 
 
@@ -68,11 +68,3 @@ def _is_leftover(container_id: str) -> bool:
         return True
     except record.DAMAGED:
         return False
-
-
-def _entries(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries]
-    except FileNotFoundError:
-        return []

@@ -23,6 +23,7 @@ from minirt.network import choice, lease_folder, nat, port_binding, store
 from minirt.network.block import Address, Block, Interface, interface
 from minirt.network.facts import Facts, parse, read, rewrite, write_to
 from minirt.network.spec import Network
+from minirt.state import names_in
 
 __all__ = [
     "Facts",
@@ -131,7 +132,7 @@ def sweep() -> None:
     """
     for network in store.every():
         folder = directory(network)
-        for name in locks.not_held(folder, _names(folder)):
+        for name in locks.not_held(folder, names_in(folder)):
             address = ip_address(name)
             if _was_written(folder / name):
                 lease = _try(network, network.block(address.version), folder, address)
@@ -162,7 +163,7 @@ def _take_wanted(network: Network, block: Block, folder: Path, wanted: str) -> L
 
 def _take_any(network: Network, block: Block, folder: Path, liked: list[str]) -> Lease:
     reserved = block.reserved().keys()
-    known = set(_names(folder)) - {one.partition("/")[0] for one in liked}
+    known = set(names_in(folder)) - {one.partition("/")[0] for one in liked}
     for passed_over in (known, set[str]()):  # To ask first who of them lives takes longer.
         for address in choice.candidates(block, liked):
             if address not in reserved and str(address) not in passed_over:
@@ -218,12 +219,4 @@ def _bury(text: bytes, address: Address) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [folder / name for name in _names(folder)]
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries]
-    except FileNotFoundError:
-        return []
+    return [folder / name for name in names_in(folder)]
