@@ -79,7 +79,7 @@ def _check_is_free(name: str) -> None:
     while holder := names.owner(name):
         if not lifecycle.is_starting(holder) or time.monotonic() > deadline:
             raise names.in_use(name, holder)
-        sweeping.sweep_one(holder)
+        sweeping.sweep_these([holder])
         time.sleep(0.01)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from minirt.container import ending, lifecycle, names, record
@@ -27,17 +28,23 @@ def sweep(*, all_records: bool = False) -> None:
         dead += [one for one in names_in(root_dir() / "containers") if _is_leftover(one)]
         ending.delete([root_dir() / "trash" / one for one in names_in(root_dir() / "trash")])
         names.sweep()
-    for container_id in dead:
-        sweep_one(container_id)
+    sweep_these(dead)
     mark.touch()
 
 
-def sweep_one(container_id: str) -> None:
-    """Sweep a container if it is dead and nobody is to see it any more."""
+def sweep_these(containers: Iterable[str]) -> None:
+    """Sweep those that are dead and nobody is to see any more, then what they had leased."""
+    swept = [one for one in containers if _sweep_one(one)]
+    if swept:
+        leases.sweep()
+
+
+def _sweep_one(container_id: str) -> bool:
+    """Sweep a container if it is dead; say whether it was."""
     try:
         lock = locks.acquire(made(record.run_directory(container_id)) / "alive")
     except (BlockingIOError, FileNotFoundError):
-        return  # It lives, or it is being made or removed; or another sweep was faster.
+        return False  # It lives, or it is being made or removed; or another sweep was faster.
     try:  # The lock is ours, so it is dead.
         one = record.load(container_id)
         if names.owner(one.name) != one.id or lifecycle.dies_with_its_monitor(one):
@@ -52,7 +59,7 @@ def sweep_one(container_id: str) -> None:
     finally:
         shutil.rmtree(record.run_directory(container_id), ignore_errors=True)
         os.close(lock)
-    leases.sweep()
+    return True
 
 
 def _dead(folder: Path) -> list[str]:
