@@ -200,6 +200,15 @@ def resolver_pids(network: str) -> list[int]:
     return found
 
 
+def descriptors_of(pid: int) -> list[str]:
+    """Return what they lead to, but for one that is closed while the folder is read."""
+    found = []
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(one.readlink()))
+    return found
+
+
 def parsed(text: str) -> Answer:
     """Read what dig prints."""
     status = re.search(r"status: (\w+)", text)

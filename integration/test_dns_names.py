@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.naming import Box, box, host_file, resolver_pid, upstream
+from integration.naming import Box, box, descriptors_of, host_file, resolver_pid, upstream
 from integration.sandbox import PATIENCE, needs_tool, started
 
 pytestmark = needs_tool("dig", "nft")
@@ -196,8 +196,7 @@ def test_without_inotify_the_leases_themselves_are_asked(log: Path) -> None:
 
 
 def held_by_resolver() -> str:
-    folder = Path(f"/proc/{resolver_pid('net1')}/fd")
-    return " ".join(str(one.readlink()) for one in folder.iterdir())
+    return " ".join(descriptors_of(resolver_pid("net1")))
 
 
 def test_a_search_by_the_c_library_finds_the_name(web: Box, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.naming import QUERY, Box, box, client_in, lone_web, resolver_pid
+from integration.naming import QUERY, Box, box, client_in, descriptors_of, lone_web, resolver_pid
 from integration.sandbox import PATIENCE, needs_tool, wait_until
 from minirt.errors import KernelRefused
 from minirt.kernel import clone, processes
@@ -209,8 +209,7 @@ def test_it_belongs_to_no_session_and_holds_only_what_it_needs(web: Box) -> None
     web.dig("web")
     pid = resolver_pid("net1")
     assert os.getsid(pid) == pid
-    folder = Path(f"/proc/{pid}/fd")
-    held = sorted(str(one.readlink()).split(":")[0] for one in folder.iterdir())
+    held = sorted(one.split(":")[0] for one in descriptors_of(pid))
     assert held.count("socket") == 4  # its own, the connection, and the container's two
     assert held.count("pipe") == 2  # through which it hears of signals
     others = [one for one in held if one not in ("socket", "pipe", "/dev/null", "anon_inode")]
@@ -221,21 +220,21 @@ def test_it_belongs_to_no_session_and_holds_only_what_it_needs(web: Box) -> None
 
 def test_sockets_that_come_twice_are_not_held_twice(web: Box) -> None:
     web.dig("web")
-    folder = Path(f"/proc/{resolver_pid('net1')}/fd")
-    before = sockets_in(folder)
+    pid = resolver_pid("net1")
+    before = sockets_of(pid)
     for _ in range(3):
         web.tell(sockets=web.sockets)
     assert web.dig("web").records == ["10.1.0.2"]
-    assert sockets_in(folder) == before
+    assert sockets_of(pid) == before
 
 
 def test_a_dead_containers_sockets_are_closed_at_once(web: Box) -> None:
     with box("net1") as other:
         assert other.dig("web").records == ["10.1.0.2"]
         other.die()
-        folder = Path(f"/proc/{resolver_pid('net1')}/fd")
-        wait_until(lambda: sockets_in(folder) == 4, "the sockets' end", seconds=2)
+        pid = resolver_pid("net1")
+        wait_until(lambda: sockets_of(pid) == 4, "the sockets' end", seconds=2)
 
 
-def sockets_in(folder: Path) -> int:
-    return sum(str(one.readlink()).startswith("socket") for one in folder.iterdir())
+def sockets_of(pid: int) -> int:
+    return sum(one.startswith("socket") for one in descriptors_of(pid))
