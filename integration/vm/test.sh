@@ -11,5 +11,5 @@ shift
 image=$("$here/build-image.sh" "$suite")
 echo "== $suite, in $image"
 exec "$here/run.sh" "$image" 'echo "Linux $(uname -r), $(python --version), $(stat -fc %T /sys/fs/cgroup)"
-export MINIRT_TEST_PATIENCE=20 MINIRT_TEST_GUEST=1
+export MINIRT_TEST_PATIENCE='"${VM_PATIENCE:-20}"' MINIRT_TEST_GUEST=1
 exec python -m pytest -p no:cacheprovider '"$(printf '%q ' "$@")"
