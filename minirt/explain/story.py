@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 from minirt.explain import waterfall
 from minirt.explain.shorten import shorten
@@ -55,16 +54,10 @@ def _gather(receive: Callable[[list[Step]], object]) -> Callable[[], None]:
     except PermissionError:
         pass  # Above /proc/sys/fs/pipe-max-size, without CAP_SYS_RESOURCE: the usual 64 KiB do.
 
-    def send(step: Step) -> None:
-        try:
-            os.write(writer, json.dumps(asdict(step)).encode() + b"\n")
-        except OSError:
-            pass  # The pipe is full or its reader gone: a story must not stop what it tells.
-
     def show() -> None:
         receive(sorted(_received(reader), key=lambda one: one.began))
 
-    steps.send_to(send, writer, show)
+    steps.write_to(writer, show)
     return show
 
 

@@ -139,7 +139,10 @@ def kill(pid: int) -> int:
 
 
 def kill_by_pidfd(pidfd: int) -> None:
-    """Kill a child that ``pidfd`` names, reap it, and close the descriptor."""
+    """Kill the process that ``pidfd`` names, wait for its end, and close the descriptor.
+
+    A child is reaped, too.
+    """
     try:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     except ProcessLookupError:
@@ -147,5 +150,5 @@ def kill_by_pidfd(pidfd: int) -> None:
     try:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
-        pass  # Collected before.
+        wait_until_dead(pidfd)  # Somebody else's child, or collected before.
     os.close(pidfd)

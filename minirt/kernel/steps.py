@@ -6,12 +6,13 @@ comparison, and its command is never even formatted.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 class Shell(str):
@@ -36,6 +37,7 @@ Sink = Callable[[Step], None]
 
 _sink: Sink | None = None
 _descriptor: int | None = None
+_pipe: int | None = None
 _show: Callable[[], None] | None = None
 _actor = "command"
 
@@ -48,8 +50,27 @@ def send_to(
     ``descriptor`` is what the sink writes to, so that a child that closes all others keeps it;
     ``show`` tells what has come in so far.
     """
-    global _sink, _descriptor, _show
-    _sink, _descriptor, _show = sink, descriptor, show
+    global _sink, _descriptor, _show, _pipe
+    _sink, _descriptor, _show, _pipe = sink, descriptor, show, None
+
+
+def write_to(descriptor: int, show: Callable[[], None] | None = None) -> None:
+    """Send steps into a pipe, a line of JSON each. ``show`` is as for :func:`send_to`."""
+    global _pipe
+
+    def write(step: Step) -> None:
+        try:
+            os.write(descriptor, json.dumps(asdict(step)).encode() + b"\n")
+        except OSError:
+            pass  # The pipe is full or its reader gone: a story must not stop what it tells.
+
+    send_to(write, descriptor, show)
+    _pipe = descriptor
+
+
+def pipe() -> int | None:
+    """Return what :func:`write_to` got, for a process that was not forked from this one."""
+    return _pipe
 
 
 def descriptors() -> set[int]:

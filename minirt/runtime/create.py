@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from minirt.kernel import clone, descriptors, namespaces, processes
+from minirt.errors import MinirtError
+from minirt.kernel import descriptors, processes
 from minirt.kernel.clone import Child
-from minirt.kernel.namespaces import Namespace
-from minirt.kernel.steps import Shell, step
 from minirt.runtime import (
+    birth,
     command,
     filters,
     gate,
     handshake,
     hooks,
-    init,
-    joining,
     launch,
     mount_sources,
     stripped,
@@ -46,49 +43,76 @@ class Created:
     setting: Setting
 
 
-def create(spec: Spec, setting: Setting, on_isolated: Callable[[int], None]) -> Created:
-    """Bring a container to the point where only its command is missing.
+Bear = Callable[[Plan], tuple[Child, Line]]
 
-    ``on_isolated`` gets a descriptor of init (pidfd_open(2)) as soon as its namespaces exist,
-    and runs while init mounts its root. Raises CommandNotFound, CommandNotRunnable,
-    InvalidRequest, KernelRefused; then nothing is left but what ``on_isolated`` has done.
-    """
-    handed_on = stripped.to_hand_on(setting.keep_fds)
-    rules = filters.prepare(spec.seccomp)
+
+def bear_here(plan: Plan) -> tuple[Child, Line]:
+    """Start init as a child of this process; return it, and the line to it."""
     ours, theirs = handshake.open_pair()
-    held = gate.hold(setting.gate) if setting.gate else None
-    plan = Plan(spec, setting, theirs, handed_on, rules, held)
     try:
-        child = _give_birth(plan)
+        return birth.give(plan, theirs), ours
     except BaseException:
         ours.close()
-        descriptors.close([] if held is None else [held])
         raise
     finally:
         theirs.close()
-        rules.close()
-    created = Created(child.pid, child.pidfd, None, ours, spec, setting)
+
+
+def create(
+    spec: Spec, setting: Setting, on_isolated: Callable[[int], None], bear: Bear = bear_here
+) -> Created:
+    """Bring a container to the point where only its command is missing.
+
+    ``on_isolated`` gets a descriptor of init (pidfd_open(2)) as soon as its namespaces exist,
+    and runs while init mounts its root. ``bear`` has another process be init's parent. Raises
+    CommandNotFound, CommandNotRunnable, InvalidRequest, KernelRefused; then nothing is left but
+    what ``on_isolated`` has done.
+    """
+    handed_on = stripped.to_hand_on(setting.keep_fds)
+    rules = filters.prepare(spec.seccomp)
+    held = gate.hold(setting.gate) if setting.gate else None
+    plan = Plan(spec, setting, handed_on, rules, held)
     try:
-        if spec.has_own_ids:
-            user_namespace.settle(plan, child.pidfd)
-        on_isolated(child.pidfd)
-        if mount_sources.outside(spec):
-            user_namespace.outfit(plan, child.pidfd, ours)
-        if spec.hooks.prestart or spec.hooks.create_runtime:
-            ours.hear(MOUNTED)
-            state = _state(created, "creating")
-            hooks.run("prestart", spec.hooks.prestart, state)
-            hooks.run("createRuntime", spec.hooks.create_runtime, state)
-            ours.say(HOOKED)
-        console = ours.hear(PREPARED)
-        if spec.has_own_ids:
-            launch.set_limits(spec.process, child.pid)
+        child, line = bear(plan)
+    except BaseException:
+        descriptors.close([] if held is None else [held])
+        raise
+    finally:
+        rules.close()
+    created = Created(child.pid, child.pidfd, None, line, spec, setting)
+    try:
+        console = _bring_up(created, plan, on_isolated)
     except BaseException:
         discard(created)
         raise
     finally:
         descriptors.close([] if held is None else [held])
     return replace(created, console=console[0] if console else None)
+
+
+def _bring_up(created: Created, plan: Plan, on_isolated: Callable[[int], None]) -> list[int]:
+    """Do what init can't, until it has prepared all; return its console, if it has one."""
+    spec, line = created.spec, created.line
+    if spec.has_own_ids:
+        user_namespace.settle(plan, created.pidfd)
+    try:
+        on_isolated(created.pidfd)
+    except (MinirtError, OSError) as error:
+        if met := line.complaint():
+            raise met from error  # The cause: who is dead can't be wired either.
+        raise
+    if mount_sources.outside(spec):
+        user_namespace.outfit(plan, created.pidfd, line)
+    if spec.hooks.prestart or spec.hooks.create_runtime:
+        line.hear(MOUNTED)
+        state = _state(created, "creating")
+        hooks.run("prestart", spec.hooks.prestart, state)
+        hooks.run("createRuntime", spec.hooks.create_runtime, state)
+        line.say(HOOKED)
+    console = line.hear(PREPARED)
+    if spec.has_own_ids:
+        launch.set_limits(spec.process, created.pid)
+    return console
 
 
 def start(created: Created) -> None:
@@ -119,34 +143,6 @@ def discard(created: Created) -> None:
     processes.kill_by_pidfd(created.pidfd)
     if created.console is not None:
         os.close(created.console)
-
-
-def _give_birth(plan: Plan) -> Child:
-    """Start init in its namespaces; in those that exist already it steps by itself."""
-    spec = plan.spec
-    kinds = spec.new_namespaces() & ~Namespace.CGROUP
-    if spec.time_offsets:
-        kinds &= ~Namespace.TIME  # Whoever is born in it can't set its clocks any more.
-    cgroup = plan.setting.cgroup.clone_fd() if plan.setting.cgroup else None
-    options = [namespaces.option(kind) for kind in Namespace if kind in kinds]
-    words = ("unshare", *options, "--fork", "--kill-child", "sleep", "infinity")
-    try:
-        with step("start init in namespaces of its own", *words, Shell("& INIT=$!")):
-            if not spec.has_own_ids:
-                with _children_born_in(spec.namespaces.get(Namespace.PID, "")):
-                    return clone.clone(lambda: init.main(plan), kinds, cgroup=cgroup)
-            with user_namespace.born_in(plan.setting.bundle):
-                return user_namespace.give_birth(plan, kinds, cgroup)
-    finally:
-        if cgroup is not None:
-            os.close(cgroup)
-
-
-def _children_born_in(path: str) -> AbstractContextManager[None]:
-    """Let the children of the body be born in an existing PID namespace; "": in the own one."""
-    if not path:
-        return nullcontext()
-    return namespaces.children_born_after(lambda: joining.join(Namespace.PID, path))
 
 
 def _state(created: Created, status: str) -> hooks.State:

@@ -2,6 +2,7 @@
 
     creator                               init
        |                                    |    born in its namespaces
+       |  ---------- "plan" --------------> |    only if it was born without one (``birth``)
        |  -------- "outfitted" -----------> |    only if mounts were made for it outside
        |  (wires them up)                   |    (mounts its root)
        |  <--------- "mounted" ------------ |    only if createRuntime hooks wait for it
@@ -18,6 +19,7 @@ hears the end of file and leaves. A creator that wants to leave earlier says "ga
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import struct
@@ -31,6 +33,7 @@ PREPARED = b"prepared"
 GO = b"go"
 GATE = b"gate"
 OUTFITTED = b"outfitted"  # mounts come along (``mount_sources``)
+PLAN = b"plan "  # and the numbers of the descriptors that come along (``birth``)
 BORN = b"born "  # and its number; its descriptor comes along (``user_namespace``)
 _LONGEST = 1 << 16  # bytes of a packed error
 _MOST = 253  # descriptors in one packet: SCM_MAX_FD
@@ -52,6 +55,12 @@ class Line:
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._socket.fileno()
+
+    def moved_above(self, fd: int) -> Line:
+        """Return the same end under a higher number than ``fd``; this one is closed."""
+        number = fcntl.fcntl(self.fileno(), fcntl.F_DUPFD_CLOEXEC, fd + 1)
+        self.close()
+        return of_descriptor(number)
 
     def close(self) -> None:
         """Let the other side hear the end of file."""
@@ -112,6 +121,14 @@ class Line:
         if message:
             raise springboard.failure(message) or received(message)
 
+    def complaint(self) -> errors.MinirtError | None:
+        """Return what the other side has met, or that it died, if that is known already."""
+        try:
+            message = self._socket.recv(_LONGEST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        return None if message in (MOUNTED, PREPARED) else received(message)
+
     def report(self, error: errors.MinirtError) -> None:
         """Send the reason why the command will not run."""
         try:
@@ -138,6 +155,11 @@ def open_pair() -> tuple[Line, Line]:
     """Open both ends, before the fork; afterwards each side closes the other's."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return Line(ours), Line(theirs)
+
+
+def of_descriptor(fd: int) -> Line:
+    """Return the end that ``fd`` is, which came from another process."""
+    return Line(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=fd))
 
 
 def received(message: bytes) -> errors.MinirtError:

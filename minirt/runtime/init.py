@@ -80,37 +80,40 @@ class Plan:
 
     spec: Spec
     setting: Setting
-    line: Line
     handed_on: tuple[int, ...]
     filters: Filters
     gate: int | None = None  # a descriptor of the FIFO
 
+    def descriptors(self) -> set[int]:
+        """Return all descriptors that it names."""
+        gate = set() if self.gate is None else {self.gate}
+        return {*(self.setting.stdio or ()), *self.handed_on, *self.filters.descriptors(), *gate}
 
-def main(plan: Plan) -> int:
-    """Become the command. Returns only if that failed, after a report."""
+
+def main(plan: Plan, line: Line) -> int:
+    """Become the command. Returns only if that failed, after a report to ``line``."""
     speak_as("init")
-    line: Line | gate.Answer = plan.line
+    out: Line | gate.Answer = line
     try:
-        process, path, own_descriptors = _prepare(plan)
-        line = _await_start(plan, own_descriptors)
+        process, path, own_descriptors = _prepare(plan, line)
+        out = _await_start(plan, line, own_descriptors)
         hooks.run_inside(plan.spec.hooks.start_container, _state(plan, "created"), process.env)
         launch.set_scheduling(process, plan.spec.personality)
         if not plan.spec.has_own_ids:  # Else its creator has: to raise them takes the host's root.
             launch.set_limits(process)
-        launch.become(process, path, plan.filters, line.fileno())
+        launch.become(process, path, plan.filters, out.fileno())
     except CreatorDied:
         pass
     except BaseException as error:  # It can't go up: this process has no callers any more.
-        line.report(launch.explained(error))
+        out.report(launch.explained(error))
     return 1
 
 
-def _prepare(plan: Plan) -> tuple[Process, str, int]:
+def _prepare(plan: Plan, line: Line) -> tuple[Process, str, int]:
     """Do all but become the command; return it, its path, and the folder of descriptors."""
     spec, setting = plan.spec, plan.setting
-    held = {plan.line.fileno(), *plan.handed_on, *plan.filters.descriptors()}
-    held |= {plan.gate} if plan.gate is not None else set()
-    stripped.strip(setting.stdio, held)
+    kept = plan.descriptors() - set(setting.stdio or ())
+    stripped.strip(setting.stdio, {line.fileno(), *kept})
     for fd in plan.handed_on:
         os.set_inheritable(fd, True)
     own_descriptors = terminals.open_descriptors()
@@ -118,7 +121,7 @@ def _prepare(plan: Plan) -> tuple[Process, str, int]:
     if plan.filters.agent:
         pid = processes.own_pid_as_seen_from_proc()
         plan.filters.agent.introduce(pid, replace(_state(plan, "creating"), pid=pid))
-    given = _await_outfit(plan)
+    given = _await_outfit(plan, line)
     if not spec.has_own_ids:
         launch.set_oom_score(spec.process)
     _enter_namespaces(spec, setting.cgroup)
@@ -126,37 +129,37 @@ def _prepare(plan: Plan) -> tuple[Process, str, int]:
     _set_parameters(spec)
     launch.label_keys(spec.process)
     keyrings.leave_session_keyring()
-    process, console = _build_root(plan, own_descriptors, given, place)
+    process, console = _build_root(plan, line, own_descriptors, given, place)
     launch.enter_cwd(process.cwd)
     path = command.find(process.args[0], process.env)
-    plan.line.say(PREPARED, *console)
+    line.say(PREPARED, *console)
     for fd in console:
         os.close(fd)
     return process, path, own_descriptors
 
 
-def _await_outfit(plan: Plan) -> dict[int, int]:
+def _await_outfit(plan: Plan, line: Line) -> dict[int, int]:
     """Take what was made outside, by its keys in ``mount_sources``; usually that is nothing."""
     keys = mount_sources.outside(plan.spec)
     made: list[int] = []
     try:
-        plan.line.collect(OUTFITTED, len(keys), made)
+        line.collect(OUTFITTED, len(keys), made)
     except MinirtError:
         raise CreatorDied from None
     return dict(zip(keys, made, strict=True))
 
 
-def _await_start(plan: Plan, own_descriptors: int) -> Line | gate.Answer:
+def _await_start(plan: Plan, line: Line, own_descriptors: int) -> Line | gate.Answer:
     """Wait for the word, or at the gate; return where to say what goes wrong from here on."""
     if plan.gate is None:
         os.close(own_descriptors)
-        plan.line.await_word(GO)
-        return plan.line
-    if plan.line.await_word(GO, GATE) == GO:
+        line.await_word(GO)
+        return line
+    if line.await_word(GO, GATE) == GO:
         os.close(own_descriptors)
         os.close(plan.gate)
-        return plan.line
-    plan.line.close()
+        return line
+    line.close()
     return gate.wait(plan.gate, own_descriptors)
 
 
@@ -193,7 +196,7 @@ def _set_parameters(spec: Spec) -> None:
 
 
 def _build_root(
-    plan: Plan, own_descriptors: int, given: dict[int, int], onto: int | None
+    plan: Plan, line: Line, own_descriptors: int, given: dict[int, int], onto: int | None
 ) -> tuple[Process, tuple[int, ...]]:
     """Put the root together and enter it; return the process with its user, and its console.
 
@@ -218,7 +221,7 @@ def _build_root(
     console: tuple[int, ...] = ()
     if process.terminal:
         console = (dev.take_console(root, process, own_descriptors, shown=has_own_dev),)
-    _run_hooks(plan)
+    _run_hooks(plan, line)
     rootfs.make_cwd(root, process.cwd)
     rootfs.set_readonly(root, spec.readonly_paths)
     rootfs.mask(root, spec.masked_paths, spec.mount_label)
@@ -229,12 +232,12 @@ def _build_root(
     return process, console
 
 
-def _run_hooks(plan: Plan) -> None:
+def _run_hooks(plan: Plan, line: Line) -> None:
     """Let the creator run its hooks, then run those that belong in these namespaces."""
     wanted = plan.spec.hooks
     if wanted.prestart or wanted.create_runtime:
-        plan.line.say(MOUNTED)
-        plan.line.await_word(HOOKED)
+        line.say(MOUNTED)
+        line.await_word(HOOKED)
     state = _state(plan, "creating")
     here = plan.spec.has_own_ids  # It was born in the bundle, and may not find the way any more.
     folder = None if here else plan.setting.bundle

@@ -32,6 +32,10 @@ class Agent:
         self._line, self._metadata = line, metadata
         self._message = b""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be sent to a process that has the same descriptor."""
+        return _of_descriptor, (self.fileno(), self._metadata)
+
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._line.fileno()
@@ -57,6 +61,10 @@ class Agent:
         self._line.sendmsg([self._message], rights, socket.MSG_NOSIGNAL)
         self._line.close()
         os.close(listener)
+
+
+def _of_descriptor(fd: int, metadata: str) -> Agent:
+    return Agent(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fd), metadata)
 
 
 def connect(rules: Mapping[str, Any]) -> Agent:

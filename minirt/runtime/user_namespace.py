@@ -36,15 +36,15 @@ _DELEGATED = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control")  # cgr
 _AT_ONCE = 250  # descriptors in one message: SCM_MAX_FD is 253
 
 
-def give_birth(plan: Plan, kinds: Namespace, cgroup: int | None) -> Child:
+def give_birth(plan: Plan, line: Line, kinds: Namespace, cgroup: int | None) -> Child:
     """Start init; where some of its namespaces exist, by a process that goes ahead into them.
 
     That one may enter what belongs to others, as the host's root; init is its sibling.
     """
     if not any(plan.spec.namespaces.values()):
-        return clone.clone(lambda: main(plan), kinds, cgroup=cgroup)
+        return clone.clone(lambda: main(plan, line), kinds, cgroup=cgroup)
     ours, theirs = handshake.open_pair()
-    guide = clone.clone(lambda: _go_ahead(plan, kinds, cgroup, theirs))
+    guide = clone.clone(lambda: _go_ahead(plan, line, kinds, cgroup, theirs))
     theirs.close()
     try:
         return _hear_of_birth(ours)
@@ -60,10 +60,10 @@ def _hear_of_birth(line: Line) -> Child:
     return Child(int(message.removeprefix(BORN)), descriptors[0])
 
 
-def _go_ahead(plan: Plan, kinds: Namespace, cgroup: int | None, line: Line) -> int:
+def _go_ahead(plan: Plan, inits: Line, kinds: Namespace, cgroup: int | None, line: Line) -> int:
     try:
         joining.join_all(plan.spec)
-        child = clone.clone(lambda: main(plan), kinds, cgroup=cgroup, as_sibling=True)
+        child = clone.clone(lambda: main(plan, inits), kinds, cgroup=cgroup, as_sibling=True)
     except BaseException as error:
         line.report(launch.explained(error))
         return 1

@@ -1,0 +1,99 @@
+"""How init is born: with all that its creator has decided, or before that is known.
+
+A birth takes the kernel some milliseconds, most of them for the network namespace. So a creator
+that has something to do until the plan is ready may have init born at once, by its
+namespaces alone; then init waits at the line for the plan, which comes with its descriptors:
+
+    creator                               init
+       |  ------- clone3 ------------------> |
+       |  -- "plan", and descriptors ------> |    goes on as if it had been born with it
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from contextlib import AbstractContextManager, nullcontext
+
+from minirt.kernel import clone, descriptors, namespaces, steps
+from minirt.kernel.clone import Child
+from minirt.kernel.namespaces import Namespace
+from minirt.kernel.steps import Shell, step
+from minirt.runtime import init, joining, user_namespace
+from minirt.runtime.handshake import PLAN, CreatorDied, Line
+from minirt.runtime.init import Plan
+
+
+def give(plan: Plan, line: Line) -> Child:
+    """Start init in its namespaces; in those that exist already it steps by itself."""
+    spec = plan.spec
+    kinds = spec.new_namespaces() & ~Namespace.CGROUP
+    if spec.time_offsets:
+        kinds &= ~Namespace.TIME  # Whoever is born in it can't set its clocks any more.
+    cgroup = plan.setting.cgroup.clone_fd() if plan.setting.cgroup else None
+    try:
+        with told(kinds):
+            if not spec.has_own_ids:
+                with _children_born_in(spec.namespaces.get(Namespace.PID, "")):
+                    return clone.clone(lambda: init.main(plan, line), kinds, cgroup=cgroup)
+            with user_namespace.born_in(plan.setting.bundle):
+                return user_namespace.give_birth(plan, line, kinds, cgroup)
+    finally:
+        descriptors.close([] if cgroup is None else [cgroup])
+
+
+def give_early(kinds: Namespace, cgroup: int | None, line: Line) -> Child:
+    """Start an init that waits at ``line`` for its plan; ``cgroup`` is as for clone."""
+    return clone.clone(lambda: _wait_and_live(line), kinds, cgroup=cgroup)
+
+
+def told(kinds: Namespace) -> AbstractContextManager[None]:
+    """Tell the body as the birth of init."""
+    options = [namespaces.option(kind) for kind in Namespace if kind in kinds]
+    words = ("unshare", *options, "--fork", "--kill-child", "sleep", "infinity")
+    return step("start init in namespaces of its own", *words, Shell("& INIT=$!"))
+
+
+def send(plan: Plan, line: Line) -> None:
+    """Give the plan to who waits at the other end, with all that it names by number."""
+    numbers = sorted(plan.descriptors() | steps.descriptors())
+    note = os.memfd_create("plan")
+    with os.fdopen(note, "wb") as file:
+        pickle.dump((plan, steps.pipe()), file)
+        file.flush()
+        try:
+            line.say(PLAN + " ".join(map(str, numbers)).encode(), note, *numbers)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # It is dead already; who listens at our end will hear so.
+
+
+def receive(line: Line) -> tuple[Plan, Line]:
+    """Return the plan, and the line, which may have to make room. Raises CreatorDied."""
+    message, fds = line.receive()
+    if not message.startswith(PLAN):
+        raise CreatorDied
+    numbers = [int(word) for word in message.removeprefix(PLAN).split()]
+    note, *held = fds
+    with os.fdopen(note, "rb") as file:
+        data = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
+    line = line.moved_above(max([*numbers, *held], default=0))
+    descriptors.renumber(dict(zip(numbers, held, strict=True)))
+    plan, story = pickle.loads(data)
+    if story is not None:
+        steps.write_to(story)
+    return plan, line
+
+
+def _wait_and_live(line: Line) -> int:
+    try:
+        plan, line = receive(line)
+    except CreatorDied:
+        return 1
+    return init.main(plan, line)
+
+
+def _children_born_in(path: str) -> AbstractContextManager[None]:
+    """Let the children of the body be born in an existing PID namespace; "": in the own one."""
+    if not path:
+        return nullcontext()
+    return namespaces.children_born_after(lambda: joining.join(Namespace.PID, path))
