@@ -1,57 +1,195 @@
-"""How a monitor is born: process 1 of a PID namespace of its own, and in no session's group."""
+"""How a container's monitor is born, and what the command has it do until it is on its own."""
 
 from __future__ import annotations
 
 import os
+import pickle
+import resource
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
 
-from minirt.container import monitor, sharing
-from minirt.container.keeper import Keeper
-from minirt.container.monitor import Plan
-from minirt.kernel import cgroups, clone, descriptors, libc, namespaces
+from minirt.container import monitor, protocol, sharing
+from minirt.container.life import Life
+from minirt.container.record import Record
+from minirt.errors import MinirtError, unpack
+from minirt.kernel import cgroups, clone, descriptors, processes
+from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
+from minirt.runtime import birth, handshake
+from minirt.runtime.handshake import Line
+from minirt.runtime.init import Plan
+
+VERBS = frozenset({"run", "start", "restart"})  # what may start a container
+_AT_ONCE = 64  # descriptors in one packet
+_LIMITS = 16  # RLIM_NLIMITS of getrlimit(2)
+
+_offered: socket.socket | None = None
 
 
-def give(plan: Plan, line: socket.socket) -> Child:
-    """Fork the monitor: process 1 of a new PID namespace, in the group of all monitors.
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """A monitor that holds nothing yet: the line to it, and its pid."""
 
-    (With ``--pid host`` it can't be around the container: then a monitor that is killed leaves
-    processes behind, which the next command kills.)
+    line: socket.socket
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Newborn:
+    """An init that waits for its plan."""
+
+    child: Child
+    line: Line
+
+
+def may_be_wanted(words: Collection[str]) -> bool:
+    """Say whether a command line may be one that starts a container."""
+    return not VERBS.isdisjoint(words)
+
+
+def fork_ahead(line: socket.socket) -> int:
+    """Fork a monitor, and tell its number to the other end of ``line``; return its pidfd.
+
+    For a server, on behalf of a command. Raises OSError where it may not make namespaces.
+    """
+    child = clone.clone(lambda: monitor.main(line), Namespace.PID)
+    with suppress(OSError):  # Nobody is there who could want it: it leaves.
+        protocol.tell(line, {"pid": child.pid})
+    return child.pidfd
+
+
+def offer(line: socket.socket) -> None:
+    """Let this process take the monitor at the other end of ``line`` if it wants one."""
+    global _offered
+    _offered = line
+
+
+def take(one: Record) -> Monitor:
+    """Return a monitor for a container: the one that was offered, else one that is forked now.
+
+    It is process 1 of a PID namespace around the container. (With ``--pid host`` it can't be:
+    then a monitor that is killed leaves processes behind, which the next command kills.) Born
+    there it costs nothing; to move there later would make all processors wait.
+    """
+    is_around = sharing.is_around(one)
+    with step("start its monitor in a PID namespace around it", "unshare", "--pid", "--fork"):
+        return (_taken() if is_around else None) or _fork(is_around=is_around)
+
+
+def _taken() -> Monitor | None:
+    global _offered
+    line, _offered = _offered, None
+    if line is None:
+        return None
+    try:
+        return Monitor(line, int(protocol.hear_json(line)[0]["pid"]))
+    except (OSError, EOFError):
+        line.close()
+        return None
+
+
+def _fork(*, is_around: bool) -> Monitor:
+    """Fork a monitor into the group of all monitors.
 
     So neither a terminal that is hung up nor a session or a unit that is stopped ends it.
-    Born there it costs nothing; to move there later would make all processors wait.
     """
     group = cgroups.make("monitors")
     folder = group.clone_fd()
+    ours, theirs = protocol.pair()
 
     def main() -> int:
         group.enter_version_1()
-        return monitor.main(plan, line)
+        return monitor.main(theirs)
 
-    kinds = Namespace.PID if sharing.is_around(plan.record) else Namespace(0)
     sys.stdout.flush()
     sys.stderr.flush()
+    kinds = Namespace.PID if is_around else Namespace(0)
     try:
-        with step("start its monitor in a PID namespace around it", "unshare", "--pid", "--fork"):
-            if plan.keeper is None:
-                child = clone.clone(main, kinds, cgroup=folder)
-            else:
-                child = _born_beside(plan.keeper, main, folder)
+        child = clone.clone(main, kinds, cgroup=folder)
+    except BaseException:
+        ours.close()
+        raise
     finally:
+        theirs.close()
         descriptors.close([] if folder is None else [folder])
-    return child
+    pid = processes.pid_as_seen_from_proc(child.pidfd)
+    os.close(child.pidfd)
+    return Monitor(ours, pid)
 
 
-def _born_beside(keeper: Keeper, main: Callable[[], int], folder: int | None) -> Child:
-    """Fork into the PID namespace of the keeper, who hears it when both of us are gone."""
-    pidfd = os.pidfd_open(keeper.pid)
+def bear_early(keeper: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
+    """Have init born now, in new namespaces of these kinds. Raises KernelRefused."""
+    ours, theirs = handshake.open_pair()
+    folder = cgroup.clone_fd()
+    given = [theirs.fileno(), *([] if folder is None else [folder])]
     try:
-        with namespaces.children_born_after(lambda: libc.setns(pidfd, Namespace.PID)):
-            return clone.clone(main, cgroup=folder)
+        with birth.told(kinds):
+            protocol.tell(keeper.line, {"bear": int(kinds)}, tuple(given))
+            return Newborn(_told_of(keeper), ours)
+    except BaseException:
+        ours.close()
+        raise
     finally:
-        os.close(pidfd)
-        keeper.line.close()
+        theirs.close()
+        descriptors.close([] if folder is None else [folder])
+
+
+def bear(keeper: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, Line]:
+    """Give an init its plan, the newborn or one that is born by it; return it, and its line."""
+    if newborn:
+        birth.send(plan, newborn.line)
+        return newborn.child, newborn.line
+    ours, theirs = handshake.open_pair()
+    try:
+        protocol.tell(keeper.line, {"bear": None}, (theirs.fileno(),))
+        theirs.close()
+        birth.send(plan, ours)
+        return _told_of(keeper), ours
+    except BaseException:
+        ours.close()
+        raise
+
+
+def _told_of(keeper: Monitor) -> Child:
+    """Hear from the monitor that init is born, and have it be like a child of ours."""
+    try:
+        message, fds = protocol.hear_json(keeper.line)
+    except (EOFError, OSError):
+        raise MinirtError("The container did not start", "its monitor was killed") from None
+    if "error" in message:
+        raise unpack(message["error"].encode())
+    pid = processes.pid_as_seen_from_proc(fds[0])
+    _make_alike(pid)
+    return Child(pid, fds[0])
+
+
+def _make_alike(pid: int) -> None:
+    """Give it our limits and niceness, which it would have if we had forked it (fork(2))."""
+    for number in range(_LIMITS):
+        own = resource.getrlimit(number)
+        if resource.prlimit(pid, number) != own:
+            with suppress(ValueError, OSError):  # Higher than the server may go.
+                resource.prlimit(pid, number, own)
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    if os.getpriority(os.PRIO_PROCESS, pid) != niceness:
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+
+
+def hand_over(keeper: Monitor, given: Life) -> None:
+    """Give everything that there is to hold to the monitor. Raises OSError if that has died."""
+    link, given.holdings.link = given.holdings.link, None
+    numbers = sorted(given.descriptors() | ({link.fileno()} if link else set()))
+    state = {name: value for name, value in os.environ.items() if name.startswith("MINIRT_")}
+    note = os.memfd_create("life")
+    with os.fdopen(note, "wb") as file:
+        pickle.dump((state, numbers, link.fileno() if link else None, given), file)
+        file.flush()
+        fds = [note, *numbers]
+        while fds:
+            now, fds = fds[:_AT_ONCE], fds[_AT_ONCE:]
+            protocol.tell(keeper.line, {"more": bool(fds)}, tuple(now))

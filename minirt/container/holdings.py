@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
@@ -54,12 +55,18 @@ class Holdings:
         """Return the files of all leases, with their locks."""
         return [lease for network in self.leases.values() for lease in network]
 
-    def take_names(self, message: dict[str, Any], fds: list[int]) -> None:
-        """Take the DNS sockets and the connection to their resolver from a message."""
-        self.introduction = message.get("introduction", {})
+    def take_names(self, introduction: dict[str, Any], fds: Sequence[int]) -> None:
+        """Take the DNS sockets and the connection to their resolver."""
+        self.introduction = introduction
         if fds:
             self.names = (fds[0], fds[1])
             self.link = socket.socket(fileno=fds[2])
+
+    def drop_names(self) -> None:
+        """Close them again."""
+        self._drop_link()
+        descriptors.close(self.names)
+        self.names = ()
 
     def serve_ports(self, loop: Loop, bindings: list[Binding]) -> None:
         """Hand on what arrives at IPv6 ports although no rule leads it to the container."""

@@ -99,9 +99,7 @@ def connect(one: Record, wiring: Wiring, netns: Netns, pid: int, born: int) -> N
         introduce(plug, netns)
 
 
-def let_go(wiring: Wiring) -> None:
-    """Free what a container had that did not start; the caller has its leases for itself."""
+def unpublish(wiring: Wiring) -> None:
+    """Take back what the packet filter was told of the ports of a container that did not start."""
     if wiring.bindings:
         nat.unpublish(wiring.bindings, *wiring.plugs[0].addresses)
-    for lease in (lease for plug in wiring.plugs for lease in plug.leases):
-        lease.path.unlink(missing_ok=True)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from minirt.container import lifecycle, record
 from minirt.container.record import HostConfig, Record
 from minirt.errors import Conflict, InvalidRequest
+from minirt.kernel.namespaces import Namespace
+from minirt.runtime.spec import NAMESPACES
 
 OWN = ("mount", "uts", "ipc", "pid", "cgroup", "network")  # kinds of namespace by default
 SHAREABLE = ("shareable", "host")
@@ -18,17 +20,31 @@ def namespaces_of(one: Record) -> dict[str, str]:
     Those of the host are left out. Raises NotFound or Conflict if another container that it
     shares one with doesn't run.
     """
-    host = one.host
     kinds = dict.fromkeys(OWN, "")
-    modes = {"network": host.network_mode, "pid": host.pid_mode, "ipc": host.ipc_mode}
-    modes |= {"uts": host.uts_mode, "cgroup": host.cgroupns_mode}
     files = {"network": "net"}
-    for kind, mode in modes.items():
+    for kind, mode in _modes(one.host).items():
         if mode == "host":
             del kinds[kind]
         elif other := container_of(mode):
             kinds[kind] = f"/proc/{init_of(other, kind)}/ns/{files.get(kind, kind)}"
     return kinds
+
+
+def new_for(one: Record) -> Namespace | None:
+    """Return the kinds of namespaces that its init can be born in before all else is known.
+
+    None: there is no telling. Ids of its own come by a birth of another kind, and into an
+    existing PID namespace another way leads (``runtime.birth``).
+    """
+    if one.host.userns_mode or one.host.pid_mode:
+        return None
+    kinds = Namespace(0)
+    modes = _modes(one.host)
+    for kind in OWN:
+        mode = modes.get(kind, "")
+        if mode != "host" and not container_of(mode):
+            kinds |= NAMESPACES[kind]
+    return kinds & ~Namespace.CGROUP
 
 
 def is_around(one: Record) -> bool:
@@ -37,6 +53,16 @@ def is_around(one: Record) -> bool:
     Not where that is the host's or another one's: an inner one can't be left (setns(2)).
     """
     return not one.host.pid_mode
+
+
+def _modes(host: HostConfig) -> dict[str, str]:
+    return {
+        "network": host.network_mode,
+        "pid": host.pid_mode,
+        "ipc": host.ipc_mode,
+        "uts": host.uts_mode,
+        "cgroup": host.cgroupns_mode,
+    }
 
 
 def container_of(mode: str) -> str:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from minirt.container import (
     birth,
+    building,
     copying,
     ending,
     etc_files,
     joining,
-    keeper,
     layer,
     lifecycle,
     name_service,
@@ -28,12 +28,13 @@ from minirt.container import (
     spec_builder,
     user_ids,
 )
-from minirt.container.monitor import Plan
+from minirt.container.attach import ENDING
+from minirt.container.building import Plan
 from minirt.container.name_service import Service
 from minirt.container.networking import Wiring
 from minirt.container.record import Record
 from minirt.container.user_ids import Range
-from minirt.errors import Conflict, MinirtError, unpack
+from minirt.errors import Conflict
 from minirt.kernel import (
     descriptors,
     locks,
@@ -67,36 +68,50 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
     Raises Conflict if it runs; NotFound, Exhausted, InvalidRequest, KernelRefused,
     CommandNotFound or CommandNotRunnable if it can't start: then nothing is held any more.
     """
-    with ExitStack() as held:
-        alive = _become_alive(one, lock)
-        held.callback(_let_go, one, alive)
-        wiring = networking.prepare(one, held)
-        ids = user_ids.take(one, held)
-        service = name_service.plan(one, [plug.network for plug in wiring.plugs])
-        plan = _plan(one, wiring, service, alive, ids)
-        if sharing.is_around(one):
-            plan = replace(plan, keeper=keeper.take())
-        if attach and one.host.log_driver == "none":
-            plan = replace(plan, handed={fd: os.dup(fd) for fd in (1, 2) if copying.is_pipe(fd)})
-            held.callback(descriptors.close, plan.handed.values())
-        ours, theirs = protocol.pair()
-        child = birth.give(plan, theirs)
-        theirs.close()
-        held.pop_all()  # From here on the monitor frees what it has inherited.
+    held = ExitStack()
     try:
-        _bring_up(one, wiring, service, ours, attach=attach)
-        if plan.keeper and attach:  # It leaves long before us.
-            processes.leave_unburied(child.pidfd)
-        steps.show()
+        line = _start(one, held, attach=attach, lock=lock)
     except BaseException:
-        ours.close()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        held.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         raise
-    finally:
-        descriptors.close([child.pidfd, *plan.handed.values(), *plan.holdings.descriptors()])
+    steps.show()
+    return Started(one, line)
+
+
+def _start(one: Record, held: ExitStack, *, attach: bool, lock: int | None) -> socket.socket | None:
+    """Start it, and leave it to its monitor; return the line to that if it is attached."""
+    alive = _become_alive(one, lock)
+    held.callback(_let_go, one, alive)
+    site = building.begin(one, held)
+    wiring = networking.prepare(one, held)
+    ids = user_ids.take(one, held)
+    service = name_service.plan(one, [plug.network for plug in wiring.plugs])
+    plan = _plan(one, wiring, service, alive, ids)
+    if attach and one.host.log_driver == "none":
+        plan = replace(plan, handed={fd: fd for fd in (1, 2) if copying.is_pipe(fd)})
+    held.callback(networking.unpublish, wiring)
+    held.callback(plan.holdings.drop_names)
+
+    def wire(pidfd: int, pid: int, born: int) -> None:
+        with namespaces.network_of(pid) as netns:
+            if processes.wait_until_dead(pidfd, 0):
+                raise ProcessLookupError(pid)  # The number may be another's, and its network too.
+            networking.connect(one, wiring, netns, pid, born)
+            plan.holdings.take_names(service.introduction, name_service.open_all(service, netns))
+
+    own = building.build(site, plan, wire, held)
+    ours = None
     if attach:
-        return Started(one, ours)
-    ours.close()
-    return Started(one, None)
+        ours, theirs = protocol.pair()
+        own = replace(own, attached=theirs.detach())
+    with suppress(OSError):  # It was killed, and the container with it: that is how it ends.
+        birth.hand_over(site.monitor, own)
+    held.pop_all()  # From here on the monitor frees what it holds.
+    site.monitor.line.close()
+    descriptors.close(own.descriptors())
+    return ours
 
 
 def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:
@@ -148,73 +163,3 @@ def _plan(
     holdings = networking.hold(wiring, alive)
     holdings.ids = ids.lock if ids else None
     return Plan(one, reader.read(document), overlay, holdings)
-
-
-def _bring_up(
-    one: Record, wiring: Wiring, service: Service, line: socket.socket, *, attach: bool
-) -> None:
-    """Wire the container, and wait until its command runs.
-
-    Raises what the monitor met, if anything, and else what we met: then all is free again.
-    """
-    try:
-        _wire_up(one, wiring, service, line, attach=attach)
-    except BaseException as error:
-        monitors = _until_free(line, wiring)
-        if monitors is not None:
-            raise monitors from error
-        raise
-
-
-def _wire_up(
-    one: Record, wiring: Wiring, service: Service, line: socket.socket, *, attach: bool
-) -> None:
-    isolated, fds = _hear(line)
-    try:
-        with namespaces.network_of(isolated["pid"]) as netns:
-            if processes.wait_until_dead(fds[0], 0):
-                raise _killed()  # Then the number may be another's by now, and its network too.
-            networking.connect(one, wiring, netns, isolated["pid"], isolated["born"])
-            sockets = name_service.open_all(service, netns)
-    finally:
-        descriptors.close(fds)
-    try:
-        message = {"attach": attach, "introduction": service.introduction}
-        protocol.tell(line, message, sockets)
-    finally:
-        descriptors.close(sockets)
-    _hear(line)
-
-
-def _until_free(line: socket.socket, wiring: Wiring) -> MinirtError | None:
-    """Tell the monitor that we have stopped wiring; wait until it has freed everything.
-
-    Returns what it met, if that was not heard before.
-    """
-    met = None
-    line.shutdown(socket.SHUT_WR)
-    while True:
-        try:
-            message, fds = protocol.hear_json(line)
-        except EOFError:
-            networking.let_go(wiring)  # It was killed: what it held is ours alone.
-            return met
-        descriptors.close(fds)
-        if "error" in message:
-            met = unpack(message["error"].encode())
-        if "free" in message or "started" in message:  # "started": we are too late.
-            return met
-
-
-def _hear(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    try:
-        message, fds = protocol.hear_json(line)
-    except EOFError:
-        raise _killed() from None
-    if "error" in message:
-        raise unpack(message["error"].encode())
-    return message, fds
-
-
-def _killed() -> MinirtError:
-    return MinirtError("The container did not start", "its monitor was killed")

@@ -1,7 +1,7 @@
 """The command process that the server forks: it waits for a client, and becomes what that was.
 
 The server's end of the *house* line is the server: it sends a client's connection, and gets
-back, if the command may start a container, a line for whoever is to keep it (keeper.py).
+back, if the command may start a container, a line for whoever is to keep it (monitor.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from minirt.container import keeper, protocol
+from minirt.container import birth, protocol
 from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 
 _LONGEST = 8 << 20  # bytes: more than execve(2) takes
@@ -50,7 +50,7 @@ def main(house: socket.socket) -> int:
         line.settimeout(_PATIENCE)
         request = receive(line)
         line.settimeout(None)
-        _ask_for_keeper(house, request)
+        _ask_for_monitor(house, request)
         _accept(line)
         if line.recv(1) != GO:
             return 1
@@ -84,13 +84,13 @@ def receive(line: socket.socket) -> Request:
     return _understood(_body(line, data), list(fds))
 
 
-def _ask_for_keeper(house: socket.socket, request: Request) -> None:
+def _ask_for_monitor(house: socket.socket, request: Request) -> None:
     with house:
-        if keeper.may_be_wanted(request.arguments):
+        if birth.may_be_wanted(request.arguments):
             ours, theirs = protocol.pair()
             with theirs:
                 protocol.tell(house, {"keep": True}, (theirs.fileno(),))
-            keeper.offer(ours)
+            birth.offer(ours)
 
 
 def _run(line: socket.socket, request: Request) -> int:

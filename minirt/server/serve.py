@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minirt import state
-from minirt.container import keeper, protocol
+from minirt.container import birth, protocol
 from minirt.kernel import cgroups, descriptors, locks, processes, sockets
 from minirt.server import child, immortal, preload
 from minirt.server.client import KILLED, REFUSED
@@ -101,7 +101,7 @@ class Server:
         self._poll.register(listener, select.EPOLLIN)
         self._children: dict[int, Child] = {}  # by each of their descriptors
         self._ready: Child | None = None
-        self._keepers: set[int] = set()  # their pidfds
+        self._monitors: set[int] = set()  # their pidfds
         self._sources = preload.sources()
         self._looked = time.monotonic()
         # Who starts us may ignore it, and then children would not wait to be reaped.
@@ -112,12 +112,12 @@ class Server:
         self._ready = self._fork()
         while True:
             happened = [fd for fd, _ in self._poll.poll(min(IDLE, _READY) if self._ready else IDLE)]
-            had_children = bool(self._children)  # Nobody follows on a keeper that ends.
+            had_children = bool(self._children)  # Nobody follows on a monitor that ends.
             for fd in happened:
                 if fd in self._children:
                     self._turn(self._children[fd], fd)
-                elif fd in self._keepers:
-                    self._bury_keeper(fd)
+                elif fd in self._monitors:
+                    self._bury_monitor(fd)
             # The last: what is new may get the numbers of one that has just ended.
             if self._listener.fileno() in happened and not self._accept():
                 return self._step_aside()
@@ -173,32 +173,32 @@ class Server:
             os.close(self._lock)
             for other in set(self._children.values()):
                 other.close()
-            descriptors.close(self._keepers)
+            descriptors.close(self._monitors)
             status = child.main(house)
         finally:
             os._exit(status)
 
     def _turn(self, one: Child, fd: int) -> None:
-        """Hear that one side of a command has gone, or that a keeper is wanted."""
+        """Hear that one side of a command has gone, or that a monitor is wanted."""
         if fd == one.pidfd:
             self._bury(one)
         elif fd == one.house.fileno():
-            self._start_keeper(one.house)
+            self._start_monitor(one.house)
         else:  # As the client's end would have been the command's own.
             signal.pidfd_send_signal(one.pidfd, signal.SIGKILL)
 
-    def _start_keeper(self, house: socket.socket) -> None:
+    def _start_monitor(self, house: socket.socket) -> None:
         """Fork the one that keeps the container that the command may start."""
         _, _, fds = protocol.hear(house)
         for fd in fds:
             with socket.socket(fileno=fd) as line, suppress(OSError):
-                pidfd = keeper.start(line)  # Without one, the command does it all.
-                self._keepers.add(pidfd)
+                pidfd = birth.fork_ahead(line)  # Without one, the command does it all.
+                self._monitors.add(pidfd)
                 self._poll.register(pidfd, select.EPOLLIN)
 
-    def _bury_keeper(self, pidfd: int) -> None:
+    def _bury_monitor(self, pidfd: int) -> None:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-        self._keepers.remove(pidfd)
+        self._monitors.remove(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
 

@@ -1,0 +1,144 @@
+"""How the command builds a container, with the hands of others (monitor.py, runtime/init.py).
+
+Everything that it takes goes onto a stack of what to give back. So whatever goes wrong, up to
+the moment at which the monitor holds all of it, nothing stays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from minirt.container import birth, life, record, sharing
+from minirt.container.birth import Monitor, Newborn
+from minirt.container.holdings import Holdings
+from minirt.container.life import Life, Streams
+from minirt.container.log_writer import timestamp
+from minirt.container.record import LastRun, Record
+from minirt.kernel import cgroups, descriptors, processes
+from minirt.kernel.cgroups import Cgroup
+from minirt.kernel.clone import Child
+from minirt.kernel.namespaces import Namespace
+from minirt.runtime import create, init, resources
+from minirt.runtime.create import Created, Setting
+from minirt.runtime.handshake import Line
+from minirt.runtime.rootfs import Overlay
+from minirt.runtime.spec import Spec
+from minirt.state import write_json
+
+Wire = Callable[[int, int, int], None]
+
+
+@dataclass(slots=True)
+class Site:
+    """What there is of a container before anything is decided."""
+
+    monitor: Monitor
+    cgroup: Cgroup
+    newborn: Newborn | None = None  # None: its init can't be born before its plan is ready
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that has been decided."""
+
+    record: Record
+    spec: Spec
+    overlay: Overlay
+    holdings: Holdings
+    # which of the command's streams, 1 and 2, are the operator's own pipes
+    handed: dict[int, int] = field(default_factory=dict)
+
+
+def begin(one: Record, held: ExitStack) -> Site:
+    """Have the monitor and, if that can be, init born; ``held`` takes all back.
+
+    Raises KernelRefused.
+    """
+    site = Site(birth.take(one), cgroups.make(record.cgroup_name(one)))
+    held.callback(_clear, site)
+    kinds = sharing.new_for(one)
+    if kinds is not None:
+        site.newborn = birth.bear_early(site.monitor, kinds, site.cgroup)
+    return site
+
+
+def _clear(site: Site) -> None:
+    if site.newborn:
+        site.newborn.line.close()
+        processes.kill_by_pidfd(site.newborn.child.pidfd)
+    site.monitor.line.close()
+    site.cgroup.kill()
+    site.cgroup.remove()
+
+
+def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> Life:
+    """Build the container, and let its command run; return what the monitor is to hold.
+
+    ``wire`` gets init's pidfd, its pid and when it was born, and connects it to networks, while
+    it mounts its root. Raises what :func:`create.create` and :func:`create.start` do.
+    """
+    resources.apply(site.cgroup, plan.spec.resources)
+    streams, given = _open_streams(plan.record, plan.handed)
+    held.callback(descriptors.close, streams.descriptors())
+    created = _create(site, plan, given, wire)
+    held.callback(create.discard, created)
+    streams = replace(streams, console=created.console)
+    own = life.prepare(plan.record, plan.holdings, created.pidfd, streams)
+    held.callback(descriptors.close, {own.listener} | ({own.log} if own.log is not None else set()))
+    create.start(created)
+    record.save_last(plan.record.id, LastRun(started=timestamp()))
+    return own
+
+
+def _create(site: Site, plan: Plan, given: tuple[int, int, int] | None, wire: Wire) -> Created:
+    one = plan.record
+
+    def bear(inits: init.Plan) -> tuple[Child, Line]:
+        newborn, site.newborn = site.newborn, None
+        return birth.bear(site.monitor, newborn, inits)
+
+    def on_isolated(pidfd: int) -> None:
+        pid, own = processes.pid_as_seen_from_proc(pidfd), site.monitor.pid
+        born = processes.start_time(pid)
+        state = {"id": one.id, "pid": pid, "born": born}
+        state |= {"monitor": own, "monitor_born": processes.start_time(own)}
+        write_json(record.run_directory(one.id) / "state.json", state, durable=False)
+        wire(pidfd, pid, born)
+
+    setting = Setting(
+        bundle=record.directory(one.id),
+        stdio=given,
+        overlay=plan.overlay,
+        cgroup=site.cgroup,
+        user=one.config.user,
+        groups=tuple(one.host.group_add),
+        shm_of=_namespace_of_shm(plan),
+    )
+    try:
+        return create.create(plan.spec, setting, on_isolated, bear)
+    finally:
+        descriptors.close(given or ())
+
+
+def _namespace_of_shm(plan: Plan) -> str:
+    """Return the mount namespace of whom it shares /dev/shm with; "" if that is its own."""
+    path = plan.spec.namespaces.get(Namespace.IPC, "")
+    return f"{path.removesuffix('ipc')}mnt" if path else ""
+
+
+def _open_streams(
+    one: Record, handed: Mapping[int, int]
+) -> tuple[Streams, tuple[int, int, int] | None]:
+    """Open the command's standard streams: our ends, and those that it gets."""
+    if one.config.tty:
+        return Streams(), None
+    into, given = None, os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    if one.config.open_stdin:
+        os.close(given)
+        given, into = os.pipe()
+    # Of a pipe of the operator's we have no other end.
+    out, err = ((None, os.dup(handed[one])) if one in handed else os.pipe() for one in (1, 2))
+    return Streams(into, out[0], err[0]), (given, out[1], err[1])
