@@ -51,6 +51,7 @@ _libc.mount.argtypes = (
 _libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
 _libc.unshare.argtypes = (ctypes.c_int,)
 _libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
+_libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
@@ -77,6 +78,11 @@ def setns(fd: int, nstype: int) -> None:
 def prctl(option: int, *arguments: int) -> int:
     """Operate on the process, prctl(2): only what python-prctl lacks."""
     return _check(_libc.prctl(option, *arguments, *[0] * (4 - len(arguments))))
+
+
+def madvise(address: int, length: int, advice: int) -> None:
+    """Advise the kernel about memory, madvise(2)."""
+    _check(_libc.madvise(address, length, advice))
 
 
 def syscall(name: str, *arguments: int | str | bytes | ctypes.Array[ctypes.c_char] | None) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import os
 import resource
+import select
 import signal
 import socket
 import struct
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from minirt.container import birth, protocol
 from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
+from minirt.server.pages import Pages
 
 _LONGEST = 8 << 20  # bytes: more than execve(2) takes
 _MOST_FDS = 64
@@ -39,8 +41,11 @@ class Request:
     fds: list[int]  # 0, 1, 2, the working directory, and the named ones
 
 
-def main(house: socket.socket) -> int:
+def main(house: socket.socket, pages: Pages) -> int:
     """Wait for a client, and run its command line; return the exit status."""
+    poll = select.poll()
+    poll.register(house, select.POLLIN)
+    pages.copy(is_over=lambda: bool(poll.poll(0)))
     try:
         _, (fd,) = protocol.hear_json(house)
     except EOFError:
@@ -57,7 +62,7 @@ def main(house: socket.socket) -> int:
         _become(request, credentials(line)[0])
     except (OSError, ValueError):
         return 1  # The client has gone, or is none.
-    return _run(line, request)
+    return _run(line, request, pages)
 
 
 def _accept(line: socket.socket) -> None:
@@ -93,7 +98,7 @@ def _ask_for_monitor(house: socket.socket, request: Request) -> None:
             birth.offer(ours)
 
 
-def _run(line: socket.socket, request: Request) -> int:
+def _run(line: socket.socket, request: Request, pages: Pages) -> int:
     from minirt import cli
 
     try:
@@ -105,6 +110,7 @@ def _run(line: socket.socket, request: Request) -> int:
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass
+    pages.learn(request.arguments)  # The server may kill us as soon as the client has left.
     try:
         line.sendall(EXITED + code.to_bytes(4, "big"))
     except OSError:

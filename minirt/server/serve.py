@@ -27,6 +27,7 @@ from minirt.container import birth, protocol
 from minirt.kernel import cgroups, descriptors, locks, processes, sockets
 from minirt.server import child, immortal, preload
 from minirt.server.client import KILLED, REFUSED
+from minirt.server.pages import Pages
 
 IDLE = float(os.environ.get("MINIRT_SERVER_IDLE") or 600)  # seconds
 _READY = 5.0  # seconds that a child waits for a command
@@ -48,7 +49,7 @@ def main(folder: str, name: str) -> None:
         gc.collect()
         immortal.make_all()  # Neither who looks at what is there
         gc.freeze()  # nor the collector writes into these pages, so children share them.
-        Server(place, name, lock, listener).serve()
+        Server(place, name, lock, listener, Pages()).serve()
 
 
 def _leave_the_session() -> None:
@@ -95,8 +96,11 @@ class Child:
 class Server:
     """The loop: accept, fork, and tell each side of a command that the other has gone."""
 
-    def __init__(self, place: Path, name: str, lock: int, listener: socket.socket) -> None:
+    def __init__(
+        self, place: Path, name: str, lock: int, listener: socket.socket, pages: Pages
+    ) -> None:
         self._place, self._name, self._lock, self._listener = place, name, lock, listener
+        self._pages = pages
         self._poll = select.epoll()
         self._poll.register(listener, select.EPOLLIN)
         self._children: dict[int, Child] = {}  # by each of their descriptors
@@ -174,7 +178,7 @@ class Server:
             for other in set(self._children.values()):
                 other.close()
             descriptors.close(self._monitors)
-            status = child.main(house)
+            status = child.main(house, self._pages)
         finally:
             os._exit(status)
 
