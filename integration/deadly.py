@@ -15,10 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from minirt import cli
-from minirt.kernel import steps
+from minirt.kernel import processes, steps
 from minirt.kernel.steps import Step
 
 Program = Callable[[list[str]], int]
+MONITOR = "monitor"  # takes few steps itself: it ends at the N-th one of its command
 _ENDED = 99  # instead of a signal: process 1 of a PID namespace can't kill itself
 
 
@@ -44,7 +45,10 @@ def run_until(
     *words: str,
     program: Program = cli.run,
 ) -> Death:
-    """Run ``minirt WORD…``; send ``by`` to the process ``actor`` after its step ``number``."""
+    """Run ``minirt WORD…``; send ``by`` to the process ``actor`` after its step ``number``.
+
+    To :data:`MONITOR` after the command's step, if it is born by then.
+    """
     note = out.with_suffix(".step")
     note.unlink(missing_ok=True)
     sys.stdout.flush()
@@ -74,12 +78,15 @@ def _be_the_command(
 
         def sink(step: Step) -> None:
             nonlocal count
-            count += step.actor == actor
-            if step.actor == actor and count == number:
+            acts = step.actor == ("command" if actor == MONITOR else actor)
+            count += acts
+            if acts and count == number:
                 # By the open folder: init may have another root by now.
                 fd = os.open(note.name, os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=folder)
                 os.write(fd, step.title.encode())
-                if actor == "command":
+                if actor == MONITOR:
+                    kill_monitor(by)
+                elif actor == "command":
                     os.kill(os.getpid(), by)
                 else:
                     os._exit(_ENDED)
@@ -92,3 +99,13 @@ def _be_the_command(
         code = error.code if isinstance(error.code, int) else 1
     finally:
         os._exit(code)
+
+
+def kill_monitor(by: signal.Signals) -> None:
+    """Send a signal to the child of ours that has a PID namespace of its own; wait for its end."""
+    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        if Path(f"/proc/{pid}/ns/pid").readlink() != Path("/proc/self/ns/pid").readlink():
+            pidfd = os.pidfd_open(int(pid))
+            os.kill(int(pid), by)
+            processes.wait_until_dead(pidfd)
+            os.close(pidfd)

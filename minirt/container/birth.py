@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
-import resource
 import socket
 import sys
 from collections.abc import Collection
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
 from minirt.container import monitor, protocol, sharing
 from minirt.container.life import Life
@@ -20,13 +20,13 @@ from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
-from minirt.runtime import birth, handshake
+from minirt.runtime import birth, handshake, inheritance
 from minirt.runtime.handshake import Line
-from minirt.runtime.init import Plan
+from minirt.runtime.plan import Plan
 
 VERBS = frozenset({"run", "start", "restart"})  # what may start a container
 _AT_ONCE = 64  # descriptors in one packet
-_LIMITS = 16  # RLIM_NLIMITS of getrlimit(2)
+_KILLED = ("The container did not start", "its monitor was killed")
 
 _offered: socket.socket | None = None
 
@@ -129,7 +129,7 @@ def bear_early(keeper: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
     given = [theirs.fileno(), *([] if folder is None else [folder])]
     try:
         with birth.told(kinds):
-            protocol.tell(keeper.line, {"bear": int(kinds)}, tuple(given))
+            _tell(keeper, {"bear": int(kinds)}, given)
             return Newborn(_told_of(keeper), ours)
     except BaseException:
         ours.close()
@@ -141,12 +141,13 @@ def bear_early(keeper: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
 
 def bear(keeper: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, Line]:
     """Give an init its plan, the newborn or one that is born by it; return it, and its line."""
+    plan = replace(plan, inherited=inheritance.own())
     if newborn:
         birth.send(plan, newborn.line)
         return newborn.child, newborn.line
     ours, theirs = handshake.open_pair()
     try:
-        protocol.tell(keeper.line, {"bear": None}, (theirs.fileno(),))
+        _tell(keeper, {"bear": None}, [theirs.fileno()])
         theirs.close()
         birth.send(plan, ours)
         return _told_of(keeper), ours
@@ -155,41 +156,34 @@ def bear(keeper: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, L
         raise
 
 
+def _tell(keeper: Monitor, message: dict[str, Any], fds: list[int]) -> None:
+    try:
+        protocol.tell(keeper.line, message, tuple(fds))
+    except BrokenPipeError:
+        raise MinirtError(*_KILLED) from None
+
+
 def _told_of(keeper: Monitor) -> Child:
-    """Hear from the monitor that init is born, and have it be like a child of ours."""
+    """Hear from the monitor that init is born."""
     try:
         message, fds = protocol.hear_json(keeper.line)
     except (EOFError, OSError):
-        raise MinirtError("The container did not start", "its monitor was killed") from None
+        raise MinirtError(*_KILLED) from None
     if "error" in message:
         raise unpack(message["error"].encode())
-    pid = processes.pid_as_seen_from_proc(fds[0])
-    _make_alike(pid)
-    return Child(pid, fds[0])
-
-
-def _make_alike(pid: int) -> None:
-    """Give it our limits and niceness, which it would have if we had forked it (fork(2))."""
-    for number in range(_LIMITS):
-        own = resource.getrlimit(number)
-        if resource.prlimit(pid, number) != own:
-            with suppress(ValueError, OSError):  # Higher than the server may go.
-                resource.prlimit(pid, number, own)
-    niceness = os.getpriority(os.PRIO_PROCESS, 0)
-    if os.getpriority(os.PRIO_PROCESS, pid) != niceness:
-        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+    return Child(processes.pid_as_seen_from_proc(fds[0]), fds[0])
 
 
 def hand_over(keeper: Monitor, given: Life) -> None:
-    """Give everything that there is to hold to the monitor. Raises OSError if that has died."""
+    """Give everything that there is to hold to the monitor. Raises MinirtError if it has died."""
     link, given.holdings.link = given.holdings.link, None
     numbers = sorted(given.descriptors() | ({link.fileno()} if link else set()))
     state = {name: value for name, value in os.environ.items() if name.startswith("MINIRT_")}
     note = os.memfd_create("life")
-    with os.fdopen(note, "wb") as file:
+    with link or nullcontext(), os.fdopen(note, "wb") as file:
         pickle.dump((state, numbers, link.fileno() if link else None, given), file)
         file.flush()
         fds = [note, *numbers]
         while fds:
             now, fds = fds[:_AT_ONCE], fds[_AT_ONCE:]
-            protocol.tell(keeper.line, {"more": bool(fds)}, tuple(now))
+            _tell(keeper, {"more": bool(fds)}, now)

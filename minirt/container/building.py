@@ -21,9 +21,10 @@ from minirt.kernel import cgroups, descriptors, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
-from minirt.runtime import create, init, resources
+from minirt.runtime import create, resources
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.handshake import Line
+from minirt.runtime.plan import Plan as InitPlan
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Spec
 from minirt.state import write_json
@@ -96,7 +97,7 @@ def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> Life:
 def _create(site: Site, plan: Plan, given: tuple[int, int, int] | None, wire: Wire) -> Created:
     one = plan.record
 
-    def bear(inits: init.Plan) -> tuple[Child, Line]:
+    def bear(inits: InitPlan) -> tuple[Child, Line]:
         newborn, site.newborn = site.newborn, None
         return birth.bear(site.monitor, newborn, inits)
 

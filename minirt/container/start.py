@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -105,9 +105,10 @@ def _start(one: Record, held: ExitStack, *, attach: bool, lock: int | None) -> s
     ours = None
     if attach:
         ours, theirs = protocol.pair()
-        own = replace(own, attached=theirs.detach())
-    with suppress(OSError):  # It was killed, and the container with it: that is how it ends.
-        birth.hand_over(site.monitor, own)
+        held.callback(ours.close)
+        own = replace(own, attached=(fd := theirs.detach()))
+        held.callback(os.close, fd)
+    birth.hand_over(site.monitor, own)
     held.pop_all()  # From here on the monitor frees what it holds.
     site.monitor.line.close()
     descriptors.close(own.descriptors())

@@ -21,7 +21,7 @@ from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
 from minirt.runtime import init, joining, user_namespace
 from minirt.runtime.handshake import PLAN, CreatorDied, Line
-from minirt.runtime.init import Plan
+from minirt.runtime.plan import Plan
 
 
 def give(plan: Plan, line: Line) -> Child:

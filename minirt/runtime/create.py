@@ -25,7 +25,7 @@ from minirt.runtime import (
     user_namespace,
 )
 from minirt.runtime.handshake import GATE, HOOKED, MOUNTED, PREPARED, Line
-from minirt.runtime.init import Plan, Setting
+from minirt.runtime.plan import Plan, Setting
 from minirt.runtime.spec import Spec
 
 __all__ = ["Created", "Setting", "create", "discard", "leave", "start"]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from minirt.errors import MinirtError
 from minirt.kernel import (
@@ -37,7 +36,6 @@ from minirt.runtime import (
     stripped,
     sysctls,
 )
-from minirt.runtime.filters import Filters
 from minirt.runtime.handshake import (
     GATE,
     GO,
@@ -48,51 +46,14 @@ from minirt.runtime.handshake import (
     CreatorDied,
     Line,
 )
-from minirt.runtime.rootfs import Overlay
+from minirt.runtime.plan import Plan
 from minirt.runtime.spec import Process, Spec
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a container needs besides its config.json.
-
-    ``user`` is Docker's "user[:group]", to be looked up in the image; None: the config's ids
-    stand. ``groups`` are further ones of that user, by name or number. ``keep_fds`` further
-    descriptors, from 3 on, are handed through. ``gate`` is the FIFO where init waits if its
-    creator leaves before the start. ``shm_of`` is the mount namespace whose /dev/shm it shows.
-    """
-
-    bundle: Path
-    stdio: tuple[int, int, int] | None = None
-    overlay: Overlay | None = None
-    cgroup: Cgroup | None = None
-    user: str | None = None
-    groups: tuple[str, ...] = ()
-    keep_fds: int = 0
-    id: str = ""  # for hooks; "": the name of the bundle's folder
-    gate: Path | None = None
-    shm_of: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that init needs, ready before its birth."""
-
-    spec: Spec
-    setting: Setting
-    handed_on: tuple[int, ...]
-    filters: Filters
-    gate: int | None = None  # a descriptor of the FIFO
-
-    def descriptors(self) -> set[int]:
-        """Return all descriptors that it names."""
-        gate = set() if self.gate is None else {self.gate}
-        return {*(self.setting.stdio or ()), *self.handed_on, *self.filters.descriptors(), *gate}
 
 
 def main(plan: Plan, line: Line) -> int:
     """Become the command. Returns only if that failed, after a report to ``line``."""
     speak_as("init")
+    plan.inherited.take()
     out: Line | gate.Answer = line
     try:
         process, path, own_descriptors = _prepare(plan, line)

@@ -30,7 +30,8 @@ from minirt.kernel.steps import speak_as
 from minirt.kernel.user_namespaces import Ids
 from minirt.runtime import handshake, joining, launch, mount_sources
 from minirt.runtime.handshake import BORN, OUTFITTED, Line
-from minirt.runtime.init import Plan, main
+from minirt.runtime.init import main
+from minirt.runtime.plan import Plan
 
 _DELEGATED = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control")  # cgroups(7)
 _AT_ONCE = 250  # descriptors in one message: SCM_MAX_FD is 253
