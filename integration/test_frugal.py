@@ -39,7 +39,7 @@ def is_quiet(pids: set[int]) -> bool:
 
 
 def test_the_monitor_of_a_server_is_small(minirt: Minirt, image: str, ground: Ground) -> None:
-    """It shares the server's memory; the one that has built the container has left."""
+    """It shares the server's memory, and has built nothing."""
     minirt("network", "create", "net1")
     minirt("run", "-d", "--name", "one", "--net", "net1", "-p", "8080:80", image, *SLEEPER)
     monitor = monitor_of(minirt, "one")
@@ -54,7 +54,7 @@ def test_without_a_server_the_same_measure_finds_much(
     assert private_kib(monitor_of(minirt, "one")) > 4 << 10
 
 
-def test_who_keeps_a_container_has_what_its_builder_held(minirt: Minirt, image: str) -> None:
+def test_the_monitor_gets_all_that_the_command_held(minirt: Minirt, image: str) -> None:
     """More descriptors than go into one packet: two hundred ports, their locks, the streams."""
     ports = ("-p", "9000-9099:9000-9099", "-p", "127.0.0.2:9100-9199:9100-9199")
     minirt("network", "create", "net1")
@@ -66,7 +66,7 @@ def test_who_keeps_a_container_has_what_its_builder_held(minirt: Minirt, image: 
     minirt("run", "--rm", "-p", "127.0.0.2:9150:80", image, "true")
 
 
-def test_a_killed_keeper_is_the_end_of_its_container(
+def test_a_killed_monitor_is_the_end_of_its_container(
     minirt: Minirt, image: str, ground: Ground
 ) -> None:
     command = ("sh", "-c", "echo ready; sleep 1000")

@@ -60,13 +60,13 @@ def servers(run: Path) -> list[int]:
 def commands_of(server: int) -> list[int]:
     """Return the children that run a command or wait for one.
 
-    The others are keepers: process 1 of a PID namespace.
+    The others are monitors: process 1 of a PID namespace.
     """
     try:
         children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
     except OSError:
         return []  # It has ended.
-    return [int(pid) for pid in children if not _is_keeper(Path(f"/proc/{pid}/status"))]
+    return [int(pid) for pid in children if not _is_monitor(Path(f"/proc/{pid}/status"))]
 
 
 def waiting(run: Path) -> set[int]:
@@ -82,7 +82,7 @@ def _descriptors(pid: int) -> list[Path]:
         return []
 
 
-def _is_keeper(status: Path) -> bool:
+def _is_monitor(status: Path) -> bool:
     with contextlib.suppress(OSError):
         numbers = next(
             line for line in status.read_text().splitlines() if line.startswith("NSpid:")

@@ -11,11 +11,12 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from minirt.container import monitor, protocol, sharing
+from minirt.container import protocol, sharing
 from minirt.container.life import Life
+from minirt.container.monitor import main as be_monitor
 from minirt.container.record import Record
 from minirt.errors import MinirtError, unpack
-from minirt.kernel import cgroups, clone, descriptors, processes
+from minirt.kernel import cgroups, clone, descriptors, processes, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
@@ -57,7 +58,7 @@ def fork_ahead(line: socket.socket) -> int:
 
     For a server, on behalf of a command. Raises OSError where it may not make namespaces.
     """
-    child = clone.clone(lambda: monitor.main(line), Namespace.PID)
+    child = clone.clone(lambda: be_monitor(line), Namespace.PID)
     with suppress(OSError):  # Nobody is there who could want it: it leaves.
         protocol.tell(line, {"pid": child.pid})
     return child.pidfd
@@ -104,7 +105,7 @@ def _fork(*, is_around: bool) -> Monitor:
 
     def main() -> int:
         group.enter_version_1()
-        return monitor.main(theirs)
+        return be_monitor(theirs)
 
     sys.stdout.flush()
     sys.stderr.flush()
@@ -122,15 +123,15 @@ def _fork(*, is_around: bool) -> Monitor:
     return Monitor(ours, pid)
 
 
-def bear_early(keeper: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
+def bear_early(monitor: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
     """Have init born now, in new namespaces of these kinds. Raises KernelRefused."""
     ours, theirs = handshake.open_pair()
     folder = cgroup.clone_fd()
     given = [theirs.fileno(), *([] if folder is None else [folder])]
     try:
-        with birth.told(kinds):
-            _tell(keeper, {"bear": int(kinds)}, given)
-            return Newborn(_told_of(keeper), ours)
+        with steps.in_the_name_of("monitor"), birth.told(kinds):
+            _tell(monitor, {"bear": int(kinds)}, given)
+            return Newborn(_told_of(monitor), ours)
     except BaseException:
         ours.close()
         raise
@@ -139,7 +140,7 @@ def bear_early(keeper: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
         descriptors.close([] if folder is None else [folder])
 
 
-def bear(keeper: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, Line]:
+def bear(monitor: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, Line]:
     """Give an init its plan, the newborn or one that is born by it; return it, and its line."""
     plan = replace(plan, inherited=inheritance.own())
     if newborn:
@@ -147,26 +148,26 @@ def bear(keeper: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, L
         return newborn.child, newborn.line
     ours, theirs = handshake.open_pair()
     try:
-        _tell(keeper, {"bear": None}, [theirs.fileno()])
+        _tell(monitor, {"bear": None}, [theirs.fileno()])
         theirs.close()
         birth.send(plan, ours)
-        return _told_of(keeper), ours
+        return _told_of(monitor), ours
     except BaseException:
         ours.close()
         raise
 
 
-def _tell(keeper: Monitor, message: dict[str, Any], fds: list[int]) -> None:
+def _tell(monitor: Monitor, message: dict[str, Any], fds: list[int]) -> None:
     try:
-        protocol.tell(keeper.line, message, tuple(fds))
+        protocol.tell(monitor.line, message, tuple(fds))
     except BrokenPipeError:
         raise MinirtError(*_KILLED) from None
 
 
-def _told_of(keeper: Monitor) -> Child:
+def _told_of(monitor: Monitor) -> Child:
     """Hear from the monitor that init is born."""
     try:
-        message, fds = protocol.hear_json(keeper.line)
+        message, fds = protocol.hear_json(monitor.line)
     except (EOFError, OSError):
         raise MinirtError(*_KILLED) from None
     if "error" in message:
@@ -174,7 +175,7 @@ def _told_of(keeper: Monitor) -> Child:
     return Child(processes.pid_as_seen_from_proc(fds[0]), fds[0])
 
 
-def hand_over(keeper: Monitor, given: Life) -> None:
+def hand_over(monitor: Monitor, given: Life) -> None:
     """Give everything that there is to hold to the monitor. Raises MinirtError if it has died."""
     link, given.holdings.link = given.holdings.link, None
     numbers = sorted(given.descriptors() | ({link.fileno()} if link else set()))
@@ -186,4 +187,4 @@ def hand_over(keeper: Monitor, given: Life) -> None:
         fds = [note, *numbers]
         while fds:
             now, fds = fds[:_AT_ONCE], fds[_AT_ONCE:]
-            _tell(keeper, {"more": bool(fds)}, now)
+            _tell(monitor, {"more": bool(fds)}, now)

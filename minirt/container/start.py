@@ -7,7 +7,8 @@ import shutil
 import signal
 import socket
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,9 +73,8 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
     try:
         line = _start(one, held, attach=attach, lock=lock)
     except BaseException:
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        held.close()
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        with _undisturbed():
+            held.close()
         raise
     steps.show()
     return Started(one, line)
@@ -108,11 +108,22 @@ def _start(one: Record, held: ExitStack, *, attach: bool, lock: int | None) -> s
         held.callback(ours.close)
         own = replace(own, attached=(fd := theirs.detach()))
         held.callback(os.close, fd)
-    birth.hand_over(site.monitor, own)
-    held.pop_all()  # From here on the monitor frees what it holds.
+    with _undisturbed():
+        birth.hand_over(site.monitor, own)
+        held.pop_all()  # From here on the monitor frees what it holds.
     site.monitor.line.close()
     descriptors.close(own.descriptors())
     return ours
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals that would end this process wait for the end of the body."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:

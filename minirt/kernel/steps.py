@@ -97,6 +97,17 @@ def speak_as(actor: str) -> None:
     _actor = actor
 
 
+@contextmanager
+def in_the_name_of(actor: str) -> Iterator[None]:
+    """Tell what another process does while this one waits for it, and which tells nothing."""
+    before = _actor
+    speak_as(actor)
+    try:
+        yield
+    finally:
+        speak_as(before)
+
+
 def step(title: str, *words: object) -> AbstractContextManager[None]:
     """Tell the body as one step; ``words`` are the command that does the same by hand."""
     if _sink is None:

@@ -1,9 +1,9 @@
 """The fork server: everything imported, nothing open, one fork for each command.
 
 Its children are command processes like any other, and it tells the client of one that was
-killed. The monitors that they fork are adopted by process 1, so that the server's end is nothing
-to them, and share the server's memory as copy-on-write pages. Therefore it stays while a
-container lives, and leaves when it has not been asked for :data:`IDLE` seconds, or when minirt's
+killed; and the monitors of containers, which the commands ask for. When it ends, process 1 adopts
+them, so that its end is nothing to them. They share its memory as copy-on-write pages. Therefore
+it stays while a container lives, and leaves when it has not been asked for :data:`IDLE` seconds, or when minirt's
 files have changed.
 
 A fork takes a millisecond or two. So when a command has ended the server has the next child
