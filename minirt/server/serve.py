@@ -3,8 +3,8 @@
 Its children are command processes like any other, and it tells the client of one that was
 killed; and the monitors of containers, which the commands ask for. When it ends, process 1 adopts
 them, so that its end is nothing to them. They share its memory as copy-on-write pages. Therefore
-it stays while a container lives, and leaves when it has not been asked for :data:`IDLE` seconds, or when minirt's
-files have changed.
+it stays while a container lives, and leaves when it has not been asked for :data:`IDLE` seconds,
+or when minirt's files have changed.
 
 A fork takes a millisecond or two. So when a command has ended the server has the next child
 *ready*, forked while nobody waits; and lets it go when no command has come for a while.
