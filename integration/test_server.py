@@ -82,6 +82,30 @@ def test_a_command_is_where_its_client_is(server: int, image: str, tmp_path: Pat
     assert "MINE=from the client" in done.stdout
 
 
+@pytest.mark.parametrize("options", [(), ("--userns", "private"), ("--pid", "host")])
+def test_a_container_has_the_limits_of_who_typed_it(
+    server: int, image: str, options: tuple[str, ...]
+) -> None:
+    typed = words(
+        "run",
+        "--rm",
+        "--net",
+        "none",
+        *options,
+        image,
+        "sh",
+        "-c",
+        "ulimit -n; cut -d' ' -f19 /proc/self/stat",
+    )
+    done = subprocess.run(
+        ["prlimit", "--nofile=321:654", "nice", "-n", "7", *typed],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "321\n7\n"
+
+
 def test_descriptors_that_are_named_come_along(server: int, image: str) -> None:
     reader, writer = os.pipe()
     os.write(writer, b"PIPED=yes\n")
