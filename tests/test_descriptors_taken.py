@@ -17,7 +17,7 @@ from minirt.server import child
 from minirt.server.client import VERSION
 
 MOST = 4  # what a client of the fork server sends: its streams, and its folder
-BODY = b"\0".join([VERSION, b"18 0 0", b"", b"0"])
+BODY = b"\0".join([VERSION, b"18 0", b"", b"0"])
 Receiver = Callable[[socket.socket], list[int]]
 
 CAREFUL: dict[str, Receiver] = {

@@ -142,7 +142,7 @@ def bear_early(monitor: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
 
 def bear(monitor: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, Line]:
     """Give an init its plan, the newborn or one that is born by it; return it, and its line."""
-    plan = replace(plan, inherited=inheritance.own())
+    plan = replace(plan, inherited=inheritance.of())
     if newborn:
         birth.send(plan, newborn.line)
         return newborn.child, newborn.line

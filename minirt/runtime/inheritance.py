@@ -30,7 +30,7 @@ class Inheritance:
 NOTHING = Inheritance()
 
 
-def own() -> Inheritance:
-    """Return what a child of this process would have."""
-    limits = tuple(resource.getrlimit(number) for number in range(_LIMITS))
-    return Inheritance(limits, os.getpriority(os.PRIO_PROCESS, 0))
+def of(pid: int = 0) -> Inheritance:
+    """Return what a child of the process ``pid`` would have; 0: of this one (prlimit(2))."""
+    limits = tuple(resource.prlimit(pid, number) for number in range(_LIMITS))
+    return Inheritance(limits, os.getpriority(os.PRIO_PROCESS, pid))

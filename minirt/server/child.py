@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import array
 import os
-import resource
 import select
 import signal
 import socket
@@ -18,6 +17,7 @@ import time
 from dataclasses import dataclass
 
 from minirt.container import birth, protocol
+from minirt.runtime import inheritance
 from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 from minirt.server.pages import Pages
 
@@ -25,7 +25,6 @@ _LONGEST = 8 << 20  # bytes: more than execve(2) takes
 _MOST_FDS = 64
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 _PATIENCE = 2.0  # seconds for a client to send what it has
-_LIMITS = 16  # RLIM_NLIMITS of getrlimit(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,6 @@ class Request:
     arguments: list[str]
     environment: dict[bytes, bytes]
     umask: int
-    niceness: int
     ignored: int  # a bit for each signal
     named: list[int]  # the numbers of further descriptors
     fds: list[int]  # 0, 1, 2, the working directory, and the named ones
@@ -135,14 +133,14 @@ def _understood(body: bytes, fds: list[int]) -> Request:
     version, state, named, count, *rest = body.split(b"\0")
     if version != VERSION:
         raise ValueError(version)
-    umask, niceness, ignored = map(int, state.split())
+    umask, ignored = map(int, state.split())
     numbers = [int(word) for word in named.split()]
     if len(fds) != 4 + len(numbers):
         raise ValueError("descriptors are missing")
     arguments = [os.fsdecode(word) for word in rest[: int(count)]]
     lines = [line.partition(b"=") for line in rest[int(count) :] if line]
     environment = {key: value for key, _, value in lines}
-    return Request(arguments, environment, umask, niceness, ignored, numbers, fds)
+    return Request(arguments, environment, umask, ignored, numbers, fds)
 
 
 def _become(request: Request, client: int) -> None:
@@ -157,12 +155,7 @@ def _become(request: Request, client: int) -> None:
     for fd in {*safe, *request.fds} - set(numbers):
         os.close(fd)
     os.umask(request.umask)
-    os.setpriority(os.PRIO_PROCESS, 0, request.niceness)
-    for number in range(_LIMITS):
-        try:
-            resource.setrlimit(number, resource.prlimit(client, number))
-        except ValueError:
-            pass  # Higher than the server may go.
+    inheritance.of(client).take()
     for number in range(1, 32):
         if request.ignored >> number & 1 and number not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(number, signal.SIG_IGN)

@@ -21,7 +21,7 @@ import posix
 import sys
 
 ACCEPTED, GO, EXITED, KILLED, REFUSED = b"A", b"G", b"X", b"K", b"R"
-VERSION = b"3"  # of what is said here
+VERSION = b"4"  # of what is said here
 PARTS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # namespaces(7)
 
 # What a command in the foreground gets from its terminal or from kill(1), and passes on.
@@ -169,11 +169,11 @@ def hand_over(line: _socket.socket, named: list[int]) -> int | None:
 
 
 def _state() -> list[int]:
-    """Return umask, niceness, and ignored signals; limits the server can see for itself."""
+    """Return umask, and ignored signals; limits and niceness the server can see for itself."""
     umask = posix.umask(0o22)
     posix.umask(umask)
     ignored = sum(1 << one for one in range(1, 32) if _signal.getsignal(one) == _signal.SIG_IGN)
-    return [umask, posix.getpriority(posix.PRIO_PROCESS, 0), ignored]
+    return [umask, ignored]
 
 
 def _bytes(word: str) -> bytes:
