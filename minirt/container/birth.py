@@ -148,7 +148,8 @@ def bear(monitor: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, 
         return newborn.child, newborn.line
     ours, theirs = handshake.open_pair()
     try:
-        _tell(monitor, {"bear": None}, [theirs.fileno()])
+        highest = max(birth.numbers_of(plan), default=0)
+        _tell(monitor, {"bear": None, "highest": highest}, [theirs.fileno()])
         theirs.close()
         birth.send(plan, ours)
         return _told_of(monitor), ours

@@ -30,7 +30,7 @@ from typing import Any
 from minirt.container import life, protocol
 from minirt.container.life import Life
 from minirt.errors import pack
-from minirt.kernel import descriptors, processes, steps
+from minirt.kernel import descriptors, processes, sockets, steps
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.runtime import birth, handshake, launch
@@ -69,6 +69,8 @@ def _serve(line: socket.socket) -> Life:
     while True:
         message, fds = protocol.hear_json(line)
         if "bear" in message:
+            if message["bear"] is None:  # What comes with the plan may have our line's number.
+                line = sockets.moved_above(line, message["highest"])
             _bear(line, message["bear"], fds)
             continue
         held += fds

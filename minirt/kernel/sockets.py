@@ -104,3 +104,10 @@ def owner(protocol: str, port: int) -> tuple[int, str] | None:
             with suppress(psutil.NoSuchProcess):
                 return one.pid, psutil.Process(one.pid).name()
     return None
+
+
+def moved_above(end: socket.socket, fd: int) -> socket.socket:
+    """Return the same socket under a higher number than ``fd``; ``end`` is closed."""
+    number = fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, fd + 1)
+    end.close()
+    return socket.socket(fileno=number)

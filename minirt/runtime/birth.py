@@ -54,9 +54,14 @@ def told(kinds: Namespace) -> AbstractContextManager[None]:
     return step("start init in namespaces of its own", *words, Shell("& INIT=$!"))
 
 
+def numbers_of(plan: Plan) -> list[int]:
+    """Return the descriptors that go along with a plan."""
+    return sorted(plan.descriptors() | steps.descriptors())
+
+
 def send(plan: Plan, line: Line) -> None:
     """Give the plan to who waits at the other end, with all that it names by number."""
-    numbers = sorted(plan.descriptors() | steps.descriptors())
+    numbers = numbers_of(plan)
     note = os.memfd_create("plan")
     with os.fdopen(note, "wb") as file:
         pickle.dump((plan, steps.pipe()), file)

@@ -19,13 +19,12 @@ hears the end of file and leaves. A creator that wants to leave earlier says "ga
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import struct
 
 from minirt import errors
-from minirt.kernel import springboard
+from minirt.kernel import sockets, springboard
 
 MOUNTED = b"mounted"
 HOOKED = b"hooked"
@@ -58,9 +57,7 @@ class Line:
 
     def moved_above(self, fd: int) -> Line:
         """Return the same end under a higher number than ``fd``; this one is closed."""
-        number = fcntl.fcntl(self.fileno(), fcntl.F_DUPFD_CLOEXEC, fd + 1)
-        self.close()
-        return of_descriptor(number)
+        return Line(sockets.moved_above(self._socket, fd))
 
     def close(self) -> None:
         """Let the other side hear the end of file."""
@@ -159,7 +156,7 @@ def open_pair() -> tuple[Line, Line]:
 
 def of_descriptor(fd: int) -> Line:
     """Return the end that ``fd`` is, which came from another process."""
-    return Line(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=fd))
+    return Line(socket.socket(fileno=fd))
 
 
 def received(message: bytes) -> errors.MinirtError:
