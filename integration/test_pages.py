@@ -1,26 +1,36 @@
-"""Pages that are copied before they are written to (kernel/memory.py, server/pages.py)."""
+"""Pages that are copied before they are written to (kernel/memory.py, kernel/pages.py)."""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from minirt.kernel import memory, processes
-from minirt.server.pages import Pages
+from minirt.kernel import memory, pages, processes
 
-COUNT = 1000  # pages: more than a command may write to before it writes that down
+COUNT = 1000
 
 
 @pytest.fixture
-def area() -> Iterator[mmap.mmap]:
+def area(monkeypatch: pytest.MonkeyPatch) -> Iterator[mmap.mmap]:
     """Return memory of this process that a child shares until one of them writes there."""
+    monkeypatch.setattr(pages, "_books", {})
     made = mmap.mmap(-1, COUNT * memory.PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     made.write(bytes(len(made)))
     yield made
     made.close()
+
+
+@pytest.fixture
+def silence() -> Iterator[int]:
+    """Return a descriptor that nothing comes from."""
+    reader, writer = os.pipe()
+    yield reader
+    os.close(reader)
+    os.close(writer)
 
 
 def place_of(area: mmap.mmap) -> range:
@@ -28,78 +38,115 @@ def place_of(area: mmap.mmap) -> range:
     return range(start, start + len(area))
 
 
-def write_to(area: mmap.mmap, pages: range) -> None:
-    for page in pages:
+def write_to(area: mmap.mmap, numbers: range) -> bool:
+    for page in numbers:
         area[page * memory.PAGE] = 1
+    return True
+
+
+def own(area: mmap.mmap) -> list[int]:
+    """Return the pages that nobody shares with this process."""
+    return [number for number, one in enumerate(memory.own(place_of(area))) if one]
 
 
 def in_a_child(main: Callable[[], bool]) -> bool:
     return processes.wait(processes.fork(lambda: 0 if main() else 1)) == 0
 
 
-def test_a_page_is_ones_own_from_the_first_write_on(area: mmap.mmap) -> None:
-    place = place_of(area)
+def lesson(area: mmap.mmap, kind: str, numbers: range) -> None:
+    """Let a child of that kind write to pages, and write that down."""
 
     def main() -> bool:
-        before = memory.own(place)
-        write_to(area, range(10, 20))
-        return not any(before) and [n for n, own in enumerate(memory.own(place)) if own] == [
-            *range(10, 20)
-        ]
+        write_to(area, numbers)
+        pages.learn(kind)
+        return True
 
     assert in_a_child(main)
+
+
+def test_a_page_is_ones_own_from_the_first_write_on(area: mmap.mmap) -> None:
+    assert in_a_child(
+        lambda: own(area) == [] and write_to(area, range(10, 20)) and own(area) == [*range(10, 20)]
+    )
 
 
 def test_a_copy_can_be_had_without_a_write(area: mmap.mmap) -> None:
-    place = place_of(area)
-
     def main() -> bool:
-        memory.copy(place[: 5 * memory.PAGE])
-        return memory.own(place) == b"\1" * 5 + bytes(COUNT - 5)
+        memory.copy(place_of(area)[: 5 * memory.PAGE])
+        return own(area) == [0, 1, 2, 3, 4]
 
     assert in_a_child(main)
 
 
-@pytest.mark.parametrize(
-    ("words", "written", "copied"),
-    [
-        (["minirt", "run", "image"], range(500, 1000), range(500, 1000)),
-        (["minirt", "ps"], range(500, 1000), range(0)),  # a rare command
-        (["minirt", "run", "image"], range(500, 520), range(0)),  # few
-    ],
-)
-def test_the_next_child_has_what_the_last_one_wrote_to(
-    area: mmap.mmap, words: list[str], written: range, copied: range
-) -> None:
-    place, pages = place_of(area), Pages()
+def test_the_next_child_has_what_those_of_its_kinds_wrote_to(area: mmap.mmap, silence: int) -> None:
+    pages.open_books()
+    lesson(area, pages.RUN, range(100, 200))
+    lesson(area, pages.RUN, range(300, 400))
+    lesson(area, pages.EXEC, range(150, 250))
+    lesson(area, pages.INIT, range(600, 700))
 
-    def first() -> bool:
-        pages.copy(is_over=lambda: False)
-        write_to(area, written)
-        pages.learn(words)
-        return True
+    def main() -> bool:
+        pages.copy(pages.RUN, pages.EXEC, until=silence)
+        return own(area) == [*range(100, 250), *range(300, 400)]
 
-    def second() -> bool:
-        pages.copy(is_over=lambda: False)
-        own = memory.own(place)
-        return [page for page in range(COUNT) if own[page]] == [*copied]
-
-    assert in_a_child(first)
-    assert in_a_child(second)
+    assert in_a_child(main)
 
 
-def test_nobody_waits_for_copies(area: mmap.mmap) -> None:
-    pages, place = Pages(), place_of(area)
+def test_three_of_a_kind_are_enough(area: mmap.mmap, silence: int) -> None:
+    pages.open_books()
+    for first in (0, 100, 200, 300):
+        lesson(area, pages.RUN, range(first, first + 10))
 
-    def first() -> bool:
-        write_to(area, range(0, COUNT, 3))  # no two side by side: each is a call of its own
-        pages.learn(["run"])
-        return True
+    def main() -> bool:
+        pages.copy(pages.RUN, until=silence)
+        return own(area) == [*range(10), *range(100, 110), *range(200, 210)]
 
-    def second() -> bool:
-        looks = iter([False, False, True])
-        pages.copy(is_over=lambda: next(looks))
-        return 0 < sum(memory.own(place)) < COUNT // 3
+    assert in_a_child(main)
 
-    assert in_a_child(first)
-    assert in_a_child(second)
+
+def test_another_process_can_write_it_down(area: mmap.mmap, silence: int) -> None:
+    pages.open_books()
+    reader, writer = os.pipe()
+
+    def written() -> int:
+        write_to(area, range(5))
+        os.write(writer, b"!")
+        return len(os.read(silence, 1))
+
+    pid = processes.fork(written)
+    os.read(reader, 1)
+    pages.learn(pages.INIT, pid)
+    processes.kill(pid)
+
+    def main() -> bool:
+        pages.copy(pages.INIT, until=silence)
+        return own(area) == [*range(5)]
+
+    assert in_a_child(main)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_who_is_called_does_not_go_on_copying(area: mmap.mmap) -> None:
+    pages.open_books()
+    lesson(area, pages.RUN, range(0, COUNT, 3))  # no two side by side: each is a call of its own
+    reader, writer = os.pipe()
+    os.write(writer, b"come")
+
+    def main() -> bool:
+        pages.copy(pages.RUN, until=reader)
+        return own(area) == []
+
+    assert in_a_child(main)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_without_books_nothing_is_copied_nor_learnt(area: mmap.mmap, silence: int) -> None:
+    lesson(area, pages.RUN, range(10))
+
+    def main() -> bool:
+        pages.copy(pages.RUN, until=silence)
+        return own(area) == []
+
+    assert in_a_child(main)

@@ -17,7 +17,7 @@ from minirt.container.holdings import Holdings
 from minirt.container.life import Life, Streams
 from minirt.container.log_writer import timestamp
 from minirt.container.record import LastRun, Record
-from minirt.kernel import cgroups, descriptors, processes
+from minirt.kernel import cgroups, descriptors, pages, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
@@ -86,6 +86,7 @@ def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> Life:
     held.callback(descriptors.close, streams.descriptors())
     created = _create(site, plan, given, wire)
     held.callback(create.discard, created)
+    pages.learn(pages.INIT, created.pid)
     streams = replace(streams, console=created.console)
     own = life.prepare(plan.record, plan.holdings, created.pidfd, streams)
     held.callback(descriptors.close, {own.listener} | ({own.log} if own.log is not None else set()))

@@ -27,12 +27,12 @@ def writable() -> Iterator[range]:
                 yield range(int(start, 16), int(end, 16))
 
 
-def own(place: range) -> bytes:
-    """Return 1 for each page there that is shared with no other process, else 0.
+def own(place: range, pid: int | str = "self") -> bytes:
+    """Return 1 for each page there that ``pid`` shares with no other process, else 0.
 
     Source: proc_pid_pagemap(5). Raises OSError where the kernel has no such file.
     """
-    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         entries = os.pread(fd, len(place) // PAGE * _ENTRY, place.start // PAGE * _ENTRY)
     finally:

@@ -15,7 +15,7 @@ import os
 import pickle
 from contextlib import AbstractContextManager, nullcontext
 
-from minirt.kernel import clone, descriptors, namespaces, steps
+from minirt.kernel import clone, descriptors, namespaces, pages, steps
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
@@ -90,6 +90,7 @@ def receive(line: Line) -> tuple[Plan, Line]:
 
 
 def _wait_and_live(line: Line) -> int:
+    pages.copy(pages.INIT, until=line.fileno())
     try:
         plan, line = receive(line)
     except CreatorDied:

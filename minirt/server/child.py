@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import array
 import os
-import select
 import signal
 import socket
 import struct
@@ -17,9 +16,9 @@ import time
 from dataclasses import dataclass
 
 from minirt.container import birth, protocol
+from minirt.kernel import pages
 from minirt.runtime import inheritance
 from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
-from minirt.server.pages import Pages
 
 _LONGEST = 8 << 20  # bytes: more than execve(2) takes
 _MOST_FDS = 64
@@ -39,11 +38,9 @@ class Request:
     fds: list[int]  # 0, 1, 2, the working directory, and the named ones
 
 
-def main(house: socket.socket, pages: Pages) -> int:
+def main(house: socket.socket) -> int:
     """Wait for a client, and run its command line; return the exit status."""
-    poll = select.poll()
-    poll.register(house, select.POLLIN)
-    pages.copy(is_over=lambda: bool(poll.poll(0)))
+    pages.copy(pages.RUN, pages.EXEC, until=house.fileno())
     try:
         _, (fd,) = protocol.hear_json(house)
     except EOFError:
@@ -60,7 +57,7 @@ def main(house: socket.socket, pages: Pages) -> int:
         _become(request, credentials(line)[0])
     except (OSError, ValueError):
         return 1  # The client has gone, or is none.
-    return _run(line, request, pages)
+    return _run(line, request)
 
 
 def _accept(line: socket.socket) -> None:
@@ -96,7 +93,7 @@ def _ask_for_monitor(house: socket.socket, request: Request) -> None:
             birth.offer(ours)
 
 
-def _run(line: socket.socket, request: Request, pages: Pages) -> int:
+def _run(line: socket.socket, request: Request) -> int:
     from minirt import cli
 
     try:
@@ -108,7 +105,8 @@ def _run(line: socket.socket, request: Request, pages: Pages) -> int:
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass
-    pages.learn(request.arguments)  # The server may kill us as soon as the client has left.
+    for kind in {pages.RUN, pages.EXEC}.intersection(request.arguments):
+        pages.learn(kind)  # not later: the server kills us when the client has left
     try:
         line.sendall(EXITED + code.to_bytes(4, "big"))
     except OSError:

@@ -24,10 +24,9 @@ from pathlib import Path
 
 from minirt import state
 from minirt.container import birth, protocol
-from minirt.kernel import cgroups, descriptors, locks, processes, sockets
+from minirt.kernel import cgroups, descriptors, locks, pages, processes, sockets
 from minirt.server import child, immortal, preload
 from minirt.server.client import KILLED, REFUSED
-from minirt.server.pages import Pages
 
 IDLE = float(os.environ.get("MINIRT_SERVER_IDLE") or 600)  # seconds
 _READY = 5.0  # seconds that a child waits for a command
@@ -49,7 +48,8 @@ def main(folder: str, name: str) -> None:
         gc.collect()
         immortal.make_all()  # Neither who looks at what is there
         gc.freeze()  # nor the collector writes into these pages, so children share them.
-        Server(place, name, lock, listener, Pages()).serve()
+        pages.open_books()
+        Server(place, name, lock, listener).serve()
 
 
 def _leave_the_session() -> None:
@@ -96,11 +96,8 @@ class Child:
 class Server:
     """The loop: accept, fork, and tell each side of a command that the other has gone."""
 
-    def __init__(
-        self, place: Path, name: str, lock: int, listener: socket.socket, pages: Pages
-    ) -> None:
+    def __init__(self, place: Path, name: str, lock: int, listener: socket.socket) -> None:
         self._place, self._name, self._lock, self._listener = place, name, lock, listener
-        self._pages = pages
         self._poll = select.epoll()
         self._poll.register(listener, select.EPOLLIN)
         self._children: dict[int, Child] = {}  # by each of their descriptors
@@ -178,7 +175,7 @@ class Server:
             for other in set(self._children.values()):
                 other.close()
             descriptors.close(self._monitors)
-            status = child.main(house, self._pages)
+            status = child.main(house)
         finally:
             os._exit(status)
 
