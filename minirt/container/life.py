@@ -12,7 +12,7 @@ from minirt.container.log_writer import LogWriter, timestamp
 from minirt.container.loop import Loop
 from minirt.container.record import LastRun, Record
 from minirt.errors import MinirtError, kernel_refused
-from minirt.kernel import pages, processes
+from minirt.kernel import processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,6 @@ def _end(life: Life, hub: Hub) -> None:
     record.save_last(one.id, LastRun(last.started, timestamp(), code, cgroup.oom_kills() > 0))
     remains = ending.release(one, life.holdings, cgroup, ran=True)
     hub.finish(code)
-    pages.learn(pages.MONITOR)
     ending.delete(remains)
 
 

@@ -30,7 +30,7 @@ from typing import Any
 from minirt.container import life, protocol
 from minirt.container.life import Life
 from minirt.errors import pack
-from minirt.kernel import descriptors, pages, processes, sockets, steps
+from minirt.kernel import descriptors, processes, sockets, steps
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.runtime import birth, handshake, launch
@@ -93,7 +93,6 @@ def _bear(line: socket.socket, kinds: int | None, fds: list[int]) -> None:
         descriptors.close([] if cgroup is None else [cgroup])
     protocol.tell(line, {}, (child.pidfd,))
     os.close(child.pidfd)
-    pages.copy(pages.MONITOR, until=line.fileno())
 
 
 def _born(kinds: int | None, cgroup: int | None, inits: handshake.Line) -> Child:
