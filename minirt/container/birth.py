@@ -7,7 +7,7 @@ import pickle
 import socket
 import sys
 from collections.abc import Collection
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,10 +42,10 @@ class Monitor:
 
 @dataclass(frozen=True, slots=True)
 class Newborn:
-    """An init that waits for its plan."""
+    """An init that is being born, and will wait for its plan; ``story`` is to end with that."""
 
-    child: Child
     line: Line
+    story: ExitStack
 
 
 def may_be_wanted(words: Collection[str]) -> bool:
@@ -124,14 +124,15 @@ def _fork(*, is_around: bool) -> Monitor:
 
 
 def bear_early(monitor: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
-    """Have init born now, in new namespaces of these kinds. Raises KernelRefused."""
+    """Have init born from now on, in new namespaces of these kinds; does not wait for it."""
     ours, theirs = handshake.open_pair()
+    story = ExitStack()
+    story.enter_context(birth.told(kinds))
     folder = cgroup.clone_fd()
     given = [theirs.fileno(), *([] if folder is None else [folder])]
     try:
-        with steps.in_the_name_of("monitor"), birth.told(kinds):
-            _tell(monitor, {"bear": int(kinds)}, given)
-            return Newborn(_told_of(monitor), ours)
+        _tell(monitor, {"bear": int(kinds)}, given)
+        return Newborn(ours, story)
     except BaseException:
         ours.close()
         raise
@@ -140,12 +141,22 @@ def bear_early(monitor: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
         descriptors.close([] if folder is None else [folder])
 
 
+def born(monitor: Monitor, newborn: Newborn) -> Child:
+    """Wait until it is born. Raises KernelRefused."""
+    with steps.in_the_name_of("monitor"), newborn.story:
+        return _told_of(monitor)
+
+
 def bear(monitor: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, Line]:
     """Give an init its plan, the newborn or one that is born by it; return it, and its line."""
     plan = replace(plan, inherited=inheritance.of())
     if newborn:
-        birth.send(plan, newborn.line)
-        return newborn.child, newborn.line
+        try:
+            birth.send(plan, newborn.line)
+            return born(monitor, newborn), newborn.line
+        except BaseException:
+            newborn.line.close()
+            raise
     ours, theirs = handshake.open_pair()
     try:
         highest = max(birth.numbers_of(plan), default=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 from minirt.container import birth, life, record, sharing
@@ -17,6 +17,7 @@ from minirt.container.holdings import Holdings
 from minirt.container.life import Life, Streams
 from minirt.container.log_writer import timestamp
 from minirt.container.record import LastRun, Record
+from minirt.errors import MinirtError
 from minirt.kernel import cgroups, descriptors, pages, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
@@ -54,10 +55,7 @@ class Plan:
 
 
 def begin(one: Record, held: ExitStack) -> Site:
-    """Have the monitor and, if that can be, init born; ``held`` takes all back.
-
-    Raises KernelRefused.
-    """
+    """Have the monitor and, if that can be, init born; ``held`` takes all back."""
     site = Site(birth.take(one), cgroups.make(record.cgroup_name(one)))
     held.callback(_clear, site)
     kinds = sharing.new_for(one)
@@ -69,7 +67,8 @@ def begin(one: Record, held: ExitStack) -> Site:
 def _clear(site: Site) -> None:
     if site.newborn:
         site.newborn.line.close()
-        processes.kill_by_pidfd(site.newborn.child.pidfd)
+        with suppress(MinirtError):  # It could not be born.
+            processes.kill_by_pidfd(birth.born(site.monitor, site.newborn).pidfd)
     site.monitor.line.close()
     site.cgroup.kill()
     site.cgroup.remove()
