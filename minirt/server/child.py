@@ -52,9 +52,9 @@ def main(house: socket.socket) -> int:
         line.settimeout(None)
         _ask_for_monitor(house, request)
         _accept(line)
+        _become(request, credentials(line)[0])
         if line.recv(1) != GO:
             return 1
-        _become(request, credentials(line)[0])
     except (OSError, ValueError):
         return 1  # The client has gone, or is none.
     return _run(line, request)
