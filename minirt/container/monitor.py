@@ -44,7 +44,7 @@ def main(line: socket.socket) -> int:
     _leave_the_parent(line)
     try:
         given = _serve(line)
-    except EOFError:
+    except (EOFError, BrokenPipeError):
         return 0  # Nobody wanted it, or who did has given up, or was killed.
     steps.fall_silent()
     return life.live(given)
