@@ -12,7 +12,6 @@ namespaces alone; then init waits at the line for the plan, which comes with its
 from __future__ import annotations
 
 import os
-import pickle
 from contextlib import AbstractContextManager, nullcontext
 
 from minirt.kernel import clone, descriptors, namespaces, pages, steps
@@ -61,6 +60,8 @@ def numbers_of(plan: Plan) -> list[int]:
 
 def send(plan: Plan, line: Line) -> None:
     """Give the plan to who waits at the other end, with all that it names by number."""
+    import pickle  # minirt-oci, whose init is born with its plan, does without
+
     numbers = numbers_of(plan)
     note = os.memfd_create("plan")
     with os.fdopen(note, "wb") as file:
@@ -74,6 +75,8 @@ def send(plan: Plan, line: Line) -> None:
 
 def receive(line: Line) -> tuple[Plan, Line]:
     """Return the plan, and the line, which may have to make room. Raises CreatorDied."""
+    import pickle
+
     message, fds = line.receive()
     if not message.startswith(PLAN):
         raise CreatorDied
