@@ -136,7 +136,7 @@ def _idle(number: int, world: World, settling: float) -> Iterator[None]:
 
 def memory(size: int, world: World, count: int) -> list[float]:
     """Return the megabytes (Pss of proc_pid_smaps(5)) that idle containers cost, but their own."""
-    with _idle(size, world, 2):
+    with _idle(size, world, 7):  # minirt has a child ready for five seconds, with pages of its own
         return [sum(map(_pss, _others())) / 1024 for _ in range(count)]
 
 
