@@ -86,12 +86,21 @@ def delete(folders: list[Path]) -> None:
 
 
 def _unpublish(holdings: Holdings) -> None:
-    """Remove the elements of published ports in a child: the monitor itself stays small."""
+    """Remove the elements of published ports in a child: the monitor itself stays small.
+
+    Its end is not waited for: the kernel keeps it for a grace period of some 15 ms, until
+    its netlink socket is closed (``kernel.nftables``).
+    """
+    reader, writer = os.pipe()
 
     def main() -> int:
         from minirt.network import nat
 
         nat.unpublish(holdings.bindings, *holdings.published_to)
+        os.write(writer, b"!")
         return 0
 
-    processes.wait(processes.fork(main))
+    processes.fork(main)
+    os.close(writer)
+    os.read(reader, 1)  # at its end, too
+    os.close(reader)
