@@ -79,6 +79,7 @@ class Child:
     pidfd: int
     house: socket.socket
     line: socket.socket | None = None
+    is_over: bool = False  # its client has left
 
     def numbers(self) -> list[int]:
         """Return its descriptors."""
@@ -113,7 +114,7 @@ class Server:
         self._ready = self._fork()
         while True:
             happened = [fd for fd, _ in self._poll.poll(min(IDLE, _READY) if self._ready else IDLE)]
-            had_children = bool(self._children)  # Nobody follows on a monitor that ends.
+            was_busy = self._is_busy()
             for fd in happened:
                 if fd in self._children:
                     self._turn(self._children[fd], fd)
@@ -122,13 +123,17 @@ class Server:
             # The last: what is new may get the numbers of one that has just ended.
             if self._listener.fileno() in happened and not self._accept():
                 return self._step_aside()
-            if had_children and not self._children:
-                self._ready = self._fork()
+            if was_busy and not self._is_busy():
+                self._ready = self._ready or self._fork()
             elif not happened and self._ready:
                 signal.pidfd_send_signal(self._ready.pidfd, signal.SIGKILL)
                 self._bury(self._ready)
             elif not happened and not self._children and not self._has_containers():
                 return self._step_aside()
+
+    def _is_busy(self) -> bool:
+        """Say whether a client waits for its command."""
+        return any(one.line and not one.is_over for one in self._children.values())
 
     def _accept(self) -> bool:
         """Give a command to a child; say whether this server may go on."""
@@ -186,6 +191,7 @@ class Server:
         elif fd == one.house.fileno():
             self._start_monitor(one.house)
         else:  # As the client's end would have been the command's own.
+            one.is_over = True
             signal.pidfd_send_signal(one.pidfd, signal.SIGKILL)
 
     def _start_monitor(self, house: socket.socket) -> None:
