@@ -56,7 +56,9 @@ class Plan:
 
 def begin(one: Record, held: ExitStack) -> Site:
     """Have the monitor and, if that can be, init born; ``held`` takes all back."""
-    site = Site(birth.take(one), cgroups.make(record.cgroup_name(one)))
+    monitor = birth.take(one)
+    held.callback(monitor.line.close)
+    site = Site(monitor, cgroups.make(record.cgroup_name(one)))
     held.callback(_clear, site)
     kinds = sharing.new_for(one)
     if kinds is not None:

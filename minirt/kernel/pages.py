@@ -3,11 +3,12 @@
 A forked process shares its parent's memory; for the first write to a page it gets a copy, which
 costs it 2 µs or more. In Python a mere call of a function writes, into its code (counters of the
 interpreter), so ``run`` writes to 2,400 pages, a third of its processor time; and processes of one
-kind write to much the same pages each time. So the first ones of each kind write down
-which, in a *book* that all who come from the same server share, and later ones get
-their copies beforehand. To copy all that is shared would take longer than there is to wait.
+kind write to much the same pages each time. So the first ones of each kind write down which, in a
+*book* that all who come from the same server share, and later ones get their copies beforehand.
+To copy all that is shared would take longer than there is to wait.
 
-Nobody has books but who comes from a server; elsewhere nothing happens here.
+A wrong book does no harm but copies made in vain. Nobody has books but who comes from a server;
+elsewhere nothing happens here.
 """
 
 from __future__ import annotations
