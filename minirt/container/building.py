@@ -7,9 +7,9 @@ the moment at which the monitor holds all of it, nothing stays.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from minirt.container import birth, life, record, sharing
 from minirt.container.birth import Monitor, Newborn
@@ -50,8 +50,7 @@ class Plan:
     spec: Spec
     overlay: Overlay
     holdings: Holdings
-    # which of the command's streams, 1 and 2, are the operator's own pipes
-    handed: dict[int, int] = field(default_factory=dict)
+    handed: frozenset[int] = frozenset()  # of streams 1 and 2, the pipes of the operator
 
 
 def begin(one: Record, held: ExitStack) -> Site:
@@ -133,7 +132,7 @@ def _namespace_of_shm(plan: Plan) -> str:
 
 
 def _open_streams(
-    one: Record, handed: Mapping[int, int]
+    one: Record, handed: Container[int]
 ) -> tuple[Streams, tuple[int, int, int] | None]:
     """Open the command's standard streams: our ends, and those that it gets."""
     if one.config.tty:
@@ -143,5 +142,5 @@ def _open_streams(
         os.close(given)
         given, into = os.pipe()
     # Of a pipe of the operator's we have no other end.
-    out, err = ((None, os.dup(handed[one])) if one in handed else os.pipe() for one in (1, 2))
+    out, err = ((None, os.dup(fd)) if fd in handed else os.pipe() for fd in (1, 2))
     return Streams(into, out[0], err[0]), (given, out[1], err[1])

@@ -36,7 +36,7 @@ def new_for(one: Record) -> Namespace | None:
     None: there is no telling. Ids of its own come by a birth of another kind, and into an
     existing PID namespace another way leads (``runtime.birth``).
     """
-    if one.host.userns_mode or one.host.pid_mode:
+    if one.host.userns_mode or not is_around(one):
         return None
     kinds = Namespace(0)
     modes = _modes(one.host)

@@ -90,7 +90,7 @@ def _start(one: Record, held: ExitStack, *, attach: bool, lock: int | None) -> s
     service = name_service.plan(one, [plug.network for plug in wiring.plugs])
     plan = _plan(one, wiring, service, alive, ids)
     if attach and one.host.log_driver == "none":
-        plan = replace(plan, handed={fd: fd for fd in (1, 2) if copying.is_pipe(fd)})
+        plan = replace(plan, handed=frozenset(filter(copying.is_pipe, (1, 2))))
     held.callback(networking.unpublish, wiring)
     held.callback(plan.holdings.drop_names)
 

@@ -7,7 +7,6 @@ import select
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from minirt.kernel import libc
@@ -55,13 +54,6 @@ def collect(pidfd: int) -> int:
     found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     assert found is not None, "WNOHANG was not asked for"
     return found.si_status + (0 if found.si_code == os.CLD_EXITED else SIGNAL_BASE)
-
-
-def leave_unburied(pidfd: int) -> None:
-    """Let the kernel collect the child of ``pidfd``, and all others, at their ends (waitid(2))."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with suppress(ChildProcessError):
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)  # It may have ended before.
 
 
 def start_time(pid: int) -> int:

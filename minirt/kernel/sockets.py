@@ -55,11 +55,9 @@ def _out_of_the_way(held: socket.socket) -> socket.socket:
     if held.fileno() < _LOW:
         return held
     try:
-        number = fcntl.fcntl(held, fcntl.F_DUPFD_CLOEXEC, _FD_SETSIZE)
+        return moved_above(held, _FD_SETSIZE - 1)
     except OSError:  # RLIMIT_NOFILE is not more than that
         return held
-    held.close()
-    return socket.socket(fileno=number)
 
 
 def _words(protocol: str) -> list[str]:
@@ -107,7 +105,10 @@ def owner(protocol: str, port: int) -> tuple[int, str] | None:
 
 
 def moved_above(end: socket.socket, fd: int) -> socket.socket:
-    """Return the same socket under a higher number than ``fd``; ``end`` is closed."""
+    """Return the same socket under a higher number than ``fd``; ``end`` is closed.
+
+    Raises OSError beyond RLIMIT_NOFILE; then nothing has changed.
+    """
     number = fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, fd + 1)
     end.close()
     return socket.socket(fileno=number)

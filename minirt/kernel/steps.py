@@ -37,7 +37,6 @@ Sink = Callable[[Step], None]
 
 _sink: Sink | None = None
 _descriptor: int | None = None
-_pipe: int | None = None
 _show: Callable[[], None] | None = None
 _actor = "command"
 
@@ -50,27 +49,26 @@ def send_to(
     ``descriptor`` is what the sink writes to, so that a child that closes all others keeps it;
     ``show`` tells what has come in so far.
     """
-    global _sink, _descriptor, _show, _pipe
-    _sink, _descriptor, _show, _pipe = sink, descriptor, show, None
+    global _sink, _descriptor, _show
+    _sink, _descriptor, _show = sink, descriptor, show
 
 
 def write_to(descriptor: int, show: Callable[[], None] | None = None) -> None:
     """Send steps into a pipe, a line of JSON each. ``show`` is as for :func:`send_to`."""
-    global _pipe
+    send_to(_write, descriptor, show)
 
-    def write(step: Step) -> None:
-        try:
-            os.write(descriptor, json.dumps(asdict(step)).encode() + b"\n")
-        except OSError:
-            pass  # The pipe is full or its reader gone: a story must not stop what it tells.
 
-    send_to(write, descriptor, show)
-    _pipe = descriptor
+def _write(step: Step) -> None:
+    assert _descriptor is not None
+    try:
+        os.write(_descriptor, json.dumps(asdict(step)).encode() + b"\n")
+    except OSError:
+        pass  # The pipe is full or its reader gone: a story must not stop what it tells.
 
 
 def pipe() -> int | None:
     """Return what :func:`write_to` got, for a process that was not forked from this one."""
-    return _pipe
+    return _descriptor if _sink is _write else None
 
 
 def descriptors() -> set[int]:

@@ -199,7 +199,7 @@ class Server:
         _, _, fds = protocol.hear(house)
         for fd in fds:
             with socket.socket(fileno=fd) as line, suppress(OSError):
-                pidfd = birth.fork_ahead(line)  # Without one, the command does it all.
+                pidfd = birth.fork_ahead(line)  # Without one, the command forks its own.
                 self._monitors.add(pidfd)
                 self._poll.register(pidfd, select.EPOLLIN)
 
