@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import socket
 import sys
 from collections.abc import Collection
@@ -16,7 +15,7 @@ from minirt.container.life import Life
 from minirt.container.monitor import main as be_monitor
 from minirt.container.record import Record
 from minirt.errors import MinirtError, unpack
-from minirt.kernel import cgroups, clone, descriptors, processes, steps
+from minirt.kernel import cgroups, clone, descriptors, parcels, processes, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
@@ -192,11 +191,12 @@ def hand_over(monitor: Monitor, given: Life) -> None:
     link, given.holdings.link = given.holdings.link, None
     numbers = sorted(given.descriptors() | ({link.fileno()} if link else set()))
     state = {name: value for name, value in os.environ.items() if name.startswith("MINIRT_")}
-    note = os.memfd_create("life")
-    with link or nullcontext(), os.fdopen(note, "wb") as file:
-        pickle.dump((state, numbers, link.fileno() if link else None, given), file)
-        file.flush()
+    with link or nullcontext():
+        note = parcels.pack((state, link.fileno() if link else None, given))
         fds = [note, *numbers]
-        while fds:
-            now, fds = fds[:_AT_ONCE], fds[_AT_ONCE:]
-            _tell(monitor, {"more": bool(fds)}, now)
+        try:
+            while fds:
+                now, fds = fds[:_AT_ONCE], fds[_AT_ONCE:]
+                _tell(monitor, {"numbers": now, "more": bool(fds)}, now)
+        finally:
+            os.close(note)

@@ -22,7 +22,6 @@ hears of the command's death by the end of the line, leaves, and takes init alon
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import socket
 from typing import Any
@@ -30,7 +29,7 @@ from typing import Any
 from minirt.container import life, protocol
 from minirt.container.life import Life
 from minirt.errors import pack
-from minirt.kernel import descriptors, processes, sockets, steps
+from minirt.kernel import descriptors, parcels, processes, sockets, steps
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.runtime import birth, handshake, launch
@@ -65,6 +64,7 @@ def _leave_the_parent(line: socket.socket) -> None:
 
 def _serve(line: socket.socket) -> Life:
     """Do what the command asks for until it hands over what it has. Raises EOFError."""
+    numbers: list[int] = []
     held: list[int] = []
     while True:
         message, fds = protocol.hear_json(line)
@@ -73,10 +73,11 @@ def _serve(line: socket.socket) -> Life:
                 line = sockets.moved_above(line, message["highest"])
             _bear(line, message["bear"], fds)
             continue
+        numbers += message["numbers"]
         held += fds
         if not message["more"]:
             line.close()
-            return _received(held)
+            return _received(numbers, held)
 
 
 def _bear(line: socket.socket, kinds: int | None, fds: list[int]) -> None:
@@ -109,13 +110,9 @@ def _born(kinds: int | None, cgroup: int | None, inits: handshake.Line) -> Child
         descriptors.close(plan.descriptors())
 
 
-def _received(fds: list[int]) -> Life:
-    note, *held = fds
-    with os.fdopen(note, "rb") as file:
-        file.seek(0)
-        state, numbers, link, given = pickle.load(file)
+def _received(numbers: list[int], held: list[int]) -> Life:
+    state, link, given = parcels.unpack(held[0], numbers[1:], held[1:])
     os.environ.update(state)
-    descriptors.renumber(dict(zip(numbers, held, strict=True)))
     assert isinstance(given, Life)
     given.holdings.link = socket.socket(fileno=link) if link is not None else None
     return given

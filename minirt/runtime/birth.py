@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 
-from minirt.kernel import clone, descriptors, namespaces, pages, steps
+from minirt.kernel import clone, descriptors, namespaces, pages, parcels, steps
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
@@ -60,33 +60,25 @@ def numbers_of(plan: Plan) -> list[int]:
 
 def send(plan: Plan, line: Line) -> None:
     """Give the plan to who waits at the other end, with all that it names by number."""
-    import pickle  # minirt-oci, whose init is born with its plan, does without
-
     numbers = numbers_of(plan)
-    note = os.memfd_create("plan")
-    with os.fdopen(note, "wb") as file:
-        pickle.dump((plan, steps.pipe()), file)
-        file.flush()
-        try:
-            line.say(PLAN + " ".join(map(str, numbers)).encode(), note, *numbers)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # It is dead already; who listens at our end will hear so.
+    note = parcels.pack((plan, steps.pipe()))
+    try:
+        line.say(PLAN + " ".join(map(str, numbers)).encode(), note, *numbers)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # It is dead already; who listens at our end will hear so.
+    finally:
+        os.close(note)
 
 
 def receive(line: Line) -> tuple[Plan, Line]:
     """Return the plan, and the line, which may have to make room. Raises CreatorDied."""
-    import pickle
-
     message, fds = line.receive()
     if not message.startswith(PLAN):
         raise CreatorDied
     numbers = [int(word) for word in message.removeprefix(PLAN).split()]
     note, *held = fds
-    with os.fdopen(note, "rb") as file:
-        data = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
     line = line.moved_above(max([*numbers, *held], default=0))
-    descriptors.renumber(dict(zip(numbers, held, strict=True)))
-    plan, story = pickle.loads(data)
+    plan, story = parcels.unpack(note, numbers, held)
     if story is not None:
         steps.write_to(story)
     return plan, line
