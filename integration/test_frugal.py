@@ -91,6 +91,7 @@ def test_nobody_is_woken_up_while_nothing_happens(
     idle = {monitor_of(minirt, f"idle{number}") for number in range(10)}
     idle |= {*servers(ground.run), resolver_pid("net1")}
     assert len(idle) == 12
+    wait_until(lambda: is_quiet(idle), "the birth of who is ready", seconds=30)
     for server in servers(ground.run):
         wait_until(lambda pid=server: not commands_of(pid), "the end of who was ready")  # type: ignore[misc]
     wait_until(lambda: is_quiet(idle), "the end of what starting has set off", seconds=30)
