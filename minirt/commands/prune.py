@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.commands.agree import agreed
-from minirt.container import amounts, creation, lifecycle, listing, selection, sweeping
+from minirt.container import alive, amounts, creation, lifecycle, listing, selection, sweeping
 from minirt.errors import Conflict, NotFound, say
 
 
@@ -19,7 +19,7 @@ def command(force: bool, filters: tuple[str, ...]) -> int:
     sweeping.sweep(all_records=True)
     removed, freed, code = [], 0, 0
     for one in selection.kept(lifecycle.all_records(), filters):
-        if lifecycle.is_alive(one.id):
+        if alive.is_held(one.id):
             continue
         size = listing.size(one)
         try:

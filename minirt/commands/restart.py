@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.commands.each import for_each, patience
-from minirt.container import lifecycle, start, stop
+from minirt.container import alive, lifecycle, start, stop
 
 
 @click.command("restart")
@@ -16,7 +16,7 @@ def command(seconds: int | None, containers: tuple[str, ...]) -> int:
 
     def action(reference: str) -> None:
         one = lifecycle.find(reference)
-        if lifecycle.is_alive(one.id):
+        if alive.is_held(one.id):
             stop.stop(one, seconds)
         start.start(one, attach=False)
 

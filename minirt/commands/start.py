@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.commands.each import check_input, detach_keys, for_each
-from minirt.container import attach, lifecycle, start
+from minirt.container import alive, attach, lifecycle, start
 from minirt.container.attach import DETACHED
 from minirt.container.detaching import keys
 from minirt.errors import Conflict, InvalidRequest
@@ -28,7 +28,7 @@ def command(
     one = lifecycle.find(containers[0])
     stdin = interactive and one.config.open_stdin
     check_input(tty=one.config.tty, stdin=stdin, remedy="Leave out -i.")
-    if lifecycle.is_alive(one.id):
+    if alive.is_held(one.id):
         line = attach.connect(one, stdin=interactive)
     else:
         line = start.start(one, attach=True).attached()
@@ -40,5 +40,5 @@ def _start(reference: str) -> None:
     one = lifecycle.find(reference)
     if lifecycle.is_paused(one):
         raise Conflict("Cannot start a paused container, try unpause instead")
-    if not lifecycle.is_alive(one.id):  # As with Docker it is no error to be there already.
+    if not alive.is_held(one.id):  # As with Docker it is no error to be there already.
         start.start(one, attach=False)

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from minirt.container import lifecycle, tables, usage
+from minirt.container import alive, lifecycle, tables, usage
 from minirt.container.record import Record
 from minirt.container.usage import Sample
 
@@ -44,4 +44,4 @@ def command(
 
 
 def _listed(*, every: bool) -> list[Record]:
-    return [one for one in lifecycle.all_records() if every or lifecycle.is_alive(one.id)]
+    return [one for one in lifecycle.all_records() if every or alive.is_held(one.id)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
-from minirt.container import birth, life, record, sharing
+from minirt.container import alive, birth, life, record, sharing
 from minirt.container.birth import Monitor, Newborn
 from minirt.container.holdings import Holdings
 from minirt.container.life import Life, Streams
@@ -28,7 +28,6 @@ from minirt.runtime.handshake import Line
 from minirt.runtime.plan import Plan as InitPlan
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Spec
-from minirt.state import write_json
 
 Wire = Callable[[int, int, int], None]
 
@@ -105,9 +104,9 @@ def _create(site: Site, plan: Plan, given: tuple[int, int, int] | None, wire: Wi
     def on_isolated(pidfd: int) -> None:
         pid, own = processes.pid_as_seen_from_proc(pidfd), site.monitor.pid
         born = processes.start_time(pid)
-        state = {"id": one.id, "pid": pid, "born": born}
+        state = {"pid": pid, "born": born}
         state |= {"monitor": own, "monitor_born": processes.start_time(own)}
-        write_json(record.run_directory(one.id) / "state.json", state, durable=False)
+        alive.say(one.id, state)
         wire(pidfd, pid, born)
 
     setting = Setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from minirt.container import (
+    alive,
     ending,
     lifecycle,
     names,
@@ -26,9 +28,8 @@ from minirt.container.options import Request
 from minirt.container.record import EndpointRequest, HostConfig, Record
 from minirt.errors import Conflict, InvalidRequest
 from minirt.images import store as images
-from minirt.kernel import locks
 from minirt.network import finding
-from minirt.state import check_name, made, new_id
+from minirt.state import check_name, new_id
 
 _TRIES = 50
 _DYING = 2.0  # seconds that a monitor may need to undo a start
@@ -38,8 +39,8 @@ _BIRDS = ("crane", "dunlin", "egret", "finch", "heron", "lark", "martin", "plove
 
 def create(request: Request) -> Record:
     """Make a container. Raises NotFound, Conflict or InvalidRequest: then nothing was made."""
-    one, alive = create_to_run(request, by_run=False)
-    _let_go(one, alive)
+    one, lock = create_to_run(request, by_run=False)
+    _let_go(one, lock)
     return one
 
 
@@ -67,10 +68,10 @@ def create_to_run(request: Request, *, by_run: bool = True) -> tuple[Record, int
         endpoints=[_resolved(endpoint) for endpoint in request.endpoints],
         by_run=by_run,
     )
-    with _half_made(one) as alive:
+    with _half_made(one) as lock:
         wanted = [*request.mounts, *volumes.inherited(request.host, request.mounts)]
         mounts = volumes.resolve(wanted, config.volumes, image.layers, covered=request.host.tmpfs)
-        return _named(replace(one, mounts=mounts)), alive
+        return _named(replace(one, mounts=mounts)), lock
 
 
 def _check_is_free(name: str) -> None:
@@ -85,14 +86,14 @@ def _check_is_free(name: str) -> None:
 
 def remove(one: Record, *, force: bool = False, volumes_too: bool = False) -> None:
     """Remove a container. Raises Conflict if it runs, unless it may be killed by ``force``."""
-    if lifecycle.is_alive(one.id):
+    if alive.is_held(one.id):
         if not force:
             remedy = f"Stop it first (minirt stop {one.name}), or use rm -f."
             why = "it is paused" if lifecycle.is_paused(one) else "it is running"
             raise Conflict(f"Cannot remove container {one.name}", why, remedy)
         stop.kill(one)
     try:
-        lock = locks.acquire(made(record.run_directory(one.id)) / "alive")
+        lock = alive.take(one.id, alive.SOON)
     except BlockingIOError:
         raise Conflict(f"Cannot remove container {one.name}", "it is being started") from None
     try:
@@ -104,27 +105,18 @@ def remove(one: Record, *, force: bool = False, volumes_too: bool = False) -> No
 @contextmanager
 def _half_made(one: Record) -> Iterator[int]:
     """Lock the container before it has its name, so that no sweep takes it for left over."""
-    alive = _locked_against_sweeps(one.id)
+    lock = alive.take(one.id, math.inf)
     try:
-        yield alive
+        yield lock
     except BaseException:
         shutil.rmtree(record.directory(one.id), ignore_errors=True)
-        _let_go(one, alive)
+        _let_go(one, lock)
         raise
 
 
-def _locked_against_sweeps(container_id: str) -> int:
-    """Lock a container that nobody knows yet; a sweep may hold, and remove, its folder first."""
-    while True:
-        try:
-            return locks.acquire(made(record.run_directory(container_id)) / "alive", wait=True)
-        except FileNotFoundError:
-            continue
-
-
-def _let_go(one: Record, alive: int) -> None:
-    shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
-    os.close(alive)
+def _let_go(one: Record, lock: int) -> None:
+    alive.end(one.id)
+    os.close(lock)
 
 
 def _named(one: Record) -> Record:

@@ -8,10 +8,9 @@ name and its folder. Only deleting files comes after the answer.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
-from minirt.container import joining, lifecycle, names, record, volumes
+from minirt.container import alive, joining, lifecycle, names, record, volumes
 from minirt.container.holdings import Holdings
 from minirt.container.record import Record
 from minirt.kernel import processes, trees
@@ -40,7 +39,7 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
     if ran and one.host.auto_remove:
         volumes.remove_anonymous(one)
         remains = [set_aside(one)]
-    shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
+    alive.end(one.id)
     for fd in holdings.descriptors():
         os.close(fd)
     if holdings.joined is not None:
@@ -64,7 +63,7 @@ def discard(one: Record, *, volumes_too: bool) -> None:
         remains = [set_aside(one)]
     except FileNotFoundError:
         remains = []  # Its monitor did that: it was a --rm container.
-    shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
+    alive.end(one.id)
     delete(remains)
 
 

@@ -27,7 +27,8 @@ RETRY = 1.0  # seconds until a resolver that could not be started is tried again
 class Holdings:
     """Locks, leases, ports and DNS sockets: descriptors whose last copy the monitor has."""
 
-    alive: tuple[Path, int]
+    container: str
+    lock: int  # that says that the container lives
     # network -> file and lock of each address there
     leases: dict[str, list[tuple[Path, int]]] = field(default_factory=dict)
     bindings: list[Binding] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Holdings:
         held |= {fd for _, fd in self.locked()}
         joined = self.joined.descriptors() if self.joined else set()
         held |= {self.ids[1]} if self.ids else set()
-        return {self.alive[1], *held, *self.names, *joined}
+        return {self.lock, *held, *self.names, *joined}
 
     def locked(self) -> list[tuple[Path, int]]:
         """Return the files of all leases, with their locks."""
@@ -94,7 +95,7 @@ class Holdings:
 
     def watch_host(self, loop: Loop) -> None:
         """Wait for the end of the container whose network this one shares, to take its place."""
-        joined, container = self.joined, self.alive[0].parent.name
+        joined, container = self.joined, self.container
         if joined is None:
             return
 

@@ -14,12 +14,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from minirt.container import lifecycle, protocol, record
+from minirt.container import alive, lifecycle, protocol, record
 from minirt.container.record import Record
 from minirt.errors import Conflict
 from minirt.kernel import locks, processes
 from minirt.network import facts
-from minirt.state import read_json
 
 _LONGEST = 1 << 16  # bytes of a lease file
 
@@ -78,7 +77,7 @@ def _starting(target: Record) -> Conflict:
 
 def hand_on(leases: list[tuple[Path, int]], heirs: list[str]) -> bool:
     """Leave the leases of a container that ends to those who joined it; False: none lives."""
-    if not any(locks.is_held(record.run_directory(heir) / "alive") for heir in heirs):
+    if not any(alive.is_held(heir) for heir in heirs):
         return False
     for _, fd in leases:
         said = facts.parse(os.pread(fd, _LONGEST, 0))
@@ -89,7 +88,7 @@ def hand_on(leases: list[tuple[Path, int]], heirs: list[str]) -> bool:
 
 def take_over(joined: Joined, container_id: str) -> None:
     """Be the holder of its leases, now that the container that was has ended, or was killed."""
-    state = read_json(record.run_directory(container_id) / "state.json")
+    state = alive.state(container_id)
     name = record.load(container_id).name
     for path, fd in joined.leases:
         said = facts.parse(os.pread(fd, _LONGEST, 0))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from minirt.container import names, record
+from minirt.container import alive, names, record
 from minirt.container.record import LastRun, Record
 from minirt.errors import Conflict, InvalidRequest, MinirtError, NotFound
-from minirt.kernel import cgroups, locks, processes
+from minirt.kernel import cgroups, processes
 from minirt.kernel.cgroups import Cgroup
-from minirt.state import names_in, read_json, root_dir
+from minirt.state import names_in, root_dir
 
 SHORT = 12  # digits of an id in lists, as Docker prints them
 KILLED = 137  # 128 + SIGKILL: what becomes of a container whose monitor was killed
@@ -58,21 +57,16 @@ def _ids_that_begin_with(digits: str) -> list[str]:
 def find_running(reference: str) -> Record:
     """Return a container that lives. Raises NotFound, Conflict."""
     found = find(reference)
-    if not is_alive(found.id):
+    if not alive.is_held(found.id):
         raise Conflict(
             f"Container {reference} is not running", "", f"Start it: minirt start {found.name}"
         )
     return found
 
 
-def is_alive(container_id: str) -> bool:
-    """Say whether the container's monitor lives."""
-    return locks.is_held(record.run_directory(container_id) / "alive")
-
-
 def status(one: Record) -> str:
     """Return "created", "running", "paused" or "exited"."""
-    if is_alive(one.id):
+    if alive.is_held(one.id):
         return "paused" if group_of(one).is_frozen() else "running"
     return "exited" if record.load_last(one.id).started else "created"
 
@@ -90,7 +84,7 @@ def is_paused(one: Record) -> bool:
 def last_run(one: Record) -> LastRun:
     """Return its last run, with the exit code 137 if its monitor was killed."""
     last = record.load_last(one.id)
-    if last.started and not last.finished and not is_alive(one.id):
+    if last.started and not last.finished and not alive.is_held(one.id):
         why = last.error or "its monitor was killed"
         return LastRun(last.started, last.started, KILLED, error=why)
     return last
@@ -98,34 +92,24 @@ def last_run(one: Record) -> LastRun:
 
 def init_of(one: Record) -> tuple[int, int] | None:
     """Return the pid of a living container's init and its time of birth (clock ticks)."""
-    state = _state(one)
+    state = alive.state(one.id)
     return (int(state["pid"]), int(state["born"])) if state else None
 
 
 def open_monitor(one: Record) -> int | None:
     """Open a descriptor that names a living container's monitor, pidfd_open(2)."""
-    state = _state(one)
+    state = alive.state(one.id)
     try:
         return processes.open_pidfd(state["monitor"], state["monitor_born"]) if state else None
     except ProcessLookupError:
         return None
 
 
-def _state(one: Record) -> dict[str, Any]:
-    """Return what the monitor of a living container wrote; nothing if it hasn't yet."""
-    if not is_alive(one.id):
-        return {}
-    try:
-        return dict(read_json(record.run_directory(one.id) / "state.json"))
-    except (FileNotFoundError, ValueError):
-        return {}
-
-
 def is_leftover(one: Record) -> bool:
     """Say whether nobody but the sweep should see this container any more."""
     if names.owner(one.name) != one.id and not _is_renamed(one):
         return True
-    return dies_with_its_monitor(one) and not is_alive(one.id)
+    return dies_with_its_monitor(one) and not alive.is_held(one.id)
 
 
 def _is_renamed(one: Record) -> bool:

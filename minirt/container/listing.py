@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from minirt.container import amounts, lifecycle, published, record
+from minirt.container import alive, amounts, lifecycle, published, record
 from minirt.container.lifecycle import SHORT
 from minirt.container.record import Record
 from minirt.container.tables import shortened
@@ -79,7 +79,7 @@ def status_line(one: Record) -> str:
 def networks(one: Record) -> list[str]:
     """Return the names of its networks; "host" and "none" count as such."""
     names = dict.fromkeys(request.network for request in one.endpoints)
-    if lifecycle.is_alive(one.id):
+    if alive.is_held(one.id):
         names |= dict.fromkeys(record.load_endpoints(one.id))
     mode = one.host.network_mode
     return list(names) or ([mode] if mode in ("host", "none") else [])

@@ -15,11 +15,10 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from minirt.container import lifecycle, record, times
+from minirt.container import alive, lifecycle, record, times
 from minirt.container.record import Record
 from minirt.errors import InvalidRequest
-from minirt.kernel import inotify, processes
-from minirt.state import read_json
+from minirt.kernel import inotify
 
 BLOCK = 64 << 10  # bytes that are read at once
 
@@ -148,18 +147,14 @@ class _Growth:
             self.monitor = self._find_monitor()
         if self.monitor is not None:
             poll.register(self.monitor, select.POLLIN)
-        elif not lifecycle.is_alive(self.one.id):
+        elif not alive.is_held(self.one.id):
             return False
         ready = dict(poll.poll(None if seconds is None else seconds * 1000))
         list(inotify.events(self.events))
         return bool(ready) and self.monitor not in ready
 
     def _find_monitor(self) -> int | None:
-        """Return a pidfd of the monitor; None if it is dead, or not so far yet."""
-        try:
-            state = read_json(record.run_directory(self.one.id) / "state.json")
-            pidfd = processes.open_pidfd(state["monitor"], state["monitor_born"])
-        except (FileNotFoundError, ValueError, ProcessLookupError):
-            return None
-        self.held.callback(os.close, pidfd)
+        pidfd = lifecycle.open_monitor(self.one)
+        if pidfd is not None:
+            self.held.callback(os.close, pidfd)
         return pidfd

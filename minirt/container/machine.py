@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minirt import __version__
-from minirt.container import lifecycle
+from minirt.container import alive, lifecycle
 from minirt.kernel import cgroup_mounts
 from minirt.state import root_dir, run_dir
 
@@ -31,7 +31,7 @@ def info() -> dict[str, Any]:
     from minirt.images import store
 
     records = lifecycle.all_records()
-    running = sum(lifecycle.is_alive(one.id) for one in records)
+    running = sum(alive.is_held(one.id) for one in records)
     system = os.uname()
     return {
         "Containers": len(records),

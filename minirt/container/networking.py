@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from minirt.container import joining, plug_options, plug_rules, record
 from minirt.container.holdings import Holdings
@@ -69,16 +68,15 @@ def reserve_ports(one: Record, network: Network) -> list[Binding]:
     return ports.reserve(requests)
 
 
-def hold(wiring: Wiring, alive: tuple[Path, int]) -> Holdings:
+def hold(wiring: Wiring, container_id: str, lock: int) -> Holdings:
     """Return what the monitor shall hold."""
     held = {
         plug.network.name: [(lease.path, lease.fd) for lease in plug.leases]
         for plug in wiring.plugs
     }
     main = wiring.plugs[0].addresses if wiring.bindings else ()
-    return Holdings(
-        alive, leases=held, bindings=wiring.bindings, published_to=main, joined=wiring.joined
-    )
+    joined = wiring.joined
+    return Holdings(container_id, lock, held, wiring.bindings, published_to=main, joined=joined)
 
 
 def connect(one: Record, wiring: Wiring, netns: Netns, pid: int, born: int) -> None:

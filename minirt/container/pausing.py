@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from minirt.container import lifecycle
+from minirt.container import alive, lifecycle
 from minirt.container.record import Record
 from minirt.errors import Conflict, kernel_refused
 from minirt.kernel.cgroup_files import GONE
@@ -35,7 +35,7 @@ def pause(one: Record) -> None:
 
 def unpause(one: Record) -> None:
     """Let a paused container go on. Raises Conflict if it isn't; KernelRefused."""
-    if not lifecycle.is_alive(one.id):
+    if not alive.is_held(one.id):
         raise Conflict(f"Container {one.name} is not running")
     if not lifecycle.is_paused(one):
         raise Conflict(f"Container {one.name} is not paused")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 
-from minirt.container import etc_files, lifecycle, plug_options, record, way_out
+from minirt.container import alive, etc_files, lifecycle, plug_options, record, way_out
 from minirt.container.plug import introduce, take, wire
 from minirt.container.plug_change import Change
 from minirt.container.plug_rules import check_connect, check_disconnect
@@ -27,7 +27,7 @@ def connect(one: Record, network: Network, request: EndpointRequest) -> None:
     check_connect(one, network, request)
     changed = replace(one, endpoints=[*one.endpoints, request])
     made = record.load_endpoints(one.id)
-    if lifecycle.is_alive(one.id):
+    if alive.is_held(one.id):
         init = _init(one)
         with namespaces.network_of(init[0]) as netns, ExitStack() as held:
             change = Change(changed, held)
@@ -50,7 +50,7 @@ def disconnect(one: Record, network: Network) -> None:
     rest = [request for request in one.endpoints if request.network_id != network.id]
     changed = replace(one, endpoints=rest)
     made = record.load_endpoints(one.id)
-    if network.name in made and lifecycle.is_alive(one.id):
+    if network.name in made and alive.is_held(one.id):
         init = _init(one)
         with namespaces.network_of(init[0]) as netns, ExitStack() as held:
             change = Change(changed, held)

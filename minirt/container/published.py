@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minirt.container import lifecycle, record
+from minirt.container import alive, record
 from minirt.container.record import Record
 from minirt.container.templates.values import OpenMap
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def bindings(one: Record) -> list[Binding]:
     """Return the host ports that a living container holds: its lease files tell."""
-    if not (one.host.ports or one.host.publish_all) or not lifecycle.is_alive(one.id):
+    if not (one.host.ports or one.host.publish_all) or not alive.is_held(one.id):
         return []
     from minirt.network import leases, port_binding, store
 
@@ -54,4 +54,4 @@ def summary(one: Record) -> str:
     texts = [f"{b}->{b.container_port}/{b.protocol}" for b in held]
     reached = {f"{b.container_port}/{b.protocol}" for b in held}
     closed = [port for port in one.config.exposed_ports if port not in reached]
-    return ", ".join([*texts, *closed]) if held or lifecycle.is_alive(one.id) else ""
+    return ", ".join([*texts, *closed]) if held or alive.is_held(one.id) else ""

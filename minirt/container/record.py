@@ -5,7 +5,7 @@
     ROOT/containers/ID/endpoints.json  its plugs in networks: true while it lives, remembered after
     ROOT/names/NAME -> ID              its name: only one symlink of a name can be made
     RUN/containers/ID/alive            locked by the monitor: the container lives
-    RUN/containers/ID/state.json       the OCI state: pid of init and its time of birth
+    RUN/containers/ID/state.json       pids of init and monitor, and their times of birth
 
 The record is written first, then the name: a name whose record is missing is half-made, and
 may be replaced. "Running" is nowhere written down: it means that the lock is held.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from minirt.container import lifecycle, names, record
+from minirt.container import alive, names, record
 from minirt.container.plug import names_in
 from minirt.container.record import Record
 from minirt.errors import InvalidRequest
@@ -27,7 +27,7 @@ def rename(one: Record, name: str) -> Record:
     except BaseException:
         names.release(name, one.id)
         raise
-    if lifecycle.is_alive(one.id):
+    if alive.is_held(one.id):
         _tell_networks(renamed)
     for other in names.owned().keys() - {name}:
         names.release(other, one.id)  # The old one, and what a killed rename has left.

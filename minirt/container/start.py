@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from minirt.container import (
+    alive,
     birth,
     building,
     copying,
@@ -20,7 +18,6 @@ from minirt.container import (
     etc_files,
     joining,
     layer,
-    lifecycle,
     name_service,
     networking,
     protocol,
@@ -38,7 +35,6 @@ from minirt.container.user_ids import Range
 from minirt.errors import Conflict
 from minirt.kernel import (
     descriptors,
-    locks,
     namespaces,
     processes,
     steps,
@@ -46,8 +42,6 @@ from minirt.kernel import (
 )
 from minirt.runtime import reader
 from minirt.state import made, write_json
-
-_SWEEP = 1.0  # seconds that a sweep may hold the lock of a container that does not live
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +76,13 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
 
 def _start(one: Record, held: ExitStack, *, attach: bool, lock: int | None) -> socket.socket | None:
     """Start it, and leave it to its monitor; return the line to that if it is attached."""
-    alive = _become_alive(one, lock)
-    held.callback(_let_go, one, alive)
+    lock = _become_alive(one, lock)
+    held.callback(_let_go, one, lock)
     site = building.begin(one, held)
     wiring = networking.prepare(one, held)
     ids = user_ids.take(one, held)
     service = name_service.plan(one, [plug.network for plug in wiring.plugs])
-    plan = _plan(one, wiring, service, alive, ids)
+    plan = _plan(one, wiring, service, lock, ids)
     if attach and one.host.log_driver == "none":
         plan = replace(plan, handed=frozenset(filter(copying.is_pipe, (1, 2))))
     held.callback(networking.unpublish, wiring)
@@ -126,37 +120,24 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _become_alive(one: Record, lock: int | None) -> tuple[Path, int]:
+def _become_alive(one: Record, lock: int | None) -> int:
     """Take the lock that says "alive". Raises Conflict."""
-    path = record.run_directory(one.id) / "alive"
-    fd = _locked(one, path) if lock is None else lock
-    if lock is None:  # else it was made just now
-        ending.sweep_dead(one)  # What a monitor that was killed has left.
-    return path, fd
+    if lock is not None:  # It was made just now.
+        return lock
+    try:
+        lock = alive.take(one.id, alive.SOON)
+    except BlockingIOError:
+        raise Conflict(f"Container {one.name} runs already") from None
+    ending.sweep_dead(one)  # What a monitor that was killed has left.
+    return lock
 
 
-def _locked(one: Record, path: Path) -> int:
-    """Take the lock; a sweep may hold it for a moment, and remove its folder."""
-    deadline = time.monotonic() + _SWEEP
-    while True:
-        try:
-            return locks.acquire(made(path.parent) / path.name)
-        except FileNotFoundError:
-            continue
-        except BlockingIOError:
-            if lifecycle.init_of(one) or time.monotonic() > deadline:
-                raise Conflict(f"Container {one.name} runs already") from None
-        time.sleep(0.005)
+def _let_go(one: Record, lock: int) -> None:
+    alive.end(one.id)
+    os.close(lock)
 
 
-def _let_go(one: Record, alive: tuple[Path, int]) -> None:
-    shutil.rmtree(record.run_directory(one.id), ignore_errors=True)
-    os.close(alive[1])
-
-
-def _plan(
-    one: Record, wiring: Wiring, service: Service, alive: tuple[Path, int], ids: Range | None
-) -> Plan:
+def _plan(one: Record, wiring: Wiring, service: Service, lock: int, ids: Range | None) -> Plan:
     """Write the files that the container will see, and its config.json."""
     folder = record.directory(one.id)
     kinds = sharing.namespaces_of(one)
@@ -172,6 +153,6 @@ def _plan(
     write_json(folder / "config.json", document, durable=False)
     made(record.run_directory(one.id) / "rootfs")
     overlay = layer.over_image(one)
-    holdings = networking.hold(wiring, alive)
+    holdings = networking.hold(wiring, one.id, lock)
     holdings.ids = ids.lock if ids else None
     return Plan(one, reader.read(document), overlay, holdings)

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from minirt.container import ending, lifecycle, names, record
+from minirt.container import alive, ending, lifecycle, names, record
 from minirt.kernel import locks
 from minirt.network import leases
 from minirt.state import made, names_in, root_dir, run_dir
@@ -28,6 +28,7 @@ def sweep(*, all_records: bool = False) -> None:
         dead += [one for one in names_in(root_dir() / "containers") if _is_leftover(one)]
         ending.delete([root_dir() / "trash" / one for one in names_in(root_dir() / "trash")])
         names.sweep()
+    alive.sweep()
     sweep_these(dead)
     mark.touch()
 
@@ -42,8 +43,8 @@ def sweep_these(containers: Iterable[str]) -> None:
 def _sweep_one(container_id: str) -> bool:
     """Sweep a container if it is dead; say whether it was."""
     try:
-        lock = locks.acquire(made(record.run_directory(container_id)) / "alive")
-    except (BlockingIOError, FileNotFoundError):
+        lock = alive.take(container_id)
+    except BlockingIOError:
         return False  # It lives, or it is being made or removed; or another sweep was faster.
     try:  # The lock is ours, so it is dead.
         one = record.load(container_id)
@@ -57,7 +58,7 @@ def _sweep_one(container_id: str) -> bool:
     except record.DAMAGED:
         pass  # Its files may be all that somebody has.
     finally:
-        shutil.rmtree(record.run_directory(container_id), ignore_errors=True)
+        alive.end(container_id)
         os.close(lock)
     return True
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from minirt.container import lifecycle, record, spec_mounts
+from minirt.container import alive, lifecycle, record, spec_mounts
 from minirt.container.record import Record
 from minirt.errors import Conflict, InvalidRequest, NotFound
 from minirt.images import store as images
-from minirt.kernel import beneath, libc, locks, mounts, namespaces, processes, tree_copy
+from minirt.kernel import beneath, libc, mounts, namespaces, processes, tree_copy
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.tree_copy import Copying
 from minirt.runtime import mount_table, rootfs
@@ -118,7 +117,7 @@ def _mounted(one: Record) -> Iterator[int]:
     """Mount the root of a container that does not run, and keep others from starting it."""
     run = record.run_directory(one.id)
     try:
-        alive = locks.acquire(made(run) / "alive")
+        lock = alive.take(one.id)
     except BlockingIOError:
         why = "it is just starting or ending"
         raise Conflict(f"Cannot look into container {one.name}", why) from None
@@ -137,8 +136,8 @@ def _mounted(one: Record) -> Iterator[int]:
     finally:
         if is_mounted:  # Where that fails, nothing of what it shows may be removed below.
             libc.umount2(str(run / "rootfs"), MNT_DETACH)
-        shutil.rmtree(run, ignore_errors=True)
-        os.close(alive)
+        alive.end(one.id)
+        os.close(lock)
 
 
 def _binds(one: Record) -> Iterator[Mount]:

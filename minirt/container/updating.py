@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from minirt.container import lifecycle, record, spec_resources
+from minirt.container import alive, lifecycle, record, spec_resources
 from minirt.container.changing import changing
 from minirt.container.flags import limits
 from minirt.container.flags.typed import Flags
@@ -34,7 +34,7 @@ def update(reference: str, asked: dict[str, Any]) -> None:
     """
     with changing(lifecycle.find(reference)) as one:
         host = _changed(one.host, asked)
-        if lifecycle.is_alive(one.id):
+        if alive.is_held(one.id):
             _apply(one, host, asked)
         record.save(replace(one, host=host))
 

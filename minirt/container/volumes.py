@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minirt.container import lifecycle
+from minirt.container import alive, lifecycle
 from minirt.container.flags.mounts import destination
 from minirt.container.log_writer import timestamp
 from minirt.container.record import HostConfig, Mount, Record, known
@@ -192,7 +192,7 @@ def _fill(volume: Volume, path: str, layers: tuple[Path, ...]) -> None:
     lock = locks.acquire(place(volume.name) / "lock", wait=True)
     scratch = place(volume.name) / ".filling"
     try:
-        if any(volume.data.iterdir()) or any(lifecycle.is_alive(u.id) for u in users(volume.name)):
+        if any(volume.data.iterdir()) or any(alive.is_held(u.id) for u in users(volume.name)):
             return
         trees.remove(scratch)
         scratch.mkdir(mode=0o755)
