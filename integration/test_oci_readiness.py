@@ -41,8 +41,8 @@ def supervisor(
 def say(pid: int, text: str) -> None:
     """Say something where the container sees its socket, and send a descriptor along."""
     place = Path(f"/proc/{pid}/root/run/notify/notify.sock")
-    wait_until(place.exists, "the socket")
-    assert place.stat().st_mode & 0o777 == 0o777 and place.parent.stat().st_mode & 0o777 == 0o755
+    wait_until(lambda: place.exists() and place.stat().st_mode & 0o777 == 0o777, "an open socket")
+    assert place.parent.stat().st_mode & 0o777 == 0o755
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.connect(str(place))
         socket.send_fds(line, [text.encode()], [0])
