@@ -22,17 +22,22 @@ def make_all() -> bool:
     count = sys.getrefcount(None)
     if not _works(count):
         return False
-    known: set[int] = set()
     found = gc.get_objects()
     while found:
-        new = {id(one): one for one in found if id(one) not in known}
-        known |= new.keys()
-        found = gc.get_referents(*new.values())  # Those that hold nothing are not in gc's list.
-        for one in new.values():
+        new = [one for one in found if _make(one, count)]
+        found = gc.get_referents(*new)  # Those that hold nothing are not in gc's list.
+        for one in new:
             if isinstance(one, CodeType):  # The collector is not told what code holds.
                 found += (one.co_consts, one.co_names, one.co_name, one.co_qualname)
-    for place in known:
-        _Count.from_address(place).value = count
+    return True
+
+
+def _make(one: object, count: int) -> bool:
+    """Make one object immortal; False: it is already, so no list of those is needed."""
+    place = _Count.from_address(id(one))
+    if place.value == count:
+        return False
+    place.value = count
     return True
 
 
