@@ -104,6 +104,22 @@ def test_a_run_that_cannot_start_leaves_no_record_name_address_port_or_group(
     minirt(*words, "--rm", image, "true")
 
 
+def test_what_fails_in_its_very_execve_gives_all_back_at_once(
+    minirt: Minirt, image: str, ground: Ground, tmp_path: Path
+) -> None:
+    """Its monitor holds everything by then."""
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"\x7fELF, and no more")
+    bad.chmod(0o755)
+    words = ("run", "--name", "one", "--net", "net1", "-p", "8080:80", "--ip", "10.99.0.9")
+    minirt("network", "create", "--subnet", "10.99.0.0/24", "net1")
+    for _ in range(5):
+        said = minirt(*words, "-v", f"{bad}:/bad", image, "/bad", code=126).stderr
+        assert "/bad" in said and said.count("\n") == 1
+        assert nothing_of_containers(ground)
+    minirt(*words, "--rm", image, "true")
+
+
 def test_a_name_in_use_is_refused_and_its_owner_unharmed(
     minirt: Minirt, image: str, ground: Ground
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,10 +33,11 @@ _offered: socket.socket | None = None
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """A monitor that holds nothing yet: the line to it, and its pid."""
+    """A monitor that holds nothing yet."""
 
     line: socket.socket
-    pid: int
+    pid: int  # as /proc calls it
+    pidfd: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def fork_ahead(line: socket.socket) -> int:
     """
     child = clone.clone(lambda: be_monitor(line), Namespace.PID)
     with suppress(OSError):  # Nobody is there who could want it: it leaves.
-        protocol.tell(line, {"pid": child.pid})
+        protocol.tell(line, {"pid": child.pid}, (child.pidfd,))
     return child.pidfd
 
 
@@ -87,7 +88,8 @@ def _taken() -> Monitor | None:
     if line is None:
         return None
     try:
-        return Monitor(line, int(protocol.hear_json(line)[0]["pid"]))
+        message, fds = protocol.hear_json(line)
+        return Monitor(line, int(message["pid"]), fds[0])
     except (OSError, EOFError):
         line.close()
         return None
@@ -117,9 +119,7 @@ def _fork(*, is_around: bool) -> Monitor:
     finally:
         theirs.close()
         descriptors.close([] if folder is None else [folder])
-    pid = processes.pid_as_seen_from_proc(child.pidfd)
-    os.close(child.pidfd)
-    return Monitor(ours, pid)
+    return Monitor(ours, processes.pid_as_seen_from_proc(child.pidfd), child.pidfd)
 
 
 def bear_early(monitor: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
@@ -168,7 +168,7 @@ def bear(monitor: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, 
         raise
 
 
-def _tell(monitor: Monitor, message: dict[str, Any], fds: list[int]) -> None:
+def _tell(monitor: Monitor, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
     try:
         protocol.tell(monitor.line, message, tuple(fds))
     except BrokenPipeError:
@@ -187,7 +187,10 @@ def _told_of(monitor: Monitor) -> Child:
 
 
 def hand_over(monitor: Monitor, given: Life) -> None:
-    """Give everything that there is to hold to the monitor. Raises MinirtError if it has died."""
+    """Give the monitor everything that there is to hold, for :func:`let_live`.
+
+    Raises MinirtError if it has died.
+    """
     link, given.holdings.link = given.holdings.link, None
     numbers = sorted(given.descriptors() | ({link.fileno()} if link else set()))
     state = {name: value for name, value in os.environ.items() if name.startswith("MINIRT_")}
@@ -200,3 +203,16 @@ def hand_over(monitor: Monitor, given: Life) -> None:
                 _tell(monitor, {"numbers": now, "more": bool(fds)}, now)
         finally:
             os.close(note)
+
+
+def let_live(monitor: Monitor) -> None:
+    """Leave the container to its monitor. Raises MinirtError if that has died."""
+    _tell(monitor, {"live": True})
+    monitor.line.close()
+    os.close(monitor.pidfd)
+
+
+def dismiss(monitor: Monitor) -> None:
+    """Kill it: when this returns nothing of what it was given is held any more."""
+    monitor.line.close()
+    processes.kill_by_pidfd(monitor.pidfd)

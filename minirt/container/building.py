@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Container
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from minirt.container import alive, birth, life, record, sharing
 from minirt.container.birth import Monitor, Newborn
@@ -28,6 +29,7 @@ from minirt.runtime.handshake import Line
 from minirt.runtime.plan import Plan as InitPlan
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Spec
+from minirt.state import write_json
 
 Wire = Callable[[int, int, int], None]
 
@@ -46,6 +48,7 @@ class Plan:
     """All that has been decided."""
 
     record: Record
+    document: dict[str, Any]  # its config.json
     spec: Spec
     overlay: Overlay
     holdings: Holdings
@@ -54,60 +57,79 @@ class Plan:
 
 def begin(one: Record, held: ExitStack) -> Site:
     """Have the monitor and, if that can be, init born; ``held`` takes all back."""
+    cgroup = cgroups.make(record.cgroup_name(one))
+    held.callback(_clear, cgroup)
     monitor = birth.take(one)
-    held.callback(monitor.line.close)
-    site = Site(monitor, cgroups.make(record.cgroup_name(one)))
-    held.callback(_clear, site)
+    held.callback(birth.dismiss, monitor)
+    site = Site(monitor, cgroup)
+    held.callback(_forget_newborn, site)
     kinds = sharing.new_for(one)
     if kinds is not None:
         site.newborn = birth.bear_early(site.monitor, kinds, site.cgroup)
     return site
 
 
-def _clear(site: Site) -> None:
+def _clear(cgroup: Cgroup) -> None:
+    cgroup.kill()
+    cgroup.remove()
+
+
+def _forget_newborn(site: Site) -> None:
     if site.newborn:
         site.newborn.line.close()
         with suppress(MinirtError):  # It could not be born.
             processes.kill_by_pidfd(birth.born(site.monitor, site.newborn).pidfd)
-    site.monitor.line.close()
-    site.cgroup.kill()
-    site.cgroup.remove()
 
 
-def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> Life:
-    """Build the container, and let its command run; return what the monitor is to hold.
+def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> tuple[Created, Life]:
+    """Build the container, all but its command; return it, and what the monitor is to hold.
 
     ``wire`` gets init's pidfd, its pid and when it was born, and connects it to networks, while
-    it mounts its root. Raises what :func:`create.create` and :func:`create.start` do.
+    it mounts its root. Raises what :func:`create.create` does.
     """
     resources.apply(site.cgroup, plan.spec.resources)
     streams, given = _open_streams(plan.record, plan.handed)
     held.callback(descriptors.close, streams.descriptors())
-    created = _create(site, plan, given, wire)
+    ready: list[Life] = []
+
+    def on_isolated(pidfd: int) -> None:
+        pid, born = _put_on_record(site, plan, pidfd)
+        wire(pidfd, pid, born)
+        ready.append(life.prepare(plan.record, plan.holdings, pidfd, streams, held))
+
+    created = _create(site, plan, given, on_isolated)
     held.callback(create.discard, created)
     pages.learn(pages.INIT, created.pid)
-    streams = replace(streams, console=created.console)
-    own = life.prepare(plan.record, plan.holdings, created.pidfd, streams)
-    held.callback(descriptors.close, {own.listener} | ({own.log} if own.log is not None else set()))
-    create.start(created)
-    record.save_last(plan.record.id, LastRun(started=timestamp()))
-    return own
+    return created, replace(ready[0], streams=replace(streams, console=created.console))
 
 
-def _create(site: Site, plan: Plan, given: tuple[int, int, int] | None, wire: Wire) -> Created:
+def let_run(created: Created, one: Record, meanwhile: Callable[[], None]) -> None:
+    """Let the command run; return when it does. Raises what :func:`create.start` does.
+
+    ``meanwhile`` is called when init has been told: it takes milliseconds to become the command.
+    """
+    create.start(created, meanwhile)
+    record.save_last(one.id, LastRun(started=timestamp()))
+
+
+def _put_on_record(site: Site, plan: Plan, pidfd: int) -> tuple[int, int]:
+    """Write down what the container is, for those who look at it; return init's pid and birth."""
+    write_json(record.directory(plan.record.id) / "config.json", plan.document, durable=False)
+    pid, own = processes.pid_as_seen_from_proc(pidfd), site.monitor.pid
+    born = processes.start_time(pid)
+    state = {"pid": pid, "born": born}
+    alive.say(plan.record.id, state | {"monitor": own, "monitor_born": processes.start_time(own)})
+    return pid, born
+
+
+def _create(
+    site: Site, plan: Plan, given: tuple[int, int, int] | None, on_isolated: Callable[[int], None]
+) -> Created:
     one = plan.record
 
     def bear(inits: InitPlan) -> tuple[Child, Line]:
         newborn, site.newborn = site.newborn, None
         return birth.bear(site.monitor, newborn, inits)
-
-    def on_isolated(pidfd: int) -> None:
-        pid, own = processes.pid_as_seen_from_proc(pidfd), site.monitor.pid
-        born = processes.start_time(pid)
-        state = {"pid": pid, "born": born}
-        state |= {"monitor": own, "monitor_born": processes.start_time(own)}
-        alive.say(one.id, state)
-        wire(pidfd, pid, born)
 
     setting = Setting(
         bundle=record.directory(one.id),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from minirt.container import ending, lifecycle, log_writer, protocol, record
@@ -58,12 +60,14 @@ class Life:
         return {fd for fd in lines + said if fd is not None}
 
 
-def prepare(one: Record, holdings: Holdings, init: int, streams: Streams) -> Life:
+def prepare(one: Record, holdings: Holdings, init: int, streams: Streams, held: ExitStack) -> Life:
     """Open what the monitor needs from the moment on at which the command runs."""
     log = None
     if one.host.log_driver != "none":
         log = log_writer.open_log(record.directory(one.id) / "log")
+        held.callback(os.close, log)
     listener = protocol.listen(record.run_directory(one.id)).detach()
+    held.callback(os.close, listener)
     holdings.introduce_names()
     return Life(one.id, holdings, init, streams, listener, log)
 

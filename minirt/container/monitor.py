@@ -11,12 +11,13 @@ wires and frees its locks. No daemon has to notice.
        |  <--- a pidfd of init -------------- |
        |  (plans, wires init up,              |
        |   lets it become its command)        |
-       |  ---- all that there is to hold ---> |   lives for it (life.py)
+       |  ---- all that there is to hold ---> |   gets ready
+       |  ---- "live": the command runs ----> |   lives for it (life.py)
 
 The command does the work: a forked process shares its parent's memory until one of the two
 writes, so who builds a container has 9 MB of its own in the end. The monitor has done next to
-nothing, and stays small. It opens nothing for networking. Until it holds the container it
-hears of the command's death by the end of the line, leaves, and takes init along.
+nothing, and stays small. It opens nothing for networking. Until it is to live, the end of the
+line tells it that the start has failed, or that the command is dead: it leaves, init with it.
 """
 
 from __future__ import annotations
@@ -75,9 +76,12 @@ def _serve(line: socket.socket) -> Life:
             continue
         numbers += message["numbers"]
         held += fds
-        if not message["more"]:
-            line.close()
-            return _received(numbers, held)
+        if message["more"]:
+            continue
+        with sockets.moved_above(line, max(*numbers, *held)) as line:
+            given = _received(numbers, held)
+            protocol.hear_json(line)  # "live": its command runs.
+            return given
 
 
 def _bear(line: socket.socket, kinds: int | None, fds: list[int]) -> None:

@@ -41,7 +41,7 @@ from minirt.kernel import (
     terminal_modes,
 )
 from minirt.runtime import reader
-from minirt.state import made, write_json
+from minirt.state import made
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,17 @@ def _start(one: Record, held: ExitStack, *, attach: bool, lock: int | None) -> s
             networking.connect(one, wiring, netns, pid, born)
             plan.holdings.take_names(service.introduction, name_service.open_all(service, netns))
 
-    own = building.build(site, plan, wire, held)
+    created, own = building.build(site, plan, wire, held)
     ours = None
     if attach:
         ours, theirs = protocol.pair()
         held.callback(ours.close)
         own = replace(own, attached=(fd := theirs.detach()))
         held.callback(os.close, fd)
+    building.let_run(created, one, lambda: birth.hand_over(site.monitor, own))
     with _undisturbed():
-        birth.hand_over(site.monitor, own)
+        birth.let_live(site.monitor)
         held.pop_all()  # From here on the monitor frees what it holds.
-    site.monitor.line.close()
     descriptors.close(own.descriptors())
     return ours
 
@@ -138,7 +138,7 @@ def _let_go(one: Record, lock: int) -> None:
 
 
 def _plan(one: Record, wiring: Wiring, service: Service, lock: int, ids: Range | None) -> Plan:
-    """Write the files that the container will see, and its config.json."""
+    """Decide, and write the files that the container will see."""
     folder = record.directory(one.id)
     kinds = sharing.namespaces_of(one)
     files = joining.host_of(one) or folder
@@ -150,9 +150,8 @@ def _plan(one: Record, wiring: Wiring, service: Service, lock: int, ids: Range |
     size = terminal_modes.size_of_first((0, 1, 2)) if one.config.tty else None
     if size:
         document["process"]["consoleSize"] = {"height": size[0], "width": size[1]}
-    write_json(folder / "config.json", document, durable=False)
     made(record.run_directory(one.id) / "rootfs")
     overlay = layer.over_image(one)
     holdings = networking.hold(wiring, one.id, lock)
     holdings.ids = ids.lock if ids else None
-    return Plan(one, reader.read(document), overlay, holdings)
+    return Plan(one, document, reader.read(document), overlay, holdings)

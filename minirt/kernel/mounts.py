@@ -14,6 +14,7 @@ import os
 import struct
 from collections.abc import Iterable
 from enum import IntFlag
+from functools import cache
 
 from minirt.kernel import libc
 from minirt.kernel.steps import Shell, step
@@ -44,10 +45,11 @@ class Attribute(IntFlag):
     NOSYMFOLLOW = 0x0020_0000
 
 
-def words(attributes: Attribute) -> list[str]:
+@cache
+def words(attributes: Attribute) -> tuple[str, ...]:
     """Return attributes as mount(8) takes them after -o."""
     names = [str(one.name).lower() for one in Attribute if one in attributes and one.name]
-    return ["ro" if name == "rdonly" else name for name in names]
+    return tuple("ro" if name == "rdonly" else name for name in names)
 
 
 def told(options: Iterable[str]) -> str:

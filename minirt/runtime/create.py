@@ -115,13 +115,14 @@ def _bring_up(created: Created, plan: Plan, on_isolated: Callable[[int], None]) 
     return console
 
 
-def start(created: Created) -> None:
+def start(created: Created, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Let the command run; return when it does. Raises what kept it from doing so.
 
-    The caller owns ``pidfd`` and ``console`` from then on, and waits with waitid(2).
+    ``meanwhile`` is called when init was told, and becomes the command. The caller owns ``pidfd``
+    and ``console`` afterwards, and waits with waitid(2).
     """
     try:
-        created.line.go()
+        created.line.go(meanwhile)
     except OSError as error:
         raise command.refused(created.spec.process.args[0], error) from error
     created.line.close()

@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Callable
 
 from minirt import errors
 from minirt.kernel import sockets, springboard
@@ -105,15 +106,16 @@ class Line:
         while len(into) < count:
             into += self.hear(word)
 
-    def go(self) -> None:
-        """Let the command run. Raises the error that kept it from doing so.
+    def go(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Let the command run, and do something until it does.
 
-        That is an OSError if it was execve(2) that failed.
+        Raises the error that kept it from doing so: an OSError if that was execve(2)'s.
         """
         try:
             self.say(GO)
         except (BrokenPipeError, ConnectionResetError):
             pass  # Init is dead already; its last packet says why.
+        meanwhile()
         message, _ = self.receive()
         if message:
             raise springboard.failure(message) or received(message)

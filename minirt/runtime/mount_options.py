@@ -7,6 +7,7 @@ to the file system.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from minirt.kernel.mounts import Attribute, Propagation
 
@@ -68,8 +69,9 @@ def known() -> list[str]:
     )
 
 
+@cache
 def parse(texts: tuple[str, ...]) -> Options:
-    """Sort the options; a later one overrules an earlier one."""
+    """Sort the options; a later one overrules an earlier one. Shared: only read it."""
     found = Options()
     for text in texts:
         if not _take(found, text):

@@ -193,6 +193,6 @@ def _exists(root: int, path: str) -> bool:
 
 def _told(options: Options, own: list[str] | None = None) -> tuple[str, ...]:
     """Return the options as mount(8) wants them."""
-    words = mounts.words(options.add) + (own or [])
-    words += [f"{word}=recursive" for word in mounts.words(options.add_below)]
+    below = [f"{word}=recursive" for word in mounts.words(options.add_below)]
+    words = [*mounts.words(options.add), *(own or []), *below]
     return ("-o", mounts.told(words)) if words else ()
