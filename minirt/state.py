@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,17 @@ LONGEST_NAME = 128
 
 def root_dir() -> Path:
     """Return the persistent directory (hier(7): /var/lib)."""
-    return Path(os.environ.get("MINIRT_ROOT") or "/var/lib/minirt")
+    return _path(os.environ.get("MINIRT_ROOT") or "/var/lib/minirt")
 
 
 def run_dir() -> Path:
     """Return the volatile directory, empty after a boot (hier(7): /run)."""
-    return Path(os.environ.get("MINIRT_RUNROOT") or "/run/minirt")
+    return _path(os.environ.get("MINIRT_RUNROOT") or "/run/minirt")
+
+
+@cache
+def _path(text: str) -> Path:
+    return Path(text)  # asked for fifty times in a "run"; what it finds out it keeps
 
 
 def made(directory: Path) -> Path:

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from minirt.commands.lean import Lean
 from minirt.commands.run_options import SETTINGS, add_options, request
 from minirt.container import creation
 
 
-@click.command("create", context_settings=SETTINGS)
+@click.command("create", cls=Lean, context_settings=SETTINGS)
 @add_options
 def command(**flags: Any) -> None:
     """Make a container from IMAGE without starting it, and print its id."""

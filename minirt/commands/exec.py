@@ -7,6 +7,7 @@ import os
 import click
 
 from minirt.commands.each import check_input
+from minirt.commands.lean import Lean
 from minirt.container import exec, lifecycle
 from minirt.container.exec import Request
 from minirt.container.flags import environment
@@ -15,7 +16,7 @@ from minirt.errors import InvalidRequest
 SETTINGS = {"allow_interspersed_args": False}
 
 
-@click.command("exec", context_settings=SETTINGS)
+@click.command("exec", cls=Lean, context_settings=SETTINGS)
 @click.option("-d", "--detach", is_flag=True, help="Leave it running.")
 @click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")
 @click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from minirt.commands.each import check_input, detach_keys
+from minirt.commands.lean import Lean
 from minirt.commands.run_options import SETTINGS, add_options, request
 from minirt.container import attach, creation, start
 from minirt.container.attach import DETACHED
@@ -15,7 +16,7 @@ from minirt.container.record import Record
 from minirt.errors import MinirtError
 
 
-@click.command("run", context_settings=SETTINGS)
+@click.command("run", cls=Lean, context_settings=SETTINGS)
 @click.option("-d", "--detach", is_flag=True, help="Leave it running, and print its id.")
 @detach_keys
 @add_options

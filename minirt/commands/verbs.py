@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from minirt.commands.lean import Lean
+
 # Each verb lives in minirt/commands/, in a file of its name, and is imported when it is
 # called. Its line of help stands here, so that "minirt --help" imports none of them.
 VERBS = {
@@ -105,3 +107,5 @@ def prepare() -> None:
 def get_ready(command: click.Command) -> None:
     """Let click do for a command what it does at the first use."""
     command.make_parser(click.Context(command))
+    if isinstance(command, Lean):
+        command.get_ready()

@@ -14,6 +14,7 @@ may be replaced. "Running" is nowhere written down: it means that the lock is he
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 from typing import Any
@@ -167,12 +168,17 @@ class Endpoint:
 
 def directory(container_id: str) -> Path:
     """Return the directory of what a container keeps across reboots."""
-    return root_dir() / "containers" / container_id
+    return _folder(root_dir(), container_id)
 
 
 def run_directory(container_id: str) -> Path:
     """Return the directory of what only a living container has."""
-    return run_dir() / "containers" / container_id
+    return _folder(run_dir(), container_id)
+
+
+@cache
+def _folder(top: Path, container_id: str) -> Path:
+    return top / "containers" / container_id
 
 
 def cgroup_name(record: Record) -> str:

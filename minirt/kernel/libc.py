@@ -41,6 +41,8 @@ _NUMBERS = {
 }
 
 _libc.syscall.restype = ctypes.c_long
+_libc.syscall.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * 6)  # words, whatever they mean
+_ZEROS = (0,) * 6
 _libc.mount.argtypes = (
     ctypes.c_char_p,
     ctypes.c_char_p,
@@ -90,8 +92,8 @@ def syscall(name: str, *arguments: int | str | bytes | ctypes.Array[ctypes.c_cha
 
     Integers go as 64-bit words, text as a C string, buffers by address. Raises OSError.
     """
-    words = [ctypes.c_long(one) if isinstance(one, int) else _pointer(one) for one in arguments]
-    return _check(_libc.syscall(ctypes.c_long(_NUMBERS[name]), *words))
+    words = [os.fsencode(one) if isinstance(one, str) else one for one in arguments]
+    return _check(_libc.syscall(_NUMBERS[name], *words, *_ZEROS[len(words) :]))
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
@@ -109,10 +111,6 @@ def become(uid: int, gid: int, groups: list[int]) -> None:
     syscall("setgroups", len(groups), struct.pack(f"{len(groups)}I", *groups))
     syscall("setresgid", gid, gid, gid)
     syscall("setresuid", uid, uid, uid)
-
-
-def _pointer(one: str | bytes | ctypes.Array[ctypes.c_char] | None) -> object:
-    return os.fsencode(one) if isinstance(one, str) else one
 
 
 def _bytes(text: str | None) -> bytes | None:
