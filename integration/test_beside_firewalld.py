@@ -245,7 +245,7 @@ def test_a_table_of_that_name_behind_which_nobody_answers_is_let_alone(
         began = time.monotonic()
         minirt("network", "create", "net1")
         minirt("network", "rm", "net1")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 29  # It would wait 30 for an answer (kernel/dbus.py).
     where = Path(ground.root.parent / "f")
     where.mkdir()
     with bus(where) as address:  # a bus without firewalld
