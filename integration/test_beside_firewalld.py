@@ -12,7 +12,7 @@ import pytest
 from integration.conftest import Minirt
 from integration.firewalls import Firewall, bus, firewalld, forget_rules, needs_firewalld
 from integration.guests import guest
-from integration.sandbox import Outside, in_netns, shell, started
+from integration.sandbox import PATIENCE, Outside, in_netns, shell, started
 from integration.test_network_doctor import found, typed
 from integration.test_network_traffic import ask_from, either_bridge, filter_bridges
 from integration.traces import Ground
@@ -245,7 +245,8 @@ def test_a_table_of_that_name_behind_which_nobody_answers_is_let_alone(
         began = time.monotonic()
         minirt("network", "create", "net1")
         minirt("network", "rm", "net1")
-        assert time.monotonic() - began < 29  # It would wait 30 for an answer (kernel/dbus.py).
+        # Where the machine is slow: less than the 30 of a wait for an answer (kernel/dbus.py).
+        assert time.monotonic() - began < min(10 * PATIENCE, 29)
     where = Path(ground.root.parent / "f")
     where.mkdir()
     with bus(where) as address:  # a bus without firewalld

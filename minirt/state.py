@@ -49,6 +49,16 @@ def made(directory: Path) -> Path:
     return directory
 
 
+def set_aside(folder: Path, top: Path) -> Path:
+    """Take a folder out of sight at once, by a rename to TOP/trash; return where it is to delete.
+
+    Raises FileNotFoundError if it is not there any more.
+    """
+    grave = made(top / "trash") / new_id()
+    folder.rename(grave)
+    return grave
+
+
 def new_id() -> str:
     """Return 64 random hexadecimal digits: Docker's form of an id."""
     return os.urandom(32).hex()  # what the module secrets does, without its 5 ms of imports

@@ -31,7 +31,7 @@ class Lean(click.Command):
 
     def get_ready(self) -> None:
         """Work out what is the same each time, before somebody waits for it."""
-        self.__dict__.update(flags=self.flags, untyped=self.untyped)
+        _ = self.untyped
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Fill ``ctx.params``; return the words that are left. Raises UsageError."""
@@ -53,7 +53,8 @@ class Lean(click.Command):
         for word in words:
             if word[:1] != "-" or word in ("-", "--"):
                 break
-            names, value = [word.partition("=")[0]], word.partition("=")[1]
+            name, value, _ = word.partition("=")
+            names = [name]
             if word[:2] != "--":
                 names, value = [f"-{letter}" for letter in word[1:]], ""
             for number, name in enumerate(names):

@@ -6,13 +6,14 @@ lock still held, and the state of an end already removed, would take that for a 
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from typing import Any
 
 from minirt.container import record
 from minirt.kernel import locks
-from minirt.state import made, names_in, new_id, read_json, run_dir, write_json
+from minirt.state import made, names_in, read_json, run_dir, set_aside, write_json
 
 SOON = 1.0  # seconds that a sweep, or a copy, may hold the lock of a container that is dead
 
@@ -42,7 +43,7 @@ def take(container_id: str, patience: float = 0) -> int:
 def say(container_id: str, state: dict[str, Any]) -> None:
     """Write down the pids of its init and its monitor, and when they were born (clock ticks)."""
     place = record.run_directory(container_id) / "state.json"
-    write_json(place, {"id": container_id, **state}, durable=False)
+    write_json(place, state, durable=False)
 
 
 def state(container_id: str) -> dict[str, Any]:
@@ -57,12 +58,17 @@ def state(container_id: str) -> dict[str, Any]:
 
 def end(container_id: str) -> None:
     """Take all of it away at once; the lock falls when its descriptor is closed."""
-    grave = made(run_dir() / "trash") / new_id()
     try:
-        record.run_directory(container_id).rename(grave)
+        grave = set_aside(record.run_directory(container_id), run_dir())
     except FileNotFoundError:
         return
     shutil.rmtree(grave, ignore_errors=True)
+
+
+def let_go(container_id: str, lock: int) -> None:
+    """End it, and let the lock fall."""
+    end(container_id)
+    os.close(lock)
 
 
 def sweep() -> None:

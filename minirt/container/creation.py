@@ -40,7 +40,7 @@ _BIRDS = ("crane", "dunlin", "egret", "finch", "heron", "lark", "martin", "plove
 def create(request: Request) -> Record:
     """Make a container. Raises NotFound, Conflict or InvalidRequest: then nothing was made."""
     one, lock = create_to_run(request, by_run=False)
-    _let_go(one, lock)
+    alive.let_go(one.id, lock)
     return one
 
 
@@ -110,13 +110,8 @@ def _half_made(one: Record) -> Iterator[int]:
         yield lock
     except BaseException:
         shutil.rmtree(record.directory(one.id), ignore_errors=True)
-        _let_go(one, lock)
+        alive.let_go(one.id, lock)
         raise
-
-
-def _let_go(one: Record, lock: int) -> None:
-    alive.end(one.id)
-    os.close(lock)
 
 
 def _named(one: Record) -> Record:

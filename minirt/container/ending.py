@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from minirt import state
 from minirt.container import alive, joining, lifecycle, names, record, volumes
 from minirt.container.holdings import Holdings
 from minirt.container.record import Record
 from minirt.kernel import processes, trees
 from minirt.kernel.cgroups import Cgroup
-from minirt.state import made, new_id, root_dir
 
 
 def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool) -> list[Path]:
@@ -73,9 +73,7 @@ def set_aside(one: Record) -> Path:
     Raises FileNotFoundError if that was done already.
     """
     names.release(one.name, one.id)
-    grave = made(root_dir() / "trash") / new_id()
-    record.directory(one.id).rename(grave)
-    return grave
+    return state.set_aside(record.directory(one.id), state.root_dir())
 
 
 def delete(folders: list[Path]) -> None:

@@ -77,7 +77,7 @@ def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
 def _start(one: Record, held: ExitStack, *, attach: bool, lock: int | None) -> socket.socket | None:
     """Start it, and leave it to its monitor; return the line to that if it is attached."""
     lock = _become_alive(one, lock)
-    held.callback(_let_go, one, lock)
+    held.callback(alive.let_go, one.id, lock)
     site = building.begin(one, held)
     wiring = networking.prepare(one, held)
     ids = user_ids.take(one, held)
@@ -130,11 +130,6 @@ def _become_alive(one: Record, lock: int | None) -> int:
         raise Conflict(f"Container {one.name} runs already") from None
     ending.sweep_dead(one)  # What a monitor that was killed has left.
     return lock
-
-
-def _let_go(one: Record, lock: int) -> None:
-    alive.end(one.id)
-    os.close(lock)
 
 
 def _plan(one: Record, wiring: Wiring, service: Service, lock: int, ids: Range | None) -> Plan:

@@ -7,7 +7,6 @@ records are read only after a boot, when these folders are gone, and by who asks
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,8 +26,8 @@ def sweep(*, all_records: bool = False) -> None:
     if all_records or not mark.exists():
         dead += [one for one in names_in(root_dir() / "containers") if _is_leftover(one)]
         ending.delete([root_dir() / "trash" / one for one in names_in(root_dir() / "trash")])
+        alive.sweep()
         names.sweep()
-    alive.sweep()
     sweep_these(dead)
     mark.touch()
 
@@ -58,8 +57,7 @@ def _sweep_one(container_id: str) -> bool:
     except record.DAMAGED:
         pass  # Its files may be all that somebody has.
     finally:
-        alive.end(container_id)
-        os.close(lock)
+        alive.let_go(container_id, lock)
     return True
 
 

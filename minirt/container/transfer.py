@@ -136,8 +136,7 @@ def _mounted(one: Record) -> Iterator[int]:
     finally:
         if is_mounted:  # Where that fails, nothing of what it shows may be removed below.
             libc.umount2(str(run / "rootfs"), MNT_DETACH)
-        alive.end(one.id)
-        os.close(lock)
+        alive.let_go(one.id, lock)
 
 
 def _binds(one: Record) -> Iterator[Mount]:

@@ -21,7 +21,7 @@ from minirt.container.log_writer import timestamp
 from minirt.container.record import HostConfig, Mount, Record, known
 from minirt.errors import Conflict, NotFound
 from minirt.kernel import locks, trees
-from minirt.state import check_name, made, new_id, read_json, root_dir, write_json
+from minirt.state import check_name, made, new_id, read_json, root_dir, set_aside, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,7 @@ def remove(name: str) -> None:
             ids = ", ".join(one.id for one in using)
             remedy = f"Remove that first: minirt rm {' '.join(one.name for one in using)}"
             raise Conflict(f"Cannot remove volume {name}", f"volume is in use - [{ids}]", remedy)
-        grave = made(root_dir() / "trash") / new_id()
-        place(name).rename(grave)
+        grave = set_aside(place(name), root_dir())
     finally:
         os.close(lock)
     trees.remove(grave)
@@ -125,9 +124,7 @@ def remove_anonymous(one: Record) -> None:
         try:
             others = [user for user in users(mount.name) if user.id != one.id]
             if find(mount.name).anonymous and not others:
-                grave = made(root_dir() / "trash") / new_id()
-                place(mount.name).rename(grave)
-                trees.remove(grave)
+                trees.remove(set_aside(place(mount.name), root_dir()))
         except (NotFound, FileNotFoundError):
             continue
 

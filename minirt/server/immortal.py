@@ -33,7 +33,7 @@ def make_all() -> bool:
 
 
 def _make(one: object, count: int) -> bool:
-    """Make one object immortal; False: it is already, so no list of those is needed."""
+    """Make one object immortal; False: it is already, as who was seen before."""
     place = _Count.from_address(id(one))
     if place.value == count:
         return False
