@@ -135,6 +135,15 @@ def test_a_stopped_container_has_its_old_address_again_if_it_is_free(
     assert look(minirt, "one").address not in (old["IPAddress"], look(minirt, "first").address)
 
 
+def test_its_ports_are_free_as_soon_as_it_has_ended(minirt: Minirt, image: str) -> None:
+    minirt("run", "-d", "--name", "one", "-p", "8080:80", image, "sleep", "100")
+    for _ in range(20):
+        minirt("restart", "-t", "0", "one")
+    minirt("rm", "-f", "one")
+    for _ in range(5):
+        minirt("run", "--rm", "--name", "one", "-p", "8080:80", image, "true")
+
+
 def test_restart_keeps_what_was_written_and_the_address(minirt: Minirt, image: str) -> None:
     minirt("network", "create", "net1")
     script = "echo x >> /count; cat /count; " + OBEYS

@@ -165,6 +165,7 @@ def test_a_child_that_waited_runs_the_next_command(server: int, image: str) -> N
         assert typed.stdout and typed.stdout.readline() == "ready\n"
         assert commands_of(server) == [ready]
         run("rm", "-f", "one")
+    wait_until(lambda: ready not in commands_of(server), "the end of the one that waited")
     wait_until(lambda: len(commands_of(server)) == 1, "the next one")
     assert commands_of(server) != [ready]
 

@@ -14,7 +14,7 @@ from minirt import state
 from minirt.container import alive, joining, lifecycle, names, record, volumes
 from minirt.container.holdings import Holdings
 from minirt.container.record import Record
-from minirt.kernel import processes, trees
+from minirt.kernel import descriptors, processes, trees
 from minirt.kernel.cgroups import Cgroup
 
 
@@ -39,9 +39,9 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
     if ran and one.host.auto_remove:
         volumes.remove_anonymous(one)
         remains = [set_aside(one)]
-    alive.end(one.id)
-    for fd in holdings.descriptors():
-        os.close(fd)
+    # The ports before the lock: who finds that it has fallen may want them at once.
+    descriptors.close(holdings.descriptors() - {holdings.lock})
+    alive.let_go(one.id, holdings.lock)
     if holdings.joined is not None:
         joining.free(holdings.joined)
     return remains
@@ -86,13 +86,15 @@ def _unpublish(holdings: Holdings) -> None:
     """Remove the elements of published ports in a child: the monitor itself stays small.
 
     Its end is not waited for: the kernel keeps it for a grace period of some 15 ms, until
-    its netlink socket is closed (``kernel.nftables``).
+    its netlink socket is closed (``kernel.nftables``). So it lets go of what it has inherited
+    first: a copy of a port's socket would keep the port from whoever is next.
     """
     reader, writer = os.pipe()
 
     def main() -> int:
         from minirt.network import nat
 
+        processes.close_all_but({0, 1, 2, writer})
         nat.unpublish(holdings.bindings, *holdings.published_to)
         os.write(writer, b"!")
         return 0
