@@ -49,11 +49,9 @@ def parent_of(text: str) -> int:
     return int(next(line for line in text.splitlines() if line.startswith("PPid:")).split()[1])
 
 
-def test_commands_are_children_of_the_server(server: int, image: str, ground: Ground) -> None:
-    command = ("sh", "-c", "echo ready; sleep 100")
-    with started(*words("run", "--rm", "--name", "one", image, *command)) as typed:
-        assert typed.stdout and typed.stdout.readline() == "ready\n"
-        assert len(commands_of(server)) == 1
+def test_commands_are_children_of_the_server(server: int, image: str) -> None:
+    with served(server, image) as (typed, child):
+        assert commands_of(server) == [child]
         assert run("rm", "-f", "one").returncode == 0
         assert typed.wait(10 * PATIENCE) == 137
 
@@ -158,16 +156,11 @@ def test_what_it_starts_is_found_by_name(server: int, image: str) -> None:
 
 
 def test_a_child_that_waited_runs_the_next_command(server: int, image: str) -> None:
-    wait_until(lambda: commands_of(server), "a child that waits")
-    (ready,) = commands_of(server)
-    command = ("sh", "-c", "echo ready; sleep 100")
-    with started(*words("run", "--rm", "--name", "one", image, *command)) as typed:
-        assert typed.stdout and typed.stdout.readline() == "ready\n"
-        assert commands_of(server) == [ready]
+    with served(server, image) as (_, child):
         run("rm", "-f", "one")
-    wait_until(lambda: ready not in commands_of(server), "the end of the one that waited")
+    wait_until(lambda: child not in commands_of(server), "the end of the one that waited")
     wait_until(lambda: len(commands_of(server)) == 1, "the next one")
-    assert commands_of(server) != [ready]
+    assert commands_of(server) != [child]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
@@ -194,21 +187,28 @@ def test_a_client_that_went_on_alone_is_not_waited_for(server: int) -> None:
 
 @contextmanager
 def served(server: int, image: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Start container "one"; return its client and the server's child that runs the command.
+    """Start container "one"; return its client and the server's child that waited for it.
 
     On a machine that stalls for longer than a client's patience, the client runs it itself.
     """
     for _ in range(5):
+        wait_until(lambda: len(commands_of(server)) == 1, "a child that waits")
+        (ready,) = commands_of(server)
         command = ("sh", "-c", "echo ready; sleep 100")
         with started(*words("run", "--name", "one", image, *command)) as typed:
             assert typed.stdout and typed.stdout.readline() == "ready\n"
-            pipe = os.fstat(typed.stdout.fileno()).st_ino
-            for child in commands_of(server):
-                if Path(f"/proc/{child}/fd/1").stat().st_ino == pipe:
-                    yield typed, child
-                    return
+            if writes_to(ready, typed.stdout.fileno()):
+                yield typed, ready
+                return
         run("rm", "-f", "one")
     pytest.fail("no client was served in time")
+
+
+def writes_to(pid: int, pipe: int) -> bool:
+    """Say whether the standard output of a process, if it lives, is this pipe of ours."""
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/fd/1").stat().st_ino == os.fstat(pipe).st_ino
+    return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
