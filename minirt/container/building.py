@@ -58,7 +58,7 @@ class Plan:
 def begin(one: Record, held: ExitStack) -> Site:
     """Have the monitor and, if that can be, init born; ``held`` takes all back."""
     cgroup = cgroups.make(record.cgroup_name(one))
-    held.callback(_clear, cgroup)
+    held.callback(cgroup.end)
     monitor = birth.take(one)
     held.callback(birth.dismiss, monitor)
     site = Site(monitor, cgroup)
@@ -67,11 +67,6 @@ def begin(one: Record, held: ExitStack) -> Site:
     if kinds is not None:
         site.newborn = birth.bear_early(site.monitor, kinds, site.cgroup)
     return site
-
-
-def _clear(cgroup: Cgroup) -> None:
-    cgroup.kill()
-    cgroup.remove()
 
 
 def _forget_newborn(site: Site) -> None:

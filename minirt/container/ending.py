@@ -26,8 +26,7 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
     if holdings.bindings:
         _unpublish(holdings)
     if cgroup is not None:
-        cgroup.kill()
-        cgroup.remove()
+        cgroup.end()
     if not joining.hand_on(holdings.locked(), holdings.heirs):
         for path, _ in holdings.locked():
             path.unlink(missing_ok=True)  # before its lock falls: nobody ever locks a dead file
@@ -49,9 +48,7 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
 
 def sweep_dead(one: Record) -> None:
     """Remove what the kernel does not, of a container whose monitor was killed."""
-    group = lifecycle.group_of(one)
-    group.kill()
-    group.remove()
+    lifecycle.group_of(one).end()
 
 
 def discard(one: Record, *, volumes_too: bool) -> None:

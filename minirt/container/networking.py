@@ -36,7 +36,7 @@ def prepare(one: Record, held: ExitStack) -> Wiring:
     if wiring.joined is not None:
         held.callback(descriptors.close, wiring.joined.descriptors())
     last = record.load_endpoints(one.id)
-    asked = [(request, finding.find(request.network_id)) for request in one.endpoints]
+    asked = [(each, finding.known(each.network_id, each.network)) for each in one.endpoints]
     chosen = plug_rules.way_out(asked)
     for number, (request, network) in enumerate(asked):
         taken = {plug.interface for plug in wiring.plugs} | plug_options.names(

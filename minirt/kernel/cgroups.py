@@ -14,20 +14,17 @@ from __future__ import annotations
 
 import errno
 import os
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from minirt.kernel import cgroup_signals, cgroup_stats
+from minirt.kernel import cgroup_removal, cgroup_signals, cgroup_stats
 from minirt.kernel.cgroup_files import read, write, write_to_all
 from minirt.kernel.cgroup_mounts import Hierarchy, hierarchies
 from minirt.kernel.steps import Shell, step
 
 # What version 2 is asked to count and to limit in our groups, as far as it can.
 _WANTED = ("cpu", "cpuset", "io", "memory", "pids")
-_PATIENCE = 2.0  # seconds that an emptied group may stay busy; the kernel needs milliseconds
 
 
 def base_name() -> str:
@@ -117,6 +114,20 @@ class Cgroup:
         """Return how many of its processes were killed for want of memory."""
         return cgroup_stats.oom_kills(self._place("memory"))
 
+    def end(self) -> None:
+        """Remove the group, and kill before that whatever is still in it; no error if it has gone.
+
+        Mostly it is empty: to try costs less than to look for processes.
+        """
+        there = [one.path for one in self.folders if one.path.exists()]
+        if not there:
+            return
+        with step("remove the cgroup", "rmdir", *there):
+            left = [path for path in there if not cgroup_removal.try_to(path)]
+        if left:
+            self.kill()
+            self.remove()
+
     def remove(self) -> None:
         """Remove the group and what was made below it; no error if it has gone.
 
@@ -126,9 +137,8 @@ class Cgroup:
         if not there:
             return
         with step("remove the cgroup", "rmdir", *there):
-            deadline = time.monotonic() + _PATIENCE
             for path in there:
-                _remove(path, deadline)
+                cgroup_removal.remove(path)
 
     def _place(self, controller: str) -> tuple[int, Path] | None:
         one = self.folder(controller)
@@ -222,28 +232,3 @@ def _inherit_cpuset(folder: Folder) -> None:
             if not read(group / file):
                 write("give the cgroup its processors", group / file, read(group.parent / file))
         write("hand them to the groups below", group / "cgroup.clone_children", 1)
-
-
-def _remove(path: Path, deadline: float) -> None:
-    """Remove a folder, children first."""
-    for child in _children(path):
-        _remove(child, deadline)
-    while True:
-        try:
-            path.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.001)
-        else:
-            return
-
-
-def _children(path: Path) -> Iterator[Path]:
-    try:
-        with os.scandir(path) as entries:
-            yield from [Path(one.path) for one in entries if one.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return

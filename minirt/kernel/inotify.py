@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # include/uapi/linux/inotify.h
-MODIFY, CLOSE_WRITE, MOVED_FROM, MOVED_TO = 0x2, 0x8, 0x40, 0x80
+MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
 CREATE, DELETE, DELETE_SELF = 0x100, 0x200, 0x400
 OVERFLOW, IGNORED, ONLYDIR = 0x4000, 0x8000, 0x0100_0000
 

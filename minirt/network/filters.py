@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from functools import cache
 from pathlib import Path
 
-from minirt.kernel import nftables
+from minirt.kernel import nft_elements, nftables
 from minirt.network import leases, nat, port_binding, spec, spoofing, store
 from minirt.network.nat import TABLE
 from minirt.network.spec import Network
@@ -20,35 +21,24 @@ def knows(network: Network) -> bool:
 
 def is_loaded() -> bool:
     """Say whether the table is there, and not that of an older minirt."""
-    return version() in _listed("version")
+    return nft_elements.has(TABLE, "version", nft_elements.mark_key(version()))
 
 
 def _has(network: Network) -> bool:
-    return f'"{network.bridge}"' in _listed("bridges")
+    return nft_elements.has(TABLE, "bridges", nft_elements.name_key(network.bridge))
 
 
-def _listed(name: str) -> str:
-    """Return a set, as text: one of few elements, since libnftables knows no shorter way.
-
-    To be asked for one element it looks at all elements of all sets first ("get element"), and
-    so does it to explain why it has found nothing.
-    """
-    try:
-        return nftables.ask(f"list set {TABLE} {name}")  # Of two at once it finds one.
-    except FileNotFoundError:
-        return ""
-
-
-def version() -> str:
+@cache
+def version() -> int:
     """Return what tells these rules from those of another minirt: a checksum of them."""
-    return f"{zlib.crc32(RULES.read_bytes() + spoofing.RULES.read_bytes()):#010x}"
+    return zlib.crc32(RULES.read_bytes() + spoofing.RULES.read_bytes())
 
 
 def load() -> None:
     """Make the tables, or replace their rules; elements stay."""
     spoofing.restore()
     nftables.replace(TABLE, RULES)
-    renew = f"flush set {TABLE} version; add element {TABLE} version {{ {version()} }}"
+    renew = f"flush set {TABLE} version; add element {TABLE} version {{ {version():#010x} }}"
     nftables.run(renew, "say which packet filter it is")
 
 

@@ -33,6 +33,15 @@ def find(name_or_id: str) -> Network:
     return found[0]
 
 
+def known(network_id: str, name: str) -> Network:
+    """Return the network of that full id, which had that name when it was written down.
+
+    Raises NotFound.
+    """
+    likely = store.load(name)
+    return likely if likely is not None and likely.id == network_id else find(network_id)
+
+
 def everything() -> list[Network]:
     """Return all networks, with those that are always there, by name."""
     networks = store.every()

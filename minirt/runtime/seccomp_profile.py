@@ -31,12 +31,20 @@ _EPERM = 1
 
 
 def default(capabilities: Collection[str]) -> dict[str, Any]:
-    """Return config.json's linux.seccomp for a process with these capabilities to gain."""
+    """Return config.json's linux.seccomp for a process with these capabilities to gain.
+
+    It is everybody's: not to be changed.
+    """
+    return _default(frozenset(capabilities))
+
+
+@cache
+def _default(capabilities: frozenset[str]) -> dict[str, Any]:
     return {
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": _EPERM,
         "architectures": _architectures(),
-        "syscalls": [_rule(one) for one in groups() if _fits(one, set(capabilities))],
+        "syscalls": [_rule(one) for one in groups() if _fits(one, capabilities)],
     }
 
 
@@ -70,7 +78,7 @@ def _architectures() -> list[str]:
     return [_OCI_NAMES[name] for name in syscall_tables.WAYS_IN[syscall_tables.native()]]
 
 
-def _fits(group: Mapping[str, Any], capabilities: set[str]) -> bool:
+def _fits(group: Mapping[str, Any], capabilities: frozenset[str]) -> bool:
     return (
         set(group.get("needs", ())) <= capabilities
         and not set(group.get("without", ())) & capabilities

@@ -17,7 +17,6 @@ import os
 import select
 import signal
 import socket
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +26,10 @@ from minirt.container import birth, protocol
 from minirt.kernel import cgroups, descriptors, locks, pages, processes, sockets
 from minirt.server import child, immortal, preload
 from minirt.server.client import KILLED, REFUSED
+from minirt.server.sources import Sources
 
 IDLE = float(os.environ.get("MINIRT_SERVER_IDLE") or 600)  # seconds
 _READY = 5.0  # seconds that a child waits for a command
-_CHECK = 1.0  # seconds between two looks at minirt's own files
 
 
 def main(folder: str, name: str) -> None:
@@ -42,6 +41,7 @@ def main(folder: str, name: str) -> None:
         return  # There is one already.
     own = processes.own_pid_as_seen_from_proc()
     os.pwrite(lock, f"{own} {processes.start_time(own)}\n".encode(), 0)
+    sources = Sources()  # before they are imported
     preload.everything()
     _leave_the_session()
     with _listen(place, name) as listener:
@@ -49,7 +49,7 @@ def main(folder: str, name: str) -> None:
         immortal.make_all()  # Neither who looks at what is there
         gc.freeze()  # nor the collector writes into these pages, so children share them.
         pages.open_books()
-        Server(place, name, lock, listener).serve()
+        Server(place, name, lock, listener, sources).serve()
 
 
 def _leave_the_session() -> None:
@@ -97,15 +97,16 @@ class Child:
 class Server:
     """The loop: accept, fork, and tell each side of a command that the other has gone."""
 
-    def __init__(self, place: Path, name: str, lock: int, listener: socket.socket) -> None:
+    def __init__(
+        self, place: Path, name: str, lock: int, listener: socket.socket, sources: Sources
+    ) -> None:
         self._place, self._name, self._lock, self._listener = place, name, lock, listener
+        self._sources = sources
         self._poll = select.epoll()
         self._poll.register(listener, select.EPOLLIN)
         self._children: dict[int, Child] = {}  # by each of their descriptors
         self._ready: Child | None = None
         self._monitors: set[int] = set()  # their pidfds
-        self._sources = preload.sources()
-        self._looked = time.monotonic()
         # Who starts us may ignore it, and then children would not wait to be reaped.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
@@ -140,7 +141,7 @@ class Server:
         line, _ = self._listener.accept()
         if child.credentials(line)[1] != os.geteuid():
             line.close()
-        elif self._is_outdated():
+        elif self._sources.have_changed():
             with line:
                 line.sendall(REFUSED)
             return False
@@ -176,6 +177,7 @@ class Server:
         try:
             self._poll.close()
             self._listener.close()
+            self._sources.close()
             os.close(self._lock)
             for other in set(self._children.values()):
                 other.close()
@@ -221,14 +223,6 @@ class Server:
         one.close()
         if one is self._ready:
             self._ready = None
-
-    def _is_outdated(self) -> bool:
-        """Say whether minirt's files are others than those that were imported."""
-        now = time.monotonic()
-        if now - self._looked < _CHECK:
-            return False
-        self._looked = now
-        return not preload.are_as_before(self._sources)
 
     def _has_containers(self) -> bool:
         """Say whether a container lives, whose monitor may have its memory from here."""

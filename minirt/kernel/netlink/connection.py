@@ -64,6 +64,19 @@ class Connection:
             running=bool(flags & records.RUNNING),
         )
 
+    def carries(self, name: str) -> bool:
+        """Say whether packets pass, a moment after both ends of a link were set up.
+
+        Not by :meth:`look`: that waits for nobody, and shows what linkwatch has only begun with.
+        """
+        try:
+            flags = self._channel.flags(records.link_query(name), _GETLINK)
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return False
+            raise
+        return bool(flags & records.RUNNING)
+
     def link_at(self, index: int) -> Link:
         """Look a link up by its index. Raises OSError, ENODEV."""
         query = records.link_query(index=index)
