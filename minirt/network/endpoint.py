@@ -105,7 +105,8 @@ def introduce(
         if network.has_bridge:
             ends += [(links, network.bridge), (links, host_end(addresses[0].ip))]
         for _ in range(_TRIES):
-            if all(side.carries(name) for side, name in ends):
+            # Not by look: it waits for nobody, and shows what linkwatch has only begun with.
+            if all((link := side.find(name)) and link.running for side, name in ends):
                 break
             time.sleep(_PAUSE)
     with suppress(OSError):  # Who has not heard it asks, later.

@@ -21,9 +21,6 @@ CREATE = 0x600  # NLM_F_CREATE | NLM_F_EXCL: make it, unless it exists
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 270, 10, 11, 12
 _BUFFER = 1 << 18  # bytes; a dump's pieces are at most 32 kB each
 
-# struct ifinfomsg of rtnetlink(7): family, type, index, flags, and which of them to change.
-_LINK = struct.Struct("=BxHiII")
-
 # struct ifreq of netdevice(7): a name, and here a number of the union.
 _IFREQ = struct.Struct("16si20x")
 
@@ -52,13 +49,13 @@ class Channel:
 
     def get(self, message: Any, kind: int) -> Any:
         """Ask for one thing. Raises OSError, ENODEV where there is no such link."""
-        return _decoded(message, self._get(message, kind))
+        return _decoded(message, self._asked(message, kind))
 
-    def flags(self, message: Any, kind: int) -> int:
-        """Ask for one link, and read of its many attributes only the flags."""
-        return int(_LINK.unpack_from(self._get(message, kind), _HEADER.size)[3])
+    def get_as_it_came(self, message: Any, kind: int) -> bytes:
+        """Ask for one thing that pyroute2 needs not read; return it without its header."""
+        return self._asked(message, kind)[_HEADER.size :]
 
-    def _get(self, message: Any, kind: int) -> bytes:
+    def _asked(self, message: Any, kind: int) -> bytes:
         self._send(message, kind, _ACK)
         (answer,) = self._answers()
         return answer

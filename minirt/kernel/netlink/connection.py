@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from ipaddress import IPv4Interface
+from typing import Any
 
 from minirt.kernel import namespaces
 from minirt.kernel.netlink import records
@@ -44,7 +45,7 @@ class Connection:
     def find(self, name: str) -> Link | None:
         """Look a link up by its name."""
         try:
-            return records.read_link(self._channel.get(records.link_query(name), _GETLINK))
+            return self._link(records.link_query(name))
         except OSError as error:
             if error.errno == errno.ENODEV:
                 return None
@@ -64,23 +65,12 @@ class Connection:
             running=bool(flags & records.RUNNING),
         )
 
-    def carries(self, name: str) -> bool:
-        """Say whether packets pass, a moment after both ends of a link were set up.
-
-        Not by :meth:`look`: that waits for nobody, and shows what linkwatch has only begun with.
-        """
-        try:
-            flags = self._channel.flags(records.link_query(name), _GETLINK)
-        except OSError as error:
-            if error.errno == errno.ENODEV:
-                return False
-            raise
-        return bool(flags & records.RUNNING)
-
     def link_at(self, index: int) -> Link:
         """Look a link up by its index. Raises OSError, ENODEV."""
-        query = records.link_query(index=index)
-        return records.read_link(self._channel.get(query, _GETLINK))
+        return self._link(records.link_query(index=index))
+
+    def _link(self, query: Any) -> Link:
+        return records.read_link(self._channel.get_as_it_came(query, _GETLINK))
 
     def addresses(self, link: Link | None = None) -> list[Interface]:
         """List the addresses of a link, or of all links."""

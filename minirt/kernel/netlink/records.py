@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import struct
+import sys
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -19,6 +21,9 @@ from typing import Any
 from minirt.kernel import namespaces
 
 UP, RUNNING = 0x1, 0x40  # IFF_UP and IFF_RUNNING of netdevice(7)
+_LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, which to change
+_ATTRIBUTE = struct.Struct("=HH")  # struct rtattr: length with itself, kind
+_IFNAME, _MTU, _LINKINFO, _INFO_KIND = 3, 4, 18, 1  # include/uapi/linux/if_link.h
 _SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS: half of an answer, and nobody reads it
 _NO_DAD = 0x2  # IFA_F_NODAD: the address is usable at once
 _TABLE_MAIN, _UNICAST, _BOOT = 254, 1, 3  # struct rtmsg: which table, what kind, who made it
@@ -113,17 +118,36 @@ def port_message(name: str, *, isolated: bool) -> Any:
     return link_message(name, attributes=attributes)
 
 
-def read_link(message: Any) -> Link:
-    """Read struct ifinfomsg."""
-    info = message.get_attr("IFLA_LINKINFO")
+def read_link(message: bytes) -> Link:
+    """Read struct ifinfomsg: by ourselves, of its sixty attributes the three that are wanted.
+
+    A container's start asks for links four times, and pyroute2 takes 0.4 ms for each.
+    """
+    _, _, index, flags, _ = _LINK.unpack_from(message)
+    found = _attributes(message[_LINK.size :])
+    info = _attributes(found.get(_LINKINFO, b""))
     return Link(
-        name=message.get_attr("IFLA_IFNAME"),
-        index=message["index"],
-        kind=(info.get_attr("IFLA_INFO_KIND") or "") if info else "",
-        mtu=message.get_attr("IFLA_MTU"),
-        up=bool(message["flags"] & UP),
-        running=bool(message["flags"] & RUNNING),
+        name=_text(found[_IFNAME]),
+        index=index,
+        kind=_text(info.get(_INFO_KIND, b"")),
+        mtu=int.from_bytes(found[_MTU], sys.byteorder),
+        up=bool(flags & UP),
+        running=bool(flags & RUNNING),
     )
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    """Take attributes apart, struct rtattr of rtnetlink(7)."""
+    found = {}
+    while len(data) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(data)
+        found[kind] = data[_ATTRIBUTE.size : length]
+        data = data[max(length + 3 & ~3, _ATTRIBUTE.size) :]  # RTA_ALIGN
+    return found
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode()
 
 
 def address_message(link: Link | None, address: Interface | None = None) -> Any:
