@@ -17,6 +17,7 @@ from integration.sandbox import PATIENCE, started
 from minirt.errors import InvalidRequest
 from minirt.kernel import (
     cgroup_files,
+    cgroup_removal,
     cgroup_signals,
     cgroups,
     clone,
@@ -37,8 +38,7 @@ NULL, ZERO = os.makedev(1, 3), os.makedev(1, 5)
 def group() -> Iterator[Cgroup]:
     made = cgroups.make("one")
     yield made
-    made.kill()
-    made.remove()
+    made.end()
 
 
 def born_in(group: Cgroup, main: Callable[[], int]) -> int:
@@ -219,9 +219,18 @@ def test_groups_made_inside_are_killed_and_removed_too() -> None:
 def test_what_still_lives_is_not_removed(group: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = born_in(group, sleep)
     wait_until(lambda: is_everywhere_in("one", pid))
-    monkeypatch.setattr(cgroups, "_PATIENCE", 0.1)
+    monkeypatch.setattr(cgroup_removal, "_PATIENCE", 0.1)
     with pytest.raises(OSError, match="busy"):
         group.remove()
+
+
+def test_what_still_lives_is_killed_at_the_end(group: Cgroup) -> None:
+    pid = born_in(group, sleep)
+    wait_until(lambda: is_everywhere_in("one", pid))
+    group.end()
+    assert not any(one.path.exists() for one in group.folders)
+    assert processes.wait(pid) == 128 + signal.SIGKILL
+    group.end()  # again: nothing to do
 
 
 def test_a_group_cannot_be_named_outside() -> None:

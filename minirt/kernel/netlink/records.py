@@ -121,7 +121,7 @@ def port_message(name: str, *, isolated: bool) -> Any:
 def read_link(message: bytes) -> Link:
     """Read struct ifinfomsg: by ourselves, of its sixty attributes the three that are wanted.
 
-    A container's start asks for links four times, and pyroute2 takes 0.4 ms for each.
+    A wire's start asks for links four times, and pyroute2 takes 0.4 ms for each.
     """
     _, _, index, flags, _ = _LINK.unpack_from(message)
     found = _attributes(message[_LINK.size :])
