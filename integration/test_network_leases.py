@@ -179,6 +179,7 @@ def test_a_sweep_frees_what_the_dead_had_and_nothing_else() -> None:
 
 
 def test_a_wire_that_the_dead_has_left_is_replaced() -> None:
+    """It gets another name, and is down: to delete it would mean to wait for the kernel."""
     net = network()
     with machine(net) as one:
         held = os.open(f"/proc/{one.pid}/ns/net", os.O_RDONLY)
@@ -188,8 +189,16 @@ def test_a_wire_that_the_dead_has_left_is_replaced() -> None:
         with machine(net) as two, machine(net) as three:
             assert two.address == one.address
             assert three.ask(two.address, 80) == three.address
+            (left,) = [line for line in links() if line.split()[1].startswith("dead")]
+            assert " master " in left
+            assert " state DOWN " in left
     finally:
         os.close(held)
+    wait_until(lambda: not [line for line in links() if ": dead" in line], "its end")
+
+
+def links() -> list[str]:
+    return shell("ip", "-oneline", "link").stdout.splitlines()
 
 
 def test_unplugging_takes_the_wire_away() -> None:

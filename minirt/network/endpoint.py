@@ -140,14 +140,25 @@ def _lay_wire(network: Network, address: Address, peer: Peer) -> None:
             # swept its namespace yet: cleanup_net runs later, in a work queue.
             stale = links.find(name)
             if stale is not None:
-                with suppress(OSError):
-                    links.delete(stale)  # unless the kernel was faster
+                _set_aside(links, stale)
             try:
                 _add_veth(links, name, network, bridge, peer)
             except FileExistsError:
                 why = f"there is an interface {peer.name} in it already"
                 raise Conflict(f"Cannot plug the container into {network.name}", why) from None
         _set_port(links, name, network)
+
+
+def _set_aside(links: Connection, dead: Link) -> None:
+    """Leave a dead wire to the kernel, under another name: to delete it would take 10-20 ms.
+
+    It is down, so nothing goes there any more, even if somebody keeps its namespace.
+    """
+    try:
+        links.set_aside(dead, f"dead{dead.index}")
+    except OSError:
+        with suppress(OSError):  # unless the kernel was faster
+            links.delete(dead)
 
 
 def _set_port(links: Connection, name: str, network: Network) -> None:

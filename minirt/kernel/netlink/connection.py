@@ -163,6 +163,16 @@ class Connection:
         with self._step("set the link up", "link", "set", link.name, "up"):
             self._channel.change(link_message(index=link.index, up=True), _NEWLINK)
 
+    def set_aside(self, link: Link, name: str) -> None:
+        """Set a link down and give it another name; on Linux before 6.2 only what is down has one.
+
+        Raises OSError: ENODEV where it has gone meanwhile.
+        """
+        with self._step("set the link down", "link", "set", link.name, "down"):
+            self._channel.change(link_message(index=link.index, up=False), _NEWLINK)
+        with self._step("give it another name", "link", "set", link.name, "name", name):
+            self._channel.change(link_message(name, index=link.index), _NEWLINK)
+
     def set_mtu(self, link: Link, mtu: int) -> None:
         """Set the size of a link's largest packet, in bytes. Raises OSError, EINVAL."""
         with self._step("set the largest packet", "link", "set", link.name, "mtu", mtu):

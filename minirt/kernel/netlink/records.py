@@ -72,14 +72,18 @@ class Route:
 
 
 def link_message(
-    name: str = "", *, index: int = 0, up: bool = False, attributes: tuple[Attribute, ...] = ()
+    name: str = "",
+    *,
+    index: int = 0,
+    up: bool | None = None,
+    attributes: tuple[Attribute, ...] = (),
 ) -> Any:
-    """Write struct ifinfomsg for the link of that name or index."""
+    """Write struct ifinfomsg for the link of that name or index; ``up`` None: left as it is."""
     from minirt.kernel.netlink.messages import LinkMessage
 
     message = LinkMessage()
     message["index"] = index
-    message["flags"] = message["change"] = UP if up else 0
+    message["flags"], message["change"] = UP if up else 0, 0 if up is None else UP
     message["attrs"] = [*([("IFLA_IFNAME", name)] if name else []), *attributes]
     return message
 
