@@ -21,7 +21,7 @@ from contextlib import suppress
 
 from minirt.kernel import memory
 
-RUN, EXEC, INIT, SERVER = "run", "exec", "init", "server"
+RUN, EXEC, INIT = "run", "exec", "init"
 _LESSONS = 3  # for each kind: what comes then is known
 _AT_ONCE = 32  # runs of pages between two looks whether the wait is over
 _RUN = re.compile(b"\1(?:\0?\1)*")  # pages side by side; one more costs less than one more call
@@ -54,7 +54,7 @@ _books: dict[str, _Book] = {}
 def open_books() -> None:
     """Let this process's children, and theirs, learn from each other."""
     places = list(memory.writable())
-    for kind in (RUN, EXEC, INIT, SERVER):
+    for kind in (RUN, EXEC, INIT):
         _books[kind] = _Book(places)
 
 

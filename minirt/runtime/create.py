@@ -71,7 +71,8 @@ def create(
     handed_on = stripped.to_hand_on(setting.keep_fds)
     rules = filters.prepare(spec.seccomp)
     held = gate.hold(setting.gate) if setting.gate else None
-    plan = Plan(spec, setting, handed_on, rules, held)
+    # What the program was compiled from is long, and init has no use for it.
+    plan = Plan(replace(spec, seccomp=None), setting, handed_on, rules, held)
     try:
         child, line = bear(plan)
     except BaseException:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from minirt.errors import InvalidRequest
-from minirt.kernel import seccomp
+from minirt.kernel import seccomp, springboard
 
 if TYPE_CHECKING:
     from minirt.runtime.seccomp_agent import Agent
@@ -18,21 +18,15 @@ _NOTIFY = "SCMP_ACT_NOTIFY"
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """A compiled program, None for no filter, and what it was compiled from.
+    """A compiled program, None for no filter.
 
     ``agent`` is the supervisor that answers the calls of rules with SCMP_ACT_NOTIFY.
     """
 
     program: bytes | None = None
-    rules: Mapping[str, Any] | None = None
     flags: int = 0
     agent: Agent | None = None
-
-    def let_through(self, calls: Iterable[str]) -> bool:
-        """Say whether the filter surely lets all of these system calls through."""
-        if self.program is None or self.rules is None:
-            return True
-        return all(_lets_through(self.rules, call) for call in calls)
+    lets_spring: bool = True  # surely: all that the springboard calls
 
     def descriptors(self) -> set[int]:
         """Return what must stay open until the filter is loaded."""
@@ -56,19 +50,25 @@ def prepare(rules: Mapping[str, Any] | None) -> Filters:
     from minirt.runtime import seccomp_programs
 
     program = seccomp_programs.compiled(rules)
-    flags = 0
+    flags, springs = 0, lets_through(rules, springboard.CALLS)
     for name in rules.get("flags") or ():
         flags |= seccomp.FLAGS[name]
     if not any(one["action"] == _NOTIFY for one in rules.get("syscalls") or ()):
-        return Filters(program, rules, flags & ~seccomp.WAIT_KILLABLE_RECV)
+        flags &= ~seccomp.WAIT_KILLABLE_RECV
+        return Filters(program, flags, lets_spring=springs)
     from minirt.runtime import seccomp_agent
 
-    ready = Filters(program, rules, flags | seccomp.NEW_LISTENER)
-    if not ready.let_through(seccomp_agent.CALLS):
+    if not lets_through(rules, seccomp_agent.CALLS):
         calls = " and ".join(seccomp_agent.CALLS)
         why = f"the filter must allow {calls}, by which its supervisor gets to know of it"
         raise InvalidRequest("linux.seccomp cannot be obeyed", why)
-    return Filters(program, rules, ready.flags, seccomp_agent.connect(rules))
+    agent = seccomp_agent.connect(rules)
+    return Filters(program, flags | seccomp.NEW_LISTENER, agent, lets_spring=springs)
+
+
+def lets_through(rules: Mapping[str, Any], calls: Iterable[str]) -> bool:
+    """Say whether rules surely let all of these system calls through."""
+    return all(_lets_through(rules, call) for call in calls)
 
 
 def _lets_through(rules: Mapping[str, Any], call: str) -> bool:

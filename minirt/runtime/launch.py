@@ -123,7 +123,7 @@ def become(process: Process, path: str, filters: Filters, line: int) -> None:
     environment = dict(word.split("=", 1) for word in process.env)
     _own_stdio(process.user.uid)
     board = None
-    if not process.is_labelled and filters.let_through(springboard.CALLS):
+    if not process.is_labelled and filters.lets_spring:
         board = springboard.make(line)
     if board is None:
         command.refuse_own_binary(path)

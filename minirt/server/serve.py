@@ -126,7 +126,6 @@ class Server:
                 return self._step_aside()
             if was_busy and not self._is_busy():
                 self._ready = self._ready or self._fork()
-                pages.copy(pages.SERVER, until=self._listener.fileno())
             elif not happened and self._ready:
                 signal.pidfd_send_signal(self._ready.pidfd, signal.SIGKILL)
                 self._bury(self._ready)
@@ -158,7 +157,6 @@ class Server:
         self._poll.register(line, select.EPOLLRDHUP | select.EPOLLONESHOT)
         with suppress(OSError):  # It was killed.
             protocol.tell(one.house, {"serve": True}, (line.fileno(),))
-        pages.learn(pages.SERVER)  # while the child shares what has not been written to
 
     def _fork(self) -> Child:
         ours, theirs = protocol.pair()
