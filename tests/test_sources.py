@@ -38,6 +38,20 @@ def top(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     return tmp_path
 
 
+def test_another_folder_under_its_name_is_seen(top: Path) -> None:
+    link = top.with_name(f"{top.name}-current")
+    link.symlink_to(top)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sources, "TOP", link)
+        own = Sources()
+        assert not own.have_changed()
+        (top / "below" / "one.py").touch()
+        link.unlink()
+        link.symlink_to(top / "below")
+        assert own.have_changed()
+        own.close()
+
+
 @pytest.mark.parametrize("change", [overwrite, replace, Path.unlink, Path.touch])
 @pytest.mark.parametrize("name", ["one.py", "below/two.py"])
 def test_a_change_is_seen_however_it_is_made(

@@ -17,18 +17,22 @@ class Sources:
     """All of them, as they are now.
 
     inotify(7) collects what happens to them: to look at 400 files for each command would take
-    half a millisecond of it. Where a user has no instance left they are looked at.
+    half a millisecond of it. Where a user has no instance left they are looked at. It follows
+    files, not names: that their folder is another one now, it does not tell.
     """
 
     def __init__(self) -> None:
         self._inotify = _watched()  # Watch first, look second: nothing can happen in between.
+        self._top = _identity()
         self._ages = {str(path): path.stat().st_mtime_ns for path in TOP.rglob("*.py")}
 
     def have_changed(self) -> bool:
         """Say whether one has changed, or gone."""
-        if self._inotify is not None and not list(inotify.events(self._inotify)):
-            return False
         try:
+            if _identity() != self._top:
+                return True
+            if self._inotify is not None and not list(inotify.events(self._inotify)):
+                return False
             return any(Path(path).stat().st_mtime_ns != age for path, age in self._ages.items())
         except OSError:
             return True
@@ -37,6 +41,11 @@ class Sources:
         """Watch no more."""
         if self._inotify is not None:
             os.close(self._inotify)
+
+
+def _identity() -> tuple[int, int]:
+    status = TOP.stat()
+    return status.st_dev, status.st_ino
 
 
 def _watched() -> int | None:
