@@ -8,28 +8,24 @@ elsewhere, would go on missing it for ever. So who changes the way has these for
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 from collections.abc import Collection, Iterator
 
-from minirt.kernel import sysctl
+from minirt.kernel import nlmsg, sysctl
+from minirt.kernel.nlmsg import NESTED, attribute, attributes
 from minirt.kernel.steps import step
 
 # include/uapi/linux/netlink.h, netfilter/nfnetlink.h and nfnetlink_conntrack.h
 _NETFILTER = 12  # NETLINK_NETFILTER
 _CONNTRACK = 1 << 8  # NFNL_SUBSYS_CTNETLINK, in the upper byte of a message's type
 _GET, _DELETE = _CONNTRACK | 1, _CONNTRACK | 2
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE = 2, 3
-_NESTED = 0x8000
 _TUPLE, _PROTO, _FILTER, _ORIGINAL_FLAGS = 1, 2, 25, 1  # CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, …
 _NUMBER, _TO_PORT = 1, 3  # CTA_PROTO_NUM, CTA_PROTO_DST_PORT
 _BY_PROTOCOL, _BY_TO_PORT = 1 << 3, 1 << 5  # the bits of CTA_FILTER_ORIG_FLAGS
 
 _COUNT = "net/netfilter/nf_conntrack_count"  # of this network namespace
 
-_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _FAMILY = struct.Struct("=BBH")  # struct nfgenmsg
 
 
@@ -61,25 +57,25 @@ def _flows(
     channel: socket.socket, family: int, ports: Collection[int]
 ) -> Iterator[tuple[int, bytes]]:
     """Yield port and CTA_TUPLE_ORIG of each flow. Kernels before 5.8 don't choose: we do."""
-    proto, flags = _attribute(_NUMBER, bytes([socket.IPPROTO_UDP])), _BY_PROTOCOL
+    proto, flags = attribute(_NUMBER, bytes([socket.IPPROTO_UDP])), _BY_PROTOCOL
     if len(ports) == 1:
-        proto += _attribute(_TO_PORT, struct.pack("!H", *ports))
+        proto += attribute(_TO_PORT, struct.pack("!H", *ports))
         flags |= _BY_TO_PORT
-    wanted = _attribute(_TUPLE | _NESTED, _attribute(_PROTO | _NESTED, proto))
-    chosen = _attribute(_ORIGINAL_FLAGS, struct.pack("=I", flags))
-    _send(channel, _GET, _DUMP, family, wanted + _attribute(_FILTER | _NESTED, chosen))
-    for message in _answers(channel):
-        flow = dict(_attributes(message[_HEADER.size + _FAMILY.size :])).get(_TUPLE, b"")
-        there = dict(_attributes(dict(_attributes(flow)).get(_PROTO, b"")))
+    wanted = attribute(_TUPLE | NESTED, attribute(_PROTO | NESTED, proto))
+    chosen = attribute(_ORIGINAL_FLAGS, struct.pack("=I", flags))
+    _send(channel, _GET, nlmsg.DUMP, family, wanted + attribute(_FILTER | NESTED, chosen))
+    for message in nlmsg.answers(channel):
+        flow = attributes(message[_FAMILY.size :]).get(_TUPLE, b"")
+        there = attributes(attributes(flow).get(_PROTO, b""))
         port = int.from_bytes(there.get(_TO_PORT, b""), "big")
         if there.get(_NUMBER) == bytes([socket.IPPROTO_UDP]) and port in ports:
             yield port, flow
 
 
 def _forget(channel: socket.socket, family: int, flow: bytes) -> None:
-    _send(channel, _DELETE, _ACK, family, _attribute(_TUPLE | _NESTED, flow))
+    _send(channel, _DELETE, nlmsg.ACK, family, attribute(_TUPLE | NESTED, flow))
     try:
-        for _ in _answers(channel):
+        for _ in nlmsg.answers(channel):
             pass
     except OSError as error:
         if error.errno != errno.ENOENT:  # It ended meanwhile.
@@ -87,31 +83,4 @@ def _forget(channel: socket.socket, family: int, flow: bytes) -> None:
 
 
 def _send(channel: socket.socket, kind: int, flags: int, family: int, payload: bytes) -> None:
-    length = _HEADER.size + _FAMILY.size + len(payload)
-    header = _HEADER.pack(length, kind, flags | _REQUEST, 1, 0)
-    channel.send(header + _FAMILY.pack(family, 0, 0) + payload)
-
-
-def _answers(channel: socket.socket) -> Iterator[bytes]:
-    while True:
-        block = channel.recv(1 << 16)
-        while block:
-            length, kind, *_ = _HEADER.unpack_from(block)
-            message, block = block[:length], block[length + 3 & ~3 :]
-            if kind in (_ERROR, _DONE):
-                (code,) = struct.unpack_from("=i", message, _HEADER.size)
-                if code:
-                    raise OSError(-code, os.strerror(-code))
-                return
-            yield message
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return struct.pack("=HH", len(value) + 4, kind) + value + bytes(-len(value) % 4)
-
-
-def _attributes(block: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(block) >= 4:
-        length, kind = struct.unpack_from("=HH", block)
-        yield kind & ~_NESTED, block[4:length]
-        block = block[max(length + 3 & ~3, 4) :]
+    nlmsg.send(channel, kind, flags, _FAMILY.pack(family, 0, 0) + payload)

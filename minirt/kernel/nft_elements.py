@@ -12,17 +12,15 @@ import errno
 import socket
 import struct
 
+from minirt.kernel import nlmsg
+from minirt.kernel.nlmsg import NESTED, attribute
+
 # include/uapi/linux/netlink.h, netfilter/nfnetlink.h, netfilter/nf_tables.h, netfilter.h
-_NETFILTER, _REQUEST, _ACK, _ERROR = 12, 0x1, 0x4, 2
+_NETFILTER = 12  # NETLINK_NETFILTER
 _GET_ELEMENT = 10 << 8 | 13  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM
 _TABLE, _SET, _ELEMENTS = 1, 2, 3  # NFTA_SET_ELEM_LIST_*
 _ELEMENT, _KEY, _VALUE = 1, 1, 1  # NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE
-_NESTED = 0x8000
 _FAMILIES = {"inet": 1, "ip": 2, "bridge": 7}
-_HEADER = struct.Struct("=IHHII")
-_CODE = struct.Struct("=i")  # what struct nlmsgerr begins with: 0, or an errno below it
-_LONGEST = 65536  # bytes of an answer
-_ATTRIBUTE = struct.Struct("=HH")
 _IFNAMSIZ = 16
 _ABSENT = {errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
 
@@ -45,25 +43,20 @@ def has(table: str, name: str, key: bytes) -> bool:
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_NETLINK, kind, _NETFILTER) as line:
         line.bind((0, 0))
-        line.send(_question(table, name, key))
-        while _HEADER.unpack_from(answer := line.recv(_LONGEST))[1] != _ERROR:
-            pass  # the element itself
-    code = -int(_CODE.unpack_from(answer, _HEADER.size)[0])
-    if code and code not in _ABSENT:
-        raise OSError(code, "the packet filter can't be asked")
-    return not code
+        nlmsg.send(line, _GET_ELEMENT, nlmsg.ACK, _question(table, name, key))
+        try:
+            for _ in nlmsg.answers(line):
+                pass  # the element itself
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return False
+            raise OSError(error.errno, "the packet filter can't be asked") from None
+    return True
 
 
 def _question(table: str, name: str, key: bytes) -> bytes:
     family, _, table = table.partition(" ")
-    element = _attribute(_ELEMENT | _NESTED, _attribute(_KEY | _NESTED, _attribute(_VALUE, key)))
+    value = attribute(_KEY | NESTED, attribute(_VALUE, key))
     body = struct.pack("=BBH", _FAMILIES[family], 0, 0)
-    body += _attribute(_TABLE, table.encode() + b"\0") + _attribute(_SET, name.encode() + b"\0")
-    body += _attribute(_ELEMENTS | _NESTED, element)
-    return _HEADER.pack(_HEADER.size + len(body), _GET_ELEMENT, _REQUEST | _ACK, 1, 0) + body
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    """Return struct nlattr with its value, filled up to 4 bytes."""
-    size = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(size, kind) + value + bytes(-size % 4)
+    body += attribute(_TABLE, table.encode() + b"\0") + attribute(_SET, name.encode() + b"\0")
+    return body + attribute(_ELEMENTS | NESTED, attribute(_ELEMENT | NESTED, value))

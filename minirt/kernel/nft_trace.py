@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from minirt.kernel.nlmsg import HEADER, attributes
+
 _NETFILTER = 12  # NETLINK_NETFILTER
 _GROUP = 9  # NFNLGRP_NFTRACE of include/uapi/linux/netfilter/nfnetlink.h
 _TRACE = 10 << 8 | 17  # NFNL_SUBSYS_NFTABLES, NFT_MSG_TRACE
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
-_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr; struct nfgenmsg follows, 4 bytes
+_GENERAL = 4  # bytes of struct nfgenmsg
 _FAMILIES = {1: "inet", 2: "ip", 7: "bridge", 10: "ip6"}  # NFPROTO_*
 # NFTA_TRACE_* of include/uapi/linux/netfilter/nf_tables.h
 _TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _NETWORK, _TRANSPORT, _IIF, _OIF, _POLICY = (
@@ -73,8 +75,8 @@ class Listener:
                     raise
                 continue
             while block:
-                length, kind, *_ = _HEADER.unpack_from(block)
-                message, block = block[_HEADER.size : length], block[length + 3 & ~3 :]
+                length, kind, *_ = HEADER.unpack_from(block)
+                message, block = block[HEADER.size : length], block[length + 3 & ~3 :]
                 event = self._read(message) if kind == _TRACE else None
                 if event is not None:
                     yield event
@@ -84,14 +86,14 @@ class Listener:
 
         How the packet looks is told once in each base chain, with the first message.
         """
-        found = dict(_attributes(message[4:]))
+        found = attributes(message[_GENERAL:])
         if _NETWORK in found:
             self._looks = found
         kind = _number(found.get(_TYPE))
         if kind == _OF_POLICY:
             verdict = _CODES.get(_number(found.get(_POLICY)), "")
         elif kind == _OF_RULE and _HANDLE in found:
-            inner = dict(_attributes(found.get(_VERDICT, b"")))
+            inner = attributes(found.get(_VERDICT, b""))
             (code,) = struct.unpack("!i", inner.get(1, bytes(4)))  # NFTA_VERDICT_CODE
             verdict = _CODES.get(code, str(code))
         else:
@@ -126,10 +128,3 @@ def _number(value: bytes | None) -> int:
 
 def _text(value: bytes | None) -> str:
     return (value or b"").rstrip(b"\0").decode(errors="replace")
-
-
-def _attributes(block: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(block) >= 4:
-        length, kind = struct.unpack_from("=HH", block)
-        yield kind & 0x3FFF, block[4:length]  # less NLA_F_NESTED and NLA_F_NET_BYTEORDER
-        block = block[max(length + 3 & ~3, 4) :]

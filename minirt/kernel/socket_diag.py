@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 import struct
-from collections.abc import Iterator
+import sys
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
-from minirt.kernel import namespaces
+from minirt.kernel import namespaces, nlmsg
 from minirt.kernel.namespaces import Netns
 
 _SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
-_REQUEST, _DUMP = 0x1, 0x300
-_ERROR, _DONE = 2, 3
 _MARK = 15  # INET_DIAG_MARK, told to CAP_NET_ADMIN
-_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _REQUEST_V2 = struct.Struct("=BBBBI48s")  # struct inet_diag_req_v2
 _MESSAGE = struct.Struct("=BBBB2s2s16s16sI8sIIIII")  # struct inet_diag_msg
 _LISTENING, _CLOSED = 10, 7  # TCP_LISTEN; of UDP, a socket without a peer
@@ -55,33 +50,15 @@ def bound(netns: Netns | None = None) -> list[Bound]:
 def _asked(channel: socket.socket, family: int, protocol: str) -> list[Bound]:
     state = _LISTENING if protocol == "tcp" else _CLOSED
     body = _REQUEST_V2.pack(family, PROTOCOLS[protocol], 0, 0, 1 << state, bytes(48))
-    header = _HEADER.pack(_HEADER.size + len(body), _BY_FAMILY, _REQUEST | _DUMP, 1, 0)
-    channel.send(header + body)
-    return [_read(one, protocol) for one in _answers(channel)]
-
-
-def _answers(channel: socket.socket) -> Iterator[bytes]:
-    while True:
-        block = channel.recv(1 << 16)
-        while block:
-            length, kind, *_ = _HEADER.unpack_from(block)
-            message, block = block[_HEADER.size : length], block[length + 3 & ~3 :]
-            if kind == _ERROR:
-                (code,) = struct.unpack_from("=i", message)
-                raise OSError(-code or errno.EIO, os.strerror(-code or errno.EIO))
-            if kind == _DONE:
-                return
-            yield message
+    nlmsg.send(channel, _BY_FAMILY, nlmsg.DUMP, body)
+    return [_read(one, protocol) for one in nlmsg.answers(channel)]
 
 
 def _read(message: bytes, protocol: str) -> Bound:
     family, _, _, _, port, _, source, *_, inode = _MESSAGE.unpack_from(message)
     size = 4 if family == socket.AF_INET else 16
-    mark, rest = 0, message[_MESSAGE.size :]
-    while len(rest) >= 4:
-        length, kind = struct.unpack_from("=HH", rest)
-        if kind == _MARK:
-            (mark,) = struct.unpack_from("=I", rest, 4)
-        rest = rest[max(length + 3 & ~3, 4) :]
+    mark = nlmsg.attributes(message[_MESSAGE.size :]).get(_MARK, b"")
     address = socket.inet_ntop(family, source[:size])
-    return Bound(protocol, address, int.from_bytes(port, "big"), mark, inode)
+    return Bound(
+        protocol, address, int.from_bytes(port, "big"), int.from_bytes(mark, sys.byteorder), inode
+    )

@@ -9,8 +9,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-# struct nlmsghdr, and the flags of its third field.
-_HEADER = struct.Struct("=IHHII")
+from minirt.kernel.nlmsg import HEADER
+
+# The flags of a header's third field.
 _REQUEST, _ACK, _DUMP, _ACK_TLVS, _DUMP_INTERRUPTED = 0x1, 0x4, 0x300, 0x200, 0x10
 _TRIES = 100
 _ERROR, _DONE = 2, 3  # message types: NLMSG_ERROR, NLMSG_DONE
@@ -53,7 +54,7 @@ class Channel:
 
     def get_as_it_came(self, message: Any, kind: int) -> bytes:
         """Ask for one thing that pyroute2 needs not read; return it without its header."""
-        return self._asked(message, kind)[_HEADER.size :]
+        return self._asked(message, kind)[HEADER.size :]
 
     def _asked(self, message: Any, kind: int) -> bytes:
         self._send(message, kind, _ACK)
@@ -101,7 +102,7 @@ class Channel:
             block = self._socket.recv(_BUFFER)
             offset = 0
             while offset < len(block):
-                length, kind, flags, sequence, _ = _HEADER.unpack_from(block, offset)
+                length, kind, flags, sequence, _ = HEADER.unpack_from(block, offset)
                 message = block[offset : offset + length]
                 offset += length + 3 & ~3  # NLMSG_ALIGN
                 if sequence != self._sequence:
@@ -115,13 +116,13 @@ class Channel:
 
 def _raise_if_refused(message: bytes, flags: int) -> None:
     """Raise OSError for struct nlmsgerr, with the kernel's explanation if it gave one."""
-    if len(message) < _HEADER.size + 4:
+    if len(message) < HEADER.size + 4:
         return
-    (code,) = struct.unpack_from("=i", message, _HEADER.size)
+    (code,) = struct.unpack_from("=i", message, HEADER.size)
     if code == 0:
         return
     why = os.strerror(-code)
-    offset = _HEADER.size + 4 + _HEADER.size  # the error, and the header of our request
+    offset = HEADER.size + 4 + HEADER.size  # the error, and the header of our request
     while flags & _ACK_TLVS and offset + 4 <= len(message):
         length, kind = struct.unpack_from("=HH", message, offset)
         if kind == _ERROR_TEXT:

@@ -18,11 +18,10 @@ from ipaddress import (
 )
 from typing import Any
 
-from minirt.kernel import namespaces
+from minirt.kernel import namespaces, nlmsg
 
 UP, RUNNING = 0x1, 0x40  # IFF_UP and IFF_RUNNING of netdevice(7)
 _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, which to change
-_ATTRIBUTE = struct.Struct("=HH")  # struct rtattr: length with itself, kind
 _IFNAME, _MTU, _LINKINFO, _INFO_KIND = 3, 4, 18, 1  # include/uapi/linux/if_link.h
 _SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS: half of an answer, and nobody reads it
 _NO_DAD = 0x2  # IFA_F_NODAD: the address is usable at once
@@ -128,8 +127,8 @@ def read_link(message: bytes) -> Link:
     A wire's start asks for links four times, and pyroute2 takes 0.4 ms for each.
     """
     _, _, index, flags, _ = _LINK.unpack_from(message)
-    found = _attributes(message[_LINK.size :])
-    info = _attributes(found.get(_LINKINFO, b""))
+    found = nlmsg.attributes(message[_LINK.size :])
+    info = nlmsg.attributes(found.get(_LINKINFO, b""))
     return Link(
         name=_text(found[_IFNAME]),
         index=index,
@@ -138,16 +137,6 @@ def read_link(message: bytes) -> Link:
         up=bool(flags & UP),
         running=bool(flags & RUNNING),
     )
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    """Take attributes apart, struct rtattr of rtnetlink(7)."""
-    found = {}
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        found[kind] = data[_ATTRIBUTE.size : length]
-        data = data[max(length + 3 & ~3, _ATTRIBUTE.size) :]  # RTA_ALIGN
-    return found
 
 
 def _text(value: bytes) -> str:
