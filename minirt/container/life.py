@@ -117,12 +117,12 @@ def _serve(life: Life) -> Hub:
 
 def _end(life: Life, hub: Hub) -> None:
     """Free everything, and only then tell the exit code."""
-    code, finished = processes.collect(life.init), timestamp()
+    code = processes.collect(life.init)
     one = record.load(life.id)
     cgroup = lifecycle.group_of(one)
     if not one.host.auto_remove:  # Else nothing will be left that could be asked.
         last = record.load_last(one.id)
-        record.save_last(one.id, LastRun(last.started, finished, code, cgroup.oom_kills() > 0))
+        record.save_last(one.id, LastRun(last.started, timestamp(), code, cgroup.oom_kills() > 0))
     remains = ending.release(one, life.holdings, cgroup, ran=True)
     hub.finish(code)
     ending.delete(remains)

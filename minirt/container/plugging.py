@@ -72,7 +72,11 @@ def _init(one: Record) -> tuple[int, int]:
 
 def _networks(one: Record, made: dict[str, Endpoint]) -> list[Network]:
     """Return the networks that a container is plugged into, in its order."""
-    return [finding.find(asked.network_id) for asked in one.endpoints if asked.network in made]
+    return [
+        finding.known(asked.network_id, asked.network)
+        for asked in one.endpoints
+        if asked.network in made
+    ]
 
 
 def _wire(

@@ -31,7 +31,9 @@ def move(one: Record, made: dict[str, Endpoint], netns: Netns, change: Change) -
     nothing has changed.
     """
     present = [
-        (asked, finding.find(asked.network_id)) for asked in one.endpoints if asked.network in made
+        (asked, finding.known(asked.network_id, asked.network))
+        for asked in one.endpoints
+        if asked.network in made
     ]
     wanted = plug_rules.way_out(present)
     old = next((name for name, plug in made.items() if plug.is_way_out), "")

@@ -10,8 +10,8 @@ from pathlib import Path
 _PATIENCE = 2.0  # seconds that an emptied group may stay busy; the kernel needs milliseconds
 
 
-def remove(path: Path) -> None:
-    """Remove a folder, and before that those below it; no error if it has gone.
+def remove(path: Path) -> bool:
+    """Remove a folder, and before that those below it; no error if it has gone. Returns True.
 
     Its processes must be dead. Raises OSError, EBUSY if there is still one after some time.
     """
@@ -22,6 +22,7 @@ def remove(path: Path) -> None:
         if time.monotonic() > deadline:
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
         time.sleep(0.001)
+    return True
 
 
 def try_to(path: Path) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -119,12 +120,7 @@ class Cgroup:
 
         Mostly it is empty: to try costs less than to look for processes.
         """
-        there = [one.path for one in self.folders if one.path.exists()]
-        if not there:
-            return
-        with step("remove the cgroup", "rmdir", *there):
-            left = [path for path in there if not cgroup_removal.try_to(path)]
-        if left:
+        if not self._each(cgroup_removal.try_to):
             self.kill()
             self.remove()
 
@@ -133,12 +129,15 @@ class Cgroup:
 
         Its processes must be dead; the kernel may need some more milliseconds to notice.
         """
+        self._each(cgroup_removal.remove)
+
+    def _each(self, remove: Callable[[Path], bool]) -> bool:
+        """Remove what there is of its folders; say whether all have gone."""
         there = [one.path for one in self.folders if one.path.exists()]
         if not there:
-            return
+            return True
         with step("remove the cgroup", "rmdir", *there):
-            for path in there:
-                cgroup_removal.remove(path)
+            return all([remove(path) for path in there])  # Each is tried.
 
     def _place(self, controller: str) -> tuple[int, Path] | None:
         one = self.folder(controller)

@@ -22,9 +22,11 @@ class Sources:
     """
 
     def __init__(self) -> None:
-        self._inotify = _watched()  # Watch first, look second: nothing can happen in between.
+        files = list(TOP.rglob("*.py"))
+        # Watch first, look second: nothing can happen in between.
+        self._inotify = _watched({file.parent for file in files})
         self._top = _identity()
-        self._ages = {str(path): path.stat().st_mtime_ns for path in TOP.rglob("*.py")}
+        self._ages = {file: file.stat().st_mtime_ns for file in files}
 
     def have_changed(self) -> bool:
         """Say whether one has changed, or gone."""
@@ -33,7 +35,7 @@ class Sources:
                 return True
             if self._inotify is not None and not list(inotify.events(self._inotify)):
                 return False
-            return any(Path(path).stat().st_mtime_ns != age for path, age in self._ages.items())
+            return any(file.stat().st_mtime_ns != age for file, age in self._ages.items())
         except OSError:
             return True
 
@@ -48,14 +50,14 @@ def _identity() -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _watched() -> int | None:
-    """Return an inotify instance for all folders of them; None: the user has too many."""
+def _watched(folders: set[Path]) -> int | None:
+    """Return an inotify instance for these folders; None: the user has too many."""
     try:
         fd = inotify.instance()
     except OSError:
         return None
     try:
-        for folder in {path.parent for path in TOP.rglob("*.py")}:
+        for folder in folders:
             inotify.watch(fd, folder, _CHANGES)
     except OSError:
         os.close(fd)
