@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minirt.errors import Conflict
 from minirt.kernel import netlink, sysctl
-from minirt.kernel.netlink import Connection, Link
+from minirt.kernel.netlink import Connection, Link, departure
 from minirt.network import endpoint, filters, firewalld, foreign
 from minirt.network.block import Interface, interface
 from minirt.network.identity import mac_of
@@ -53,7 +53,7 @@ def remove(network: Network) -> None:
                 with suppress(OSError):
                     links.remove_address(bridge, gateway)
         elif bridge is not None:
-            links.delete(bridge)
+            departure.delete(bridge)
     filters.forget(network)
     foreign.forget(network)
     firewalld.forget(network)

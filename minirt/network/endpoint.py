@@ -15,7 +15,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from minirt.errors import Conflict, Exhausted, KernelRefused
 from minirt.kernel import neighbours, netlink, sysctl
 from minirt.kernel.namespaces import Netns
-from minirt.kernel.netlink import Connection, Link, Peer
+from minirt.kernel.netlink import Connection, Link, Peer, departure
 from minirt.network import leases, macvlan, spoofing
 from minirt.network.block import Address, Interface
 from minirt.network.identity import host_end, mac_of
@@ -125,7 +125,7 @@ def unplug(address: Address | Interface) -> None:
     with netlink.connect() as links:
         wire = links.find(host_end(ip))
         if wire is not None:
-            links.delete(wire)
+            departure.delete(wire)
     spoofing.release(host_end(ip))
 
 
