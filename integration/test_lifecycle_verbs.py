@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 
@@ -72,6 +73,52 @@ def test_kill_sends_any_signal(minirt: Minirt, image: str) -> None:
     minirt("kill", "one")
     assert minirt("inspect", "-f", STATE, "one").stdout == "exited 137\n"
     assert "Invalid signal: NOSIG" in minirt("kill", "-s", "NOSIG", "one", code=1).stderr
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_several_are_asked_to_end_at_once(minirt: Minirt, image: str, verb: str) -> None:
+    """Each of them ends only when the other has been asked, too."""
+    names = ("one", "two", "three")
+    asked = "trap 'touch /shared/$ME; until [ -e /shared/one -a -e /shared/two -a -e /shared/three"
+    script = (
+        f"{asked} ]; do sleep 0.05; done; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
+    )
+    for name in names:
+        options = (
+            "-d",
+            "--name",
+            name,
+            "-e",
+            f"ME={name}",
+            "-v",
+            "shared:/shared",
+            "--net",
+            "none",
+        )
+        minirt("run", *options, image, "sh", "-c", script)
+    for name in names:
+        wait_until(partial(has_said, minirt, name, "ready"), "its trap")
+    assert minirt(verb, "-t", "600", *names).stdout.split() == [*names]
+    if verb == "stop":
+        codes = minirt("inspect", "-f", "{{.State.ExitCode}}", *names).stdout.split()
+        assert codes == ["5", "5", "5"]
+    minirt("rm", "-f", *names)
+    minirt("volume", "rm", "shared")
+
+
+def has_said(minirt: Minirt, name: str, word: str) -> bool:
+    return word in minirt("logs", name).stdout
+
+
+def test_who_is_named_twice_or_not_there_keeps_nobody(minirt: Minirt, image: str) -> None:
+    for name in ("one", "two"):
+        minirt("run", "-d", "--name", name, "--net", "none", image, "sleep", "1000")
+    done = minirt("stop", "-t", "0", "one", "nobody", "one", "two", code=1)
+    assert done.stdout.split() == ["one", "one", "two"]
+    assert done.stderr.count("nobody") == 1
+    done = minirt("rm", "-f", "two", "one", "nobody", "two")
+    assert done.stdout.split() == ["two", "one", "nobody", "two"]
+    assert minirt("ps", "-aq").stdout == ""
 
 
 def test_of_several_arguments_one_wrong_stops_no_other(minirt: Minirt, image: str) -> None:

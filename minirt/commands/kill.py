@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 import click
 
-from minirt.commands.each import for_each
+from minirt.commands.each import for_each_at_once
 from minirt.container import lifecycle, signals, stop
 from minirt.errors import Conflict
 
@@ -18,11 +19,12 @@ def command(name: str, containers: tuple[str, ...]) -> int:
     """Send a signal to the first process of containers."""
     number = signals.number(name)
 
-    def action(reference: str) -> None:
+    def begin(reference: str) -> Callable[[], object]:
         one = lifecycle.find_running(reference)
         if number == signal.SIGKILL:
-            stop.kill(one)
-        elif not stop.send(one, number):
+            return stop.begin_kill(one)
+        if not stop.send(one, number):
             raise Conflict(f"Cannot signal container {reference}", "it has just ended")
+        return lambda: None
 
-    return for_each(containers, action)
+    return for_each_at_once(containers, begin)

@@ -23,7 +23,7 @@ def command(force: bool, filters: tuple[str, ...]) -> int:
             continue
         size = listing.size(one)
         try:
-            creation.remove(one)
+            creation.begin_removal(one)()
         except NotFound:
             continue
         except Conflict as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
-from minirt.commands.each import for_each, patience
+from minirt.commands.each import for_each_at_once, patience
 from minirt.container import alive, lifecycle, start, stop
 
 
@@ -14,10 +16,15 @@ from minirt.container import alive, lifecycle, start, stop
 def command(seconds: int | None, containers: tuple[str, ...]) -> int:
     """Stop containers that run, and start them again."""
 
-    def action(reference: str) -> None:
+    def begin(reference: str) -> Callable[[], object]:
         one = lifecycle.find(reference)
-        if alive.is_held(one.id):
-            stop.stop(one, seconds)
-        start.start(one, attach=False)
+        wait = stop.begin_stop(one, seconds) if alive.is_held(one.id) else None
 
-    return for_each(containers, action)
+        def start_again() -> None:
+            if wait is not None:
+                wait()
+            start.start(one, attach=False)
+
+        return start_again
+
+    return for_each_at_once(containers, begin)

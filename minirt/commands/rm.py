@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
-from minirt.commands.each import for_each
+from minirt.commands.each import for_each_at_once
 from minirt.container import creation, lifecycle, sweeping
 from minirt.errors import NotFound
 
@@ -17,13 +19,13 @@ def command(force: bool, volumes: bool, containers: tuple[str, ...]) -> int:
     """Remove containers."""
     sweeping.sweep(all_records=True)
 
-    def action(reference: str) -> None:
+    def begin(reference: str) -> Callable[[], object]:
         try:
             one = lifecycle.find(reference)
         except NotFound:
             if force:
-                return
+                return lambda: None
             raise
-        creation.remove(one, force=force, volumes_too=volumes)
+        return creation.begin_removal(one, force=force, volumes_too=volumes)
 
-    return for_each(containers, action)
+    return for_each_at_once(containers, begin)

@@ -49,6 +49,6 @@ def command(detach_keys: str, **flags: Any) -> int:
 def forget(one: Record) -> None:
     """Remove a container that could not start: nothing is left of it, not even its name."""
     try:
-        creation.remove(one, force=True, volumes_too=True)
+        creation.begin_removal(one, force=True, volumes_too=True)()
     except MinirtError:
         pass  # What kept it from starting is what the person needs to hear.

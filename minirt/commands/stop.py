@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
-from minirt.commands.each import for_each, patience
+from minirt.commands.each import for_each_at_once, patience
 from minirt.container import alive, lifecycle, stop
 
 
@@ -14,9 +16,8 @@ from minirt.container import alive, lifecycle, stop
 def command(seconds: int | None, containers: tuple[str, ...]) -> int:
     """Ask containers to end, and kill those that have not in time."""
 
-    def action(reference: str) -> None:
+    def begin(reference: str) -> Callable[[], object]:
         one = lifecycle.find(reference)
-        if alive.is_held(one.id):
-            stop.stop(one, seconds)
+        return stop.begin_stop(one, seconds) if alive.is_held(one.id) else lambda: None
 
-    return for_each(containers, action)
+    return for_each_at_once(containers, begin)

@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -84,22 +84,38 @@ def _check_is_free(name: str) -> None:
         time.sleep(0.01)
 
 
-def remove(one: Record, *, force: bool = False, volumes_too: bool = False) -> None:
-    """Remove a container. Raises Conflict if it runs, unless it may be killed by ``force``."""
-    if alive.is_held(one.id):
-        if not force:
-            remedy = f"Stop it first (minirt stop {one.name}), or use rm -f."
-            why = "it is paused" if lifecycle.is_paused(one) else "it is running"
-            raise Conflict(f"Cannot remove container {one.name}", why, remedy)
-        stop.kill(one)
-    try:
-        lock = alive.take(one.id, alive.SOON)
-    except BlockingIOError:
-        raise Conflict(f"Cannot remove container {one.name}", "it is being started") from None
-    try:
-        ending.discard(one, volumes_too=volumes_too)
-    finally:
-        os.close(lock)
+def begin_removal(
+    one: Record, *, force: bool = False, volumes_too: bool = False
+) -> Callable[[], None]:
+    """Begin to remove a container; return what does the rest.
+
+    Raises Conflict if it runs, unless it may be killed by ``force``; the rest does if it is being
+    started.
+    """
+    wait = _killed(one, force=force) if alive.is_held(one.id) else None
+
+    def finish() -> None:
+        if wait is not None:
+            wait()
+        try:
+            lock = alive.take(one.id, alive.SOON)
+        except BlockingIOError:
+            why = "it is being started"
+            raise Conflict(f"Cannot remove container {one.name}", why) from None
+        try:
+            ending.discard(one, volumes_too=volumes_too)
+        finally:
+            os.close(lock)
+
+    return finish
+
+
+def _killed(one: Record, *, force: bool) -> Callable[[], None]:
+    if not force:
+        remedy = f"Stop it first (minirt stop {one.name}), or use rm -f."
+        why = "it is paused" if lifecycle.is_paused(one) else "it is running"
+        raise Conflict(f"Cannot remove container {one.name}", why, remedy)
+    return stop.begin_kill(one)
 
 
 @contextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
 import socket
+import time
+from collections.abc import Callable
 from contextlib import closing
 
 from minirt.container import lifecycle, protocol, record, signals
@@ -46,27 +49,41 @@ def _let_go_on(one: Record) -> None:
         lifecycle.group_of(one).thaw()
 
 
-def stop(one: Record, seconds: int | None = None) -> None:
-    """Ask the container to end; kill it if it has not after ``seconds`` (-1: wait for ever)."""
+def begin_stop(one: Record, seconds: int | None = None) -> Callable[[], None]:
+    """Ask the container to end; return what waits until it has, and all that it held is free.
+
+    If it has not ended ``seconds`` after it was asked, it is killed (-1: wait for ever).
+    """
     patience = one.config.stop_timeout if seconds is None else seconds
-    with closing(Waiter(one)) as waiter:
-        send(one, signals.number(one.config.stop_signal))
-        if not waiter.wait(None if patience < 0 else patience):
-            kill(one)
+    waiter = Waiter(one)
+    send(one, signals.number(one.config.stop_signal))
+    deadline = math.inf if patience < 0 else time.monotonic() + patience
+
+    def wait() -> None:
+        with closing(waiter):
+            if not waiter.wait(max(0.0, deadline - time.monotonic())):
+                begin_kill(one)()
+
+    return wait
 
 
-def kill(one: Record) -> None:
-    """Kill the container, and return when all that it held is free."""
-    with closing(Waiter(one)) as waiter:
-        send(one, signal.SIGKILL)
-        if not waiter.wait(KILL_PATIENCE):
-            _kill_monitor(one)
+def begin_kill(one: Record) -> Callable[[], None]:
+    """Kill the container; return what waits until all that it held is free."""
+    waiter = Waiter(one)
+    send(one, signal.SIGKILL)
+
+    def wait() -> None:
+        with closing(waiter):
+            if not waiter.wait(KILL_PATIENCE):
+                _kill_monitor(one)
+
+    return wait
 
 
 def wait(one: Record) -> int:
     """Wait until the container has ended; return its exit code."""
     with closing(Waiter(one)) as waiter:
-        waiter.wait(None)
+        waiter.wait(math.inf)
         return lifecycle.last_run(one).exit_code if waiter.code is None else waiter.code
 
 
@@ -82,14 +99,14 @@ class Waiter:
         self._line = self._attach(one)
         self._pidfd = None if self._line else lifecycle.open_monitor(one)
 
-    def wait(self, seconds: float | None) -> bool:
-        """Wait for the end; say whether it came."""
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end, perhaps for ever (infinity); say whether it came."""
         source = self._line.fileno() if self._line else self._pidfd
         if source is None:
             return True
         poll = select.poll()
         poll.register(source, select.POLLIN)
-        if not poll.poll(None if seconds is None else seconds * 1000):
+        if not poll.poll(None if math.isinf(seconds) else seconds * 1000):
             return False
         if self._line:
             kind, rest, _ = protocol.hear(self._line)
