@@ -21,11 +21,11 @@ ROWS = (
     {"runtime", "network", "images"},
     {"state"},
     {"errors"},
-    {"kernel"},
+    {"kernel", "light_dataclasses"},
 )
 # What is for the user to read, and where minirt keeps its files, is no business of the kernel's
 # layer, nor the other way round: these stand on nothing but each other.
-ALONE = {"errors", "state"}
+ALONE = {"errors", "state", "light_dataclasses"}
 
 # Each third-party package has its homes: the only places to learn its ways, or to replace it.
 HOMES = {

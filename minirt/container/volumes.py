@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from minirt.container import alive, lifecycle
@@ -82,8 +82,7 @@ def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
     try:
         made(scratch)
         (scratch / "_data").mkdir(mode=0o755)
-        document = {key: getattr(volume, key) for key in Volume.__slots__}
-        write_json(scratch / "volume.json", document)
+        write_json(scratch / "volume.json", asdict(volume))
         scratch.rename(place(volume.name))  # fails where a volume is: its folder isn't empty
     except OSError:
         if not (place(volume.name) / "volume.json").exists():

@@ -5,7 +5,7 @@ ROOT/networks/NAME.json     written once, by "network create"; there until "netw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -167,7 +167,7 @@ def fields_of(block: Block) -> dict[str, Any]:
 def to_json(network: Network) -> dict[str, Any]:
     """Return the document of a network: addresses as text, what is empty left out."""
     document: dict[str, Any] = {}
-    for name in Network.__slots__:
+    for name in (one.name for one in fields(network)):
         value = getattr(network, name)
         if name in ("aux", "aux6"):
             value = {key: str(address) for key, address in value.items()}
@@ -180,7 +180,8 @@ def to_json(network: Network) -> dict[str, Any]:
 
 def from_json(document: dict[str, Any]) -> Network:
     """Read the document of a network; keys of a later minirt are passed over."""
-    values = {key: value for key, value in document.items() if key in Network.__slots__}
+    names = {one.name for one in fields(Network)}
+    values = {key: value for key, value in document.items() if key in names}
     readers: dict[str, Any] = {
         "subnet4": IPv4Network,
         "gateway4": IPv4Address,

@@ -10,7 +10,6 @@ def begin() -> None:
     from minirt.oci import light_typing
 
     sys.modules.setdefault("typing", light_typing)
-    if sys.version_info < (3, 14):  # Later ones keep the annotations of a class in another way.
-        from minirt.oci import light_dataclasses
+    from minirt import light_dataclasses
 
-        sys.modules.setdefault("dataclasses", light_dataclasses)
+    light_dataclasses.stand_in()

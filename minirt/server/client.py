@@ -50,6 +50,9 @@ def main() -> None:
 
 def in_process() -> None:
     """Run the command line here; does not return."""
+    from minirt import light_dataclasses
+
+    light_dataclasses.stand_in()
     from minirt.cli import main as run
 
     run()

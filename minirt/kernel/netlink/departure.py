@@ -12,7 +12,6 @@ import os
 import select
 import socket
 import struct
-from typing import BinaryIO
 
 from minirt.kernel import processes, steps
 from minirt.kernel.netlink.connection import connect
@@ -23,7 +22,7 @@ from minirt.kernel.steps import step
 _LINKS = 1  # RTMGRP_LINK: news of links
 _DELLINK = 17
 _INFO = struct.Struct("=BxHi")  # how struct ifinfomsg begins: family, type, index
-_BLOCK = 1 << 16  # bytes
+_BLOCK, _LONGEST = 1 << 16, 1 << 12  # bytes of news, and of what the kernel has against it
 
 
 def delete(link: Link) -> None:
@@ -38,25 +37,23 @@ def delete(link: Link) -> None:
         news.bind((0, _LINKS))
         reader, writer = os.pipe()
         with open(reader, "rb") as answer:
-            try:
+            with open(writer, "wb"):
                 processes.fork(lambda: _ask(link, writer))
-            finally:
-                os.close(writer)
-            _wait(news, answer, link.index)
+            _wait(news, answer.fileno(), link.index)
 
 
-def _wait(news: socket.socket, answer: BinaryIO, index: int) -> None:
+def _wait(news: socket.socket, answer: int, index: int) -> None:
     """Return when there is news of the link's end, or the child has ended. Raises its OSError."""
     poll = select.poll()
     poll.register(answer, select.POLLIN)
     poll.register(news, select.POLLIN)
-    while answer.fileno() not in dict(poll.poll()):
+    while answer not in dict(poll.poll()):
         try:
             if _tells_its_end(news.recv(_BLOCK), index):
                 return
         except OSError:  # ENOBUFS: there was more than it can hold.
             poll.unregister(news)
-    if refusal := answer.read():
+    if refusal := os.read(answer, _LONGEST):
         code, _, why = refusal.decode().partition(" ")
         raise OSError(int(code), why)
 
