@@ -46,7 +46,7 @@ def dataclass(cls: Any = None, /, *, slots: bool = False, eq: bool = True, **opt
         return _by_the_standard(cls, options | {"slots": slots, "eq": eq})
 
     def finish(cls: Any) -> type:
-        annotated = vars(cls)["__annotations__"]
+        annotated = vars(cls).get("__annotations__", ())
         cls.__dataclass_fields__ = {name: _field_of(cls, name) for name in annotated}
         cls.__init__, cls.__repr__ = _init, _repr
         if eq:

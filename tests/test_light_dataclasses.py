@@ -17,6 +17,7 @@ import pytest
 from minirt import light_dataclasses
 
 PACKAGE = Path(light_dataclasses.__file__).parent
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__main__.py"]
 
 
 def made_by(module: ModuleType) -> tuple[Any, Any]:
@@ -118,6 +119,7 @@ def others_made_by(module: ModuleType) -> tuple[Any, Any]:
         lambda m, odd, others: m.asdict(odd([{"a": others((1, odd()))}])),
         lambda m, odd, others: m.is_dataclass(odd) and m.is_dataclass(others),
         lambda m, odd, others: m.is_dataclass(Plain),
+        lambda m, odd, others: repr(m.dataclass(frozen=True, slots=True)(type("E", (), {}))()),
         lambda m, odd, others: m.no_such_thing,
     ],
 )
@@ -152,6 +154,13 @@ def test_minirt_uses_nothing_else(path: Path) -> None:
                     assert "slots=True" in one
                     assert not node.bases, "the standard module would have to make it"
                     assert not any("ClassVar" in ast.unparse(line) for line in node.body)
+
+
+def test_all_of_minirt_can_be_imported_with_them() -> None:
+    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in MODULES]
+    script = "import importlib; from minirt import light_dataclasses as light; light.stand_in(); "
+    script += f"[importlib.import_module(one) for one in {names!r}]"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=PACKAGE.parent)
 
 
 @pytest.mark.parametrize("module", ["minirt.commands.run", "minirt.oci.lifecycle"])
