@@ -6,12 +6,11 @@ after half a minute of silence at the old one: until then an address that moved 
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from ipaddress import IPv4Address, IPv6Address
 
-from minirt.kernel import namespaces
+from minirt.kernel import namespaces, nlmsg
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.steps import step
 
@@ -21,10 +20,10 @@ _ARP = 0x0806  # the type of an Ethernet frame
 _ARP_HEADER = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
 
 # rtnetlink(7): struct ndmsg and one attribute, NDA_DST; include/uapi/linux/neighbour.h.
-_NEIGHBOUR = struct.Struct("=B3xiHBBHH4s")
+_NEIGHBOUR = struct.Struct("=B3xiHBB")  # family, link, state, flags, type
 _NEW_NEIGHBOUR, _TO = 28, 1  # RTM_NEWNEIGH, NDA_DST
 _USE = 0x01  # NTF_USE: as if there were a packet to send
-_FLAGS = 0x1 | 0x4 | 0x100 | 0x400  # NLM_F_REQUEST, _ACK, _REPLACE, _CREATE
+_CREATE = nlmsg.ACK | 0x100 | 0x400  # NLM_F_REPLACE, NLM_F_CREATE
 
 # RFC 4861, sections 4.4 and 4.6.1: type 136; "override what you know"; the option with a MAC.
 _ADVERTISEMENT = struct.Struct("!BBHI16sBB6s")
@@ -64,12 +63,11 @@ def ask_for(netns: Netns, link: str, other: IPv4Address) -> None:
         socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as channel,
     ):
         index = socket.if_nametoindex(link)
-        body = _NEIGHBOUR.pack(socket.AF_INET, index, 0, _USE, 0, 8, _TO, other.packed)
-        header = struct.pack("=IHHII", 16 + len(body), _NEW_NEIGHBOUR, _FLAGS, 1, 0)
-        channel.send(header + body)
-        (code,) = struct.unpack_from("=i", channel.recv(1 << 12), 16)  # struct nlmsgerr
-        if code:
-            raise OSError(-code, os.strerror(-code))
+        body = _NEIGHBOUR.pack(socket.AF_INET, index, 0, _USE, 0)
+        body += nlmsg.attribute(_TO, other.packed)
+        nlmsg.send(channel, _NEW_NEIGHBOUR, _CREATE, body)
+        for _ in nlmsg.answers(channel):
+            pass  # It only says that it is done.
 
 
 def advertise(netns: Netns, link: str, mac: str, address: IPv6Address) -> None:
