@@ -116,8 +116,9 @@ def test_who_is_named_twice_or_not_there_keeps_nobody(minirt: Minirt, image: str
     done = minirt("stop", "-t", "0", "one", "nobody", "one", "two", code=1)
     assert done.stdout.split() == ["one", "one", "two"]
     assert done.stderr.count("nobody") == 1
-    done = minirt("rm", "-f", "two", "one", "nobody", "two")
-    assert done.stdout.split() == ["two", "one", "nobody", "two"]
+    again = minirt("inspect", "-f", "{{.Id}}", "two").stdout.strip()
+    done = minirt("rm", "-f", "two", "one", "nobody", "two", again)
+    assert done.stdout.split() == ["two", "one", "nobody", "two", again]
     assert minirt("ps", "-aq").stdout == ""
 
 
