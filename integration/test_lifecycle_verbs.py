@@ -84,18 +84,8 @@ def test_several_are_asked_to_end_at_once(minirt: Minirt, image: str, verb: str)
         f"{asked} ]; do sleep 0.05; done; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
     )
     for name in names:
-        options = (
-            "-d",
-            "--name",
-            name,
-            "-e",
-            f"ME={name}",
-            "-v",
-            "shared:/shared",
-            "--net",
-            "none",
-        )
-        minirt("run", *options, image, "sh", "-c", script)
+        shared = ("-e", f"ME={name}", "-v", "shared:/shared")
+        minirt("run", "-d", "--name", name, "--net", "none", *shared, image, "sh", "-c", script)
     for name in names:
         wait_until(partial(has_said, minirt, name, "ready"), "its trap")
     assert minirt(verb, "-t", "600", *names).stdout.split() == [*names]

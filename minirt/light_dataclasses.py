@@ -145,14 +145,14 @@ def _refuse(self: Any, name: str, *_value: Any) -> None:
 
 def _by_the_standard(cls: Any, options: dict[str, Any]) -> Any:
     """Let the standard module make a class that needs more than is here."""
-    for name, value in list(vars(cls).items()) if cls is not None else ():
+    if cls is None:
+        return lambda cls: _by_the_standard(cls, options)
+    for name, value in list(vars(cls).items()):
         if isinstance(value, Field):
             known = {"default": value.default, "default_factory": value.default_factory}
             given = {key: one for key, one in known.items() if one not in (None, _MISSING)}
             setattr(cls, name, _standard().field(**given))
-    if cls is not None:
-        return _standard().dataclass(cls, **options)
-    return lambda cls: _by_the_standard(cls, options)
+    return _standard().dataclass(cls, **options)
 
 
 def _standard() -> ModuleType:

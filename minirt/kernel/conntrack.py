@@ -75,8 +75,7 @@ def _flows(
 def _forget(channel: socket.socket, family: int, flow: bytes) -> None:
     _send(channel, _DELETE, nlmsg.ACK, family, attribute(_TUPLE | NESTED, flow))
     try:
-        for _ in nlmsg.answers(channel):
-            pass
+        nlmsg.settle(channel)
     except OSError as error:
         if error.errno != errno.ENOENT:  # It ended meanwhile.
             raise

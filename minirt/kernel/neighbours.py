@@ -66,8 +66,7 @@ def ask_for(netns: Netns, link: str, other: IPv4Address) -> None:
         body = _NEIGHBOUR.pack(socket.AF_INET, index, 0, _USE, 0)
         body += nlmsg.attribute(_TO, other.packed)
         nlmsg.send(channel, _NEW_NEIGHBOUR, _CREATE, body)
-        for _ in nlmsg.answers(channel):
-            pass  # It only says that it is done.
+        nlmsg.settle(channel)
 
 
 def advertise(netns: Netns, link: str, mac: str, address: IPv6Address) -> None:

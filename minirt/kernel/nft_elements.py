@@ -45,8 +45,7 @@ def has(table: str, name: str, key: bytes) -> bool:
         line.bind((0, 0))
         nlmsg.send(line, _GET_ELEMENT, nlmsg.ACK, _question(table, name, key))
         try:
-            for _ in nlmsg.answers(line):
-                pass  # the element itself
+            nlmsg.settle(line)  # What comes is the element itself.
         except OSError as error:
             if error.errno in _ABSENT:
                 return False

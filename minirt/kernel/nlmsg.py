@@ -54,3 +54,9 @@ def answers(line: socket.socket) -> Iterator[bytes]:
                     raise OSError(-code, os.strerror(-code))
                 return
             yield message
+
+
+def settle(line: socket.socket) -> None:
+    """Wait until a request is done of which only the error is of interest. Raises that OSError."""
+    for _ in answers(line):
+        pass
