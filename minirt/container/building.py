@@ -57,8 +57,9 @@ class Plan:
 
 def begin(one: Record, held: ExitStack) -> Site:
     """Have the monitor and, if that can be, init born; ``held`` takes all back."""
-    cgroup = cgroups.make(record.cgroup_name(one))
+    cgroup = cgroups.find(record.cgroup_name(one))
     held.callback(cgroup.end)
+    cgroup.make(2)
     monitor = birth.take(one)
     held.callback(birth.dismiss, monitor)
     site = Site(monitor, cgroup)
@@ -66,6 +67,7 @@ def begin(one: Record, held: ExitStack) -> Site:
     kinds = sharing.new_for(one)
     if kinds is not None:
         site.newborn = birth.bear_early(site.monitor, kinds, site.cgroup)
+    cgroup.make(1)  # Init enters them when it has its plan: until then it is being born.
     return site
 
 

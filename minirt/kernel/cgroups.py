@@ -48,6 +48,18 @@ class Cgroup:
     name: str  # below the group of all our groups; with a "/" before it: below the root
     folders: tuple[Folder, ...]
 
+    def make(self, version: int) -> None:
+        """Make its folders in the hierarchies of this version; those that exist stay as they are.
+
+        Version 2 is what a process is born in; version 1 it enters later.
+        """
+        folders = [one for one in self.folders if one.hierarchy.version == version]
+        if not folders:
+            return
+        with step("make the cgroup", "mkdir", "-p", *[one.path for one in folders]):
+            for one in folders:
+                _make(one)
+
     def folder(self, controller: str) -> Folder | None:
         """Return the folder in which ``controller`` rules, None if this machine lacks it."""
         fitting = (one for one in self.folders if controller in one.hierarchy.controllers)
@@ -161,9 +173,8 @@ class Cgroup:
 def make(name: str) -> Cgroup:
     """Make the group ``name`` below the group of all ours; one that exists is taken as it is."""
     group = find(name)
-    with step("make the cgroup", "mkdir", "-p", *[one.path for one in group.folders]):
-        for one in group.folders:
-            _make(one)
+    for version in (2, 1):
+        group.make(version)
     return group
 
 
