@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import pytest
 from integration.naming import resolver_pid
 from integration.sandbox import PATIENCE, REPOSITORY, minirt_words, started, wait_until
 from integration.traces import Ground
-from integration.warm import commands_of, servers
+from integration.warm import commands_of, monitors_of, servers
 from minirt.kernel import processes
 from minirt.server import client
 
@@ -171,6 +172,38 @@ def test_a_child_that_waited_in_vain_is_not_missed(server: int, number: signal.S
     assert run("version", "-f", "here").stdout == "here\n"
     assert run("version", "-f", "again").stdout == "again\n"
     assert ready not in commands_of(server)
+
+
+def test_the_spare_monitor_is_for_the_first_who_wants_one(server: int, image: str) -> None:
+    wait_until(lambda: monitors_of(server), "a monitor that waits")
+    (spare,) = monitors_of(server)
+    assert run("version").returncode == 0
+    assert run("exec", "nobody", "true").returncode == 1
+    assert monitors_of(server) == [spare]
+    assert run("run", "-d", "--name", "one", "--net", "none", image, "sleep", "9").returncode == 0
+    (kept,) = json.loads(run("inspect", "one").stdout)
+    assert parent_of(Path(f"/proc/{kept['State']['Pid']}/status").read_text()) == spare
+    wait_until(lambda: len(monitors_of(server)) == 2, "the next one")
+    assert run("rm", "-f", "one").returncode == 0
+    wait_until(lambda: spare not in monitors_of(server), "its end")
+
+
+def test_a_spare_monitor_that_was_killed_is_not_missed(server: int, image: str) -> None:
+    wait_until(lambda: monitors_of(server), "a monitor that waits")
+    (spare,) = monitors_of(server)
+    os.kill(spare, signal.SIGKILL)
+    done = run("run", "--rm", "--net", "none", image, "echo", "here")
+    assert (done.stdout, done.returncode) == ("here\n", 0)
+    wait_until(lambda: monitors_of(server), "the next one")
+
+
+def test_a_spare_monitor_ends_with_the_server(server: int) -> None:
+    wait_until(lambda: monitors_of(server), "a monitor that waits")
+    (spare,) = monitors_of(server)
+    pidfd = os.pidfd_open(spare)
+    os.kill(server, signal.SIGKILL)
+    assert processes.wait_until_dead(pidfd, 10 * PATIENCE)
+    os.close(pidfd)
 
 
 def test_a_client_that_went_on_alone_is_not_waited_for(server: int) -> None:

@@ -58,15 +58,21 @@ def servers(run: Path) -> list[int]:
 
 
 def commands_of(server: int) -> list[int]:
-    """Return the children that run a command or wait for one.
+    """Return the children that run a command or wait for one."""
+    return [pid for pid, is_monitor in _children(server) if is_monitor is False]
 
-    The others are monitors: process 1 of a PID namespace.
-    """
+
+def monitors_of(server: int) -> list[int]:
+    """Return the children that keep a container or wait for one."""
+    return [pid for pid, is_monitor in _children(server) if is_monitor]
+
+
+def _children(server: int) -> list[tuple[int, bool | None]]:
     try:
         children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
     except OSError:
         return []  # It has ended.
-    return [int(pid) for pid in children if not _is_monitor(Path(f"/proc/{pid}/status"))]
+    return [(int(pid), _is_monitor(Path(f"/proc/{pid}/status"))) for pid in children]
 
 
 def waiting(run: Path) -> set[int]:
@@ -82,13 +88,14 @@ def _descriptors(pid: int) -> list[Path]:
         return []
 
 
-def _is_monitor(status: Path) -> bool:
+def _is_monitor(status: Path) -> bool | None:
+    """Say whether it is process 1 of a PID namespace; None: it has just ended."""
     with contextlib.suppress(OSError):
         numbers = next(
             line for line in status.read_text().splitlines() if line.startswith("NSpid:")
         )
         return numbers.split()[-1] == "1"
-    return True  # It has just ended.
+    return None
 
 
 def _main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +46,13 @@ def hold(protocol: str, address: str, port: int, *, mark: int) -> socket.socket:
     host = f"[{address}]" if ":" in address else address
     announce("hold a port of the host", "nc", *_words(protocol), "-l", host, number)
     return _out_of_the_way(held)
+
+
+def has_hung_up(line: socket.socket) -> bool:
+    """Say whether nobody has the other end of a connection any more (poll(2), POLLHUP)."""
+    poll = select.poll()
+    poll.register(line, 0)
+    return bool(poll.poll(0))
 
 
 def _out_of_the_way(held: socket.socket) -> socket.socket:

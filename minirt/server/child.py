@@ -1,7 +1,8 @@
 """The command process that the server forks: it waits for a client, and becomes what that was.
 
-The server's end of the *house* line is the server: it sends a client's connection, and gets
-back, if the command may start a container, a line for whoever is to keep it (monitor.py).
+The other end of the *house* line is the server: it sends a client's connection, and the line to
+a monitor that waits, if there is one. It hears whether the command takes that, since it may start
+a container, or has to have one forked; when it hears nothing but the end, nobody is wanted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from minirt.container import birth, protocol
-from minirt.kernel import pages
+from minirt.kernel import descriptors, pages
 from minirt.runtime import inheritance
 from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 
@@ -42,7 +43,7 @@ def main(house: socket.socket) -> int:
     """Wait for a client, and run its command line; return the exit status."""
     pages.copy(pages.RUN, pages.EXEC, until=house.fileno())
     try:
-        _, (fd,) = protocol.hear_json(house)
+        _, (fd, *spare) = protocol.hear_json(house)
     except EOFError:
         return 0  # It was in vain.
     line = socket.socket(fileno=fd)
@@ -50,7 +51,7 @@ def main(house: socket.socket) -> int:
         line.settimeout(_PATIENCE)
         request = receive(line)
         line.settimeout(None)
-        _ask_for_monitor(house, request)
+        _ask_for_monitor(house, request, spare)
         _accept(line)
         _become(request, credentials(line)[0])
         if line.recv(1) != GO:
@@ -84,9 +85,14 @@ def receive(line: socket.socket) -> Request:
     return _understood(_body(line, data), list(fds))
 
 
-def _ask_for_monitor(house: socket.socket, request: Request) -> None:
+def _ask_for_monitor(house: socket.socket, request: Request, spare: list[int]) -> None:
     with house:
-        if birth.may_be_wanted(request.arguments):
+        if not birth.may_be_wanted(request.arguments):
+            descriptors.close(spare)
+        elif spare:
+            protocol.tell(house, {"taken": True})
+            birth.offer(socket.socket(fileno=spare[0]))
+        else:
             ours, theirs = protocol.pair()
             with theirs:
                 protocol.tell(house, {"keep": True}, (theirs.fileno(),))

@@ -7,7 +7,8 @@ it stays while a container lives, and leaves when it has not been asked for :dat
 or when minirt's files have changed.
 
 A fork takes a millisecond or two. So when a command has ended the server has the next child
-*ready*, forked while nobody waits; and lets it go when no command has come for a while.
+*ready* and a monitor to *spare*, forked while nobody waits; and lets them go when no command has
+come for a while. The spare one goes along with each command, which takes it or gives it back.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import select
 import signal
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from minirt import state
@@ -26,6 +26,7 @@ from minirt.container import birth, protocol
 from minirt.kernel import cgroups, descriptors, locks, pages, processes, sockets
 from minirt.server import child, immortal, preload
 from minirt.server.client import KILLED, REFUSED
+from minirt.server.forked import Child
 from minirt.server.sources import Sources
 
 IDLE = float(os.environ.get("MINIRT_SERVER_IDLE") or 600)  # seconds
@@ -72,28 +73,6 @@ def _listen(place: Path, name: str) -> socket.socket:
     return listener
 
 
-@dataclass(slots=True, eq=False)
-class Child:
-    """A process for a command, and the line to who typed it; None: it waits for one."""
-
-    pidfd: int
-    house: socket.socket
-    line: socket.socket | None = None
-    is_over: bool = False  # its client has left
-
-    def numbers(self) -> list[int]:
-        """Return its descriptors."""
-        lines = [self.house] if self.line is None else [self.house, self.line]
-        return [self.pidfd, *(line.fileno() for line in lines)]
-
-    def close(self) -> None:
-        """Close all."""
-        os.close(self.pidfd)
-        self.house.close()
-        if self.line is not None:
-            self.line.close()
-
-
 class Server:
     """The loop: accept, fork, and tell each side of a command that the other has gone."""
 
@@ -106,13 +85,14 @@ class Server:
         self._poll.register(listener, select.EPOLLIN)
         self._children: dict[int, Child] = {}  # by each of their descriptors
         self._ready: Child | None = None
-        self._monitors: set[int] = set()  # their pidfds
+        self._spare: socket.socket | None = None  # the line to a monitor that nobody has
+        self._monitors: set[int] = set()  # the pidfds of all
         # Who starts us may ignore it, and then children would not wait to be reaped.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def serve(self) -> None:
         """Serve until idle, or until a newer minirt should."""
-        self._ready = self._fork()
+        self._get_ready()
         while True:
             happened = [fd for fd, _ in self._poll.poll(min(IDLE, _READY) if self._ready else IDLE)]
             was_busy = self._is_busy()
@@ -125,12 +105,25 @@ class Server:
             if self._listener.fileno() in happened and not self._accept():
                 return self._step_aside()
             if was_busy and not self._is_busy():
-                self._ready = self._ready or self._fork()
+                self._get_ready()
             elif not happened and self._ready:
                 signal.pidfd_send_signal(self._ready.pidfd, signal.SIGKILL)
                 self._bury(self._ready)
+                self._keep_spare(None)
             elif not happened and not self._children and not self._has_containers():
                 return self._step_aside()
+
+    def _get_ready(self) -> None:
+        """Fork while nobody waits what the next command needs."""
+        self._ready = self._ready or self._fork()
+        if self._spare is None:
+            self._spare, theirs = protocol.pair()
+            self._fork_monitor(theirs)
+
+    def _keep_spare(self, line: socket.socket | None) -> None:
+        if self._spare is not None:
+            self._spare.close()  # It leaves.
+        self._spare = line
 
     def _is_busy(self) -> bool:
         """Say whether a client waits for its command."""
@@ -152,11 +145,15 @@ class Server:
     def _give(self, line: socket.socket) -> None:
         one, self._ready = self._ready or self._fork(), None
         one.line = line
+        if self._spare is not None and sockets.has_hung_up(self._spare):
+            self._keep_spare(None)  # It was killed.
+        one.spare, self._spare = self._spare, None
         self._children[line.fileno()] = one
         # Only the end: what the client says is for the child.
         self._poll.register(line, select.EPOLLRDHUP | select.EPOLLONESHOT)
         with suppress(OSError):  # It was killed.
-            protocol.tell(one.house, {"serve": True}, (line.fileno(),))
+            fds = [given.fileno() for given in (line, one.spare) if given is not None]
+            protocol.tell(one.house, {"serve": True}, tuple(fds))
 
     def _fork(self) -> Child:
         ours, theirs = protocol.pair()
@@ -181,6 +178,7 @@ class Server:
             os.close(self._lock)
             for other in set(self._children.values()):
                 other.close()
+            self._keep_spare(None)
             descriptors.close(self._monitors)
             status = child.main(house)
         finally:
@@ -191,19 +189,29 @@ class Server:
         if fd == one.pidfd:
             self._bury(one)
         elif fd == one.house.fileno():
-            self._start_monitor(one.house)
+            self._hear_of_monitor(one)
         else:  # As the client's end would have been the command's own.
             one.is_over = True
             signal.pidfd_send_signal(one.pidfd, signal.SIGKILL)
 
-    def _start_monitor(self, house: socket.socket) -> None:
-        """Fork the one that keeps the container that the command may start."""
-        _, _, fds = protocol.hear(house)
+    def _hear_of_monitor(self, one: Child) -> None:
+        """Hear whether the command takes the spare monitor, wants one forked, or needs none."""
+        kind, _, fds = protocol.hear(one.house)
         for fd in fds:
-            with socket.socket(fileno=fd) as line, suppress(OSError):
-                pidfd = birth.fork_ahead(line)  # Without one, the command forks its own.
-                self._monitors.add(pidfd)
-                self._poll.register(pidfd, select.EPOLLIN)
+            self._fork_monitor(socket.socket(fileno=fd))
+        if one.spare is not None:
+            if kind:
+                one.spare.close()  # It is the command's now, whose end it is to hear.
+            else:
+                self._keep_spare(one.spare)
+            one.spare = None
+
+    def _fork_monitor(self, line: socket.socket) -> None:
+        """Fork who keeps a container, for who is at the other end of ``line``."""
+        with line, suppress(OSError):  # Without one, the command forks its own.
+            pidfd = birth.fork_ahead(line)
+            self._monitors.add(pidfd)
+            self._poll.register(pidfd, select.EPOLLIN)
 
     def _bury_monitor(self, pidfd: int) -> None:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
