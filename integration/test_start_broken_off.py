@@ -13,10 +13,10 @@ from integration.lines import Signaller
 from integration.sandbox import wait_until
 from integration.traces import Ground
 from minirt import cli
-from minirt.container import birth, building, start
+from minirt.container import birth, building, creation, start
 
 RUN = ("run", "--rm", "--name", "one", "--net", "net1", "-p", "8080:80")
-FILES = {Path(str(one.__file__)) for one in (start, building, birth)}
+FILES = {Path(str(one.__file__)) for one in (start, building, birth, creation)}
 MOST = 300  # lines: more than there are
 
 
@@ -29,7 +29,7 @@ def broken_off(out: Path, number: int, by: signal.Signals, *words: str) -> tuple
         note.write_text(f"{function} {line}")
 
     def watched(line: list[str]) -> int:
-        moment = start._become_alive.__code__
+        moment = building.begin.__code__
         return Signaller(number, by, FILES, moment, about_to).during(lambda: cli.run(line))
 
     death = deadly.run(out, *words, program=watched)
@@ -58,4 +58,5 @@ def test_a_start_that_is_broken_off_leaves_nothing(
         again = deadly.run(out, *RUN, image, "true")
         assert again.code == 0, f"at {where}: {again.said}"
         assert not traces.left_by(ground, before), where
-    assert {"_start", "begin", "build", "bear", "hand_over", "wire"} <= functions
+    wanted = {"begin", "bear_early", "finish", "_start", "build", "bear", "hand_over", "wire"}
+    assert wanted <= functions

@@ -12,8 +12,6 @@ from minirt.commands.run_options import SETTINGS, add_options, request
 from minirt.container import attach, creation, start
 from minirt.container.attach import DETACHED
 from minirt.container.detaching import keys
-from minirt.container.record import Record
-from minirt.errors import MinirtError
 
 
 @click.command("run", cls=Lean, context_settings=SETTINGS)
@@ -30,25 +28,17 @@ def command(detach_keys: str, **flags: Any) -> int:
     asked = request(flags)
     check_input(tty=asked.tty, stdin=asked.open_stdin and not asked.detach)
     with attach.signals_raise():
-        one, lock = creation.create_to_run(asked)
+        started = start.run(asked, attach=not asked.detach)
+        one = started.record
         try:
-            started = start.start(one, attach=not asked.detach, lock=lock)
             if asked.cidfile:
                 asked.cidfile.write_text(one.id)
             mask = None if asked.detach else attach.hold_signals()
         except BaseException:
-            forget(one)
+            creation.forget(one)
             raise
     if started.line is None:
         click.echo(one.id)
         return 0
     code = attach.converse(one, started.line, stdin=one.config.open_stdin, mask=mask, keys=leaving)
     return 0 if code == DETACHED else code
-
-
-def forget(one: Record) -> None:
-    """Remove a container that could not start: nothing is left of it, not even its name."""
-    try:
-        creation.begin_removal(one, force=True, volumes_too=True)()
-    except MinirtError:
-        pass  # What kept it from starting is what the person needs to hear.

@@ -13,7 +13,7 @@ from typing import Any
 from minirt.container import protocol, sharing
 from minirt.container.life import Life
 from minirt.container.monitor import main as be_monitor
-from minirt.container.record import Record
+from minirt.container.record import HostConfig
 from minirt.errors import MinirtError, unpack
 from minirt.kernel import cgroups, clone, descriptors, parcels, processes, steps
 from minirt.kernel.cgroups import Cgroup
@@ -70,14 +70,14 @@ def offer(line: socket.socket) -> None:
     _offered = line
 
 
-def take(one: Record) -> Monitor:
+def take(host: HostConfig) -> Monitor:
     """Return a monitor for a container: the one that was offered, else one that is forked now.
 
     It is process 1 of a PID namespace around the container. (With ``--pid host`` it can't be:
     then a monitor that is killed leaves processes behind, which the next command kills.) Born
     there it costs nothing; to move there later would make all processors wait.
     """
-    is_around = sharing.is_around(one)
+    is_around = sharing.is_around(host)
     with step("start its monitor in a PID namespace around it", "unshare", "--pid", "--fork"):
         return (_taken() if is_around else None) or _fork(is_around=is_around)
 

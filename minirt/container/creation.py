@@ -1,4 +1,4 @@
-"""How a container is made, and removed: first its record, then its name; and the reverse."""
+"""How a container is made, and removed: id and lock, record, name; and the reverse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from minirt.container import (
     alive,
@@ -26,7 +26,7 @@ from minirt.container import (
 from minirt.container.log_writer import timestamp
 from minirt.container.options import Request
 from minirt.container.record import EndpointRequest, HostConfig, Record
-from minirt.errors import Conflict, InvalidRequest
+from minirt.errors import Conflict, InvalidRequest, MinirtError
 from minirt.images import store as images
 from minirt.network import finding
 from minirt.state import check_name, new_id
@@ -37,41 +37,65 @@ _MOODS = ("bold", "calm", "deft", "eager", "fair", "glad", "keen", "lucid", "mer
 _BIRDS = ("crane", "dunlin", "egret", "finch", "heron", "lark", "martin", "plover", "swift", "wren")
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A container that has no record yet, but all that its init can be born by."""
+
+    id: str
+    host: HostConfig
+    lock: int  # the one that says "alive"
+
+
 def create(request: Request) -> Record:
     """Make a container. Raises NotFound, Conflict or InvalidRequest: then nothing was made."""
-    one, lock = create_to_run(request, by_run=False)
-    alive.let_go(one.id, lock)
-    return one
+    with draft(request) as one:
+        made = finish(one, request, by_run=False)
+    alive.let_go(made.id, one.lock)
+    return made
 
 
-def create_to_run(request: Request, *, by_run: bool = True) -> tuple[Record, int]:
-    """Make a container that is to be started at once, and keep it locked until then.
+@contextmanager
+def draft(request: Request) -> Iterator[Draft]:
+    """Begin a container, locked so that no sweep takes it for left over.
 
-    Whoever finds it unlocked and never started knows that its ``run`` was killed. Returns the
-    lock too. Raises NotFound, Conflict or InvalidRequest: then nothing was made.
+    Nothing stays of it if the body fails; else the body has finished it. Raises NotFound.
+    """
+    host = sharing.by_id(request.host)
+    container_id = new_id()
+    lock = alive.take(container_id, math.inf)
+    try:
+        yield Draft(container_id, host, lock)
+    except BaseException:
+        shutil.rmtree(record.directory(container_id), ignore_errors=True)
+        alive.let_go(container_id, lock)
+        raise
+
+
+def finish(begun: Draft, request: Request, *, by_run: bool) -> Record:
+    """Make the container that was begun; it stays locked.
+
+    One that is made ``by_run`` is to be started at once: whoever finds it unlocked and never
+    started knows that its ``run`` was killed. Raises NotFound, Conflict or InvalidRequest.
     """
     sweeping.sweep()
     if request.name:
         _check_is_free(check_name(request.name, "container"))
     image = images.find(request.image)
     config = options.merge(image.config.get("config") or {}, request)
-    container_id = new_id()
-    host = sharing.by_id(request.host)
     one = Record(
-        id=container_id,
+        id=begun.id,
         name=request.name,
         created=timestamp(),
         image=request.image,
         image_id=image.id,
-        config=replace(config, hostname=config.hostname or _hostname(container_id, host)),
-        host=host,
+        config=replace(config, hostname=config.hostname or _hostname(begun.id, begun.host)),
+        host=begun.host,
         endpoints=[_resolved(endpoint) for endpoint in request.endpoints],
         by_run=by_run,
     )
-    with _half_made(one) as lock:
-        wanted = [*request.mounts, *volumes.inherited(request.host, request.mounts)]
-        mounts = volumes.resolve(wanted, config.volumes, image.layers, covered=request.host.tmpfs)
-        return _named(replace(one, mounts=mounts)), lock
+    wanted = [*request.mounts, *volumes.inherited(request.host, request.mounts)]
+    mounts = volumes.resolve(wanted, config.volumes, image.layers, covered=request.host.tmpfs)
+    return _named(replace(one, mounts=mounts))
 
 
 def _check_is_free(name: str) -> None:
@@ -110,24 +134,20 @@ def begin_removal(
     return finish
 
 
+def forget(one: Record) -> None:
+    """Remove a container that could not start: nothing is left of it, not even its name."""
+    try:
+        begin_removal(one, force=True, volumes_too=True)()
+    except MinirtError:
+        pass  # What kept it from starting is what the person needs to hear.
+
+
 def _killed(one: Record, *, force: bool) -> Callable[[], None]:
     if not force:
         remedy = f"Stop it first (minirt stop {one.name}), or use rm -f."
         why = "it is paused" if lifecycle.is_paused(one) else "it is running"
         raise Conflict(f"Cannot remove container {one.name}", why, remedy)
     return stop.begin_kill(one)
-
-
-@contextmanager
-def _half_made(one: Record) -> Iterator[int]:
-    """Lock the container before it has its name, so that no sweep takes it for left over."""
-    lock = alive.take(one.id, math.inf)
-    try:
-        yield lock
-    except BaseException:
-        shutil.rmtree(record.directory(one.id), ignore_errors=True)
-        alive.let_go(one.id, lock)
-        raise
 
 
 def _named(one: Record) -> Record:

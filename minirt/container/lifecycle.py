@@ -73,7 +73,7 @@ def status(one: Record) -> str:
 
 def group_of(one: Record) -> Cgroup:
     """Name the cgroup of its processes, which is there while it lives."""
-    return cgroups.find(record.cgroup_name(one))
+    return cgroups.find(record.cgroup_name(one.id, one.host))
 
 
 def is_paused(one: Record) -> bool:

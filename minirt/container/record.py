@@ -181,10 +181,10 @@ def _folder(top: Path, container_id: str) -> Path:
     return top / "containers" / container_id
 
 
-def cgroup_name(record: Record) -> str:
+def cgroup_name(container_id: str, host: HostConfig) -> str:
     """Return the name of its cgroup, as :func:`minirt.kernel.cgroups.find` wants it."""
-    parent = record.host.cgroup_parent
-    return f"{parent.rstrip('/')}/{record.id}" if parent else record.id
+    parent = host.cgroup_parent
+    return f"{parent.rstrip('/')}/{container_id}" if parent else container_id
 
 
 def save(record: Record) -> None:

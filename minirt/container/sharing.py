@@ -30,16 +30,16 @@ def namespaces_of(one: Record) -> dict[str, str]:
     return kinds
 
 
-def new_for(one: Record) -> Namespace | None:
+def new_for(host: HostConfig) -> Namespace | None:
     """Return the kinds of namespaces that its init can be born in before all else is known.
 
     None: there is no telling. Ids of its own come by a birth of another kind, and into an
     existing PID namespace another way leads (``runtime.birth``).
     """
-    if one.host.userns_mode or not is_around(one):
+    if host.userns_mode or not is_around(host):
         return None
     kinds = Namespace(0)
-    modes = _modes(one.host)
+    modes = _modes(host)
     for kind in OWN:
         mode = modes.get(kind, "")
         if mode != "host" and not container_of(mode):
@@ -47,12 +47,12 @@ def new_for(one: Record) -> Namespace | None:
     return kinds & ~Namespace.CGROUP
 
 
-def is_around(one: Record) -> bool:
+def is_around(host: HostConfig) -> bool:
     """Say whether its monitor can have a PID namespace around the container's.
 
     Not where that is the host's or another one's: an inner one can't be left (setns(2)).
     """
-    return not one.host.pid_mode
+    return not host.pid_mode
 
 
 def _modes(host: HostConfig) -> dict[str, str]:

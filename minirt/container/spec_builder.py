@@ -54,7 +54,7 @@ def build(one: Record, namespaces: dict[str, str], files: Path) -> dict[str, Any
             "resources": {"devices": rules, **spec_resources.limits(host)},
             "devices": devices,
             "sysctl": _sysctls(host, namespaces),
-            "cgroupsPath": record.cgroup_name(one),
+            "cgroupsPath": record.cgroup_name(one.id, one.host),
             "maskedPaths": [] if shown else list(defaults.MASKED_PATHS),
             "readonlyPaths": [] if shown else list(defaults.READONLY_PATHS),
             "seccomp": rights.seccomp(host, allowed),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from minirt.container import (
@@ -14,6 +12,7 @@ from minirt.container import (
     birth,
     building,
     copying,
+    creation,
     ending,
     etc_files,
     joining,
@@ -26,10 +25,10 @@ from minirt.container import (
     spec_builder,
     user_ids,
 )
-from minirt.container.attach import ENDING
-from minirt.container.building import Plan
+from minirt.container.building import Plan, Site
 from minirt.container.name_service import Service
 from minirt.container.networking import Wiring
+from minirt.container.options import Request
 from minirt.container.record import Record
 from minirt.container.user_ids import Range
 from minirt.errors import Conflict
@@ -57,28 +56,46 @@ class Started:
         return self.line
 
 
-def start(one: Record, *, attach: bool, lock: int | None = None) -> Started:
-    """Start a container that does not run. ``lock`` is its own if the caller has it already.
+def run(request: Request, *, attach: bool) -> Started:
+    """Make a container and start it; its init is being born while its record is written.
+
+    Raises what :func:`creation.finish` and :func:`start` do: then nothing is left of it.
+    """
+    site = None
+    with creation.draft(request) as begun, building.taking_back() as held:
+        if not begun.host.cgroup_parent:  # There nobody would find it without the record.
+            site = building.begin(begun.id, begun.host)
+            held.push(site.held)
+        one = creation.finish(begun, request, by_run=True)
+    try:
+        return start(one, attach=attach, lock=begun.lock, site=site)
+    except BaseException:
+        creation.forget(one)
+        raise
+
+
+def start(
+    one: Record, *, attach: bool, lock: int | None = None, site: Site | None = None
+) -> Started:
+    """Start a container that does not run. ``lock`` and ``site`` are its own if it has them.
 
     Raises Conflict if it runs; NotFound, Exhausted, InvalidRequest, KernelRefused,
     CommandNotFound or CommandNotRunnable if it can't start: then nothing is held any more.
     """
-    held = ExitStack()
-    try:
-        line = _start(one, held, attach=attach, lock=lock)
-    except BaseException:
-        with _undisturbed():
-            held.close()
-        raise
+    with building.taking_back() as held:
+        lock = _become_alive(one, lock)
+        held.callback(alive.let_go, one.id, lock)
+        site = site or building.begin(one.id, one.host)
+        held.push(site.held)
+        line = _start(one, site, lock, held, attach=attach)
     steps.show()
     return Started(one, line)
 
 
-def _start(one: Record, held: ExitStack, *, attach: bool, lock: int | None) -> socket.socket | None:
+def _start(
+    one: Record, site: Site, lock: int, held: ExitStack, *, attach: bool
+) -> socket.socket | None:
     """Start it, and leave it to its monitor; return the line to that if it is attached."""
-    lock = _become_alive(one, lock)
-    held.callback(alive.let_go, one.id, lock)
-    site = building.begin(one, held)
     wiring = networking.prepare(one, held)
     ids = user_ids.take(one, held)
     service = name_service.plan(one, [plug.network for plug in wiring.plugs])
@@ -103,21 +120,11 @@ def _start(one: Record, held: ExitStack, *, attach: bool, lock: int | None) -> s
         own = replace(own, attached=(fd := theirs.detach()))
         held.callback(os.close, fd)
     building.let_run(created, one, lambda: birth.hand_over(site.monitor, own))
-    with _undisturbed():
+    with building.undisturbed():
         birth.let_live(site.monitor)
         held.pop_all()  # From here on the monitor frees what it holds.
     descriptors.close(own.descriptors())
     return ours
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let signals that would end this process wait for the end of the body."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _become_alive(one: Record, lock: int | None) -> int:

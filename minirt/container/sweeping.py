@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from minirt.container import alive, ending, lifecycle, names, record
-from minirt.kernel import locks
+from minirt.kernel import cgroups, locks
 from minirt.network import leases
 from minirt.state import made, names_in, root_dir, run_dir
 
@@ -53,6 +53,7 @@ def _sweep_one(container_id: str) -> bool:
             ending.sweep_dead(one)
     except (FileNotFoundError, NotADirectoryError):
         # Its maker was killed before there was a record, or its monitor has removed that.
+        cgroups.find(container_id).end()
         shutil.rmtree(record.directory(container_id), ignore_errors=True)
     except record.DAMAGED:
         pass  # Its files may be all that somebody has.
