@@ -29,7 +29,7 @@ def broken_off(out: Path, number: int, by: signal.Signals, *words: str) -> tuple
         note.write_text(f"{function} {line}")
 
     def watched(line: list[str]) -> int:
-        moment = building.begin.__code__
+        moment = creation.begin.__code__
         return Signaller(number, by, FILES, moment, about_to).during(lambda: cli.run(line))
 
     death = deadly.run(out, *words, program=watched)
@@ -38,7 +38,7 @@ def broken_off(out: Path, number: int, by: signal.Signals, *words: str) -> tuple
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("by", "every"), [(signal.SIGKILL, 2), (signal.SIGTERM, 3)])
+@pytest.mark.parametrize(("by", "every"), [(signal.SIGKILL, 3), (signal.SIGTERM, 4)])
 def test_a_start_that_is_broken_off_leaves_nothing(
     minirt: Minirt, image: str, ground: Ground, tmp_path: Path, by: signal.Signals, every: int
 ) -> None:

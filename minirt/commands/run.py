@@ -35,7 +35,7 @@ def command(detach_keys: str, **flags: Any) -> int:
                 asked.cidfile.write_text(one.id)
             mask = None if asked.detach else attach.hold_signals()
         except BaseException:
-            creation.forget(one)
+            creation.forget(one.id)
             raise
     if started.line is None:
         click.echo(one.id)

@@ -7,14 +7,12 @@ the moment at which the monitor holds all of it, nothing stays.
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Container, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Container
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from minirt.container import alive, birth, life, record, sharing
-from minirt.container.attach import ENDING
 from minirt.container.birth import Monitor, Newborn
 from minirt.container.holdings import Holdings
 from minirt.container.life import Life, Streams
@@ -42,7 +40,6 @@ class Site:
 
     monitor: Monitor
     cgroup: Cgroup
-    held: ExitStack  # takes back what is here
     newborn: Newborn | None = None  # None: its init can't be born before its plan is ready
 
 
@@ -58,45 +55,23 @@ class Plan:
     handed: frozenset[int] = frozenset()  # of streams 1 and 2, the pipes of the operator
 
 
-@contextmanager
-def taking_back() -> Iterator[ExitStack]:
-    """Let the body hold things, all of which are given back if it fails."""
-    held = ExitStack()
-    try:
-        yield held
-    except BaseException:
-        with undisturbed():
-            held.close()
-        raise
+def begin(container_id: str, host: HostConfig, held: ExitStack) -> Site:
+    """Have the monitor and, if that can be, init born; ``held`` takes all back.
 
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let signals that would end this process wait for the end of the body."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def begin(container_id: str, host: HostConfig) -> Site:
-    """Have the monitor and, if that can be, init born; there needs not be a record yet.
-
-    The cgroup has the container's id, so that it is found if this process is killed.
+    There needs not be a record yet. The cgroup has the container's id, so that it is found if
+    this process is killed.
     """
-    with taking_back() as held:
-        cgroup = cgroups.find(record.cgroup_name(container_id, host))
-        held.callback(cgroup.end)
-        cgroup.make(2)
-        monitor = birth.take(host)
-        held.callback(birth.dismiss, monitor)
-        site = Site(monitor, cgroup, held)
-        held.callback(_forget_newborn, site)
-        kinds = sharing.new_for(host)
-        if kinds is not None:
-            site.newborn = birth.bear_early(site.monitor, kinds, site.cgroup)
-        cgroup.make(1)  # Init enters them when it has its plan: until then it is being born.
+    cgroup = cgroups.find(record.cgroup_name(container_id, host))
+    held.callback(cgroup.end)
+    cgroup.make(2)
+    monitor = birth.take(host)
+    held.callback(birth.dismiss, monitor)
+    site = Site(monitor, cgroup)
+    held.callback(_forget_newborn, site)
+    kinds = sharing.new_for(host)
+    if kinds is not None:
+        site.newborn = birth.bear_early(site.monitor, kinds, site.cgroup)
+    cgroup.make(1)  # Init enters them when it has its plan: until then it is being born.
     return site
 
 

@@ -7,8 +7,8 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from minirt.container import (
@@ -26,6 +26,7 @@ from minirt.container import (
 from minirt.container.log_writer import timestamp
 from minirt.container.options import Request
 from minirt.container.record import EndpointRequest, HostConfig, Record
+from minirt.container.undoing import taking_back
 from minirt.errors import Conflict, InvalidRequest, MinirtError
 from minirt.images import store as images
 from minirt.network import finding
@@ -48,27 +49,24 @@ class Draft:
 
 def create(request: Request) -> Record:
     """Make a container. Raises NotFound, Conflict or InvalidRequest: then nothing was made."""
-    with draft(request) as one:
-        made = finish(one, request, by_run=False)
-    alive.let_go(made.id, one.lock)
-    return made
+    with taking_back() as held:
+        begun = begin(request, held)
+        one = finish(begun, request, by_run=False)
+    alive.let_go(one.id, begun.lock)
+    return one
 
 
-@contextmanager
-def draft(request: Request) -> Iterator[Draft]:
-    """Begin a container, locked so that no sweep takes it for left over.
+def begin(request: Request, held: ExitStack) -> Draft:
+    """Begin a container, locked so that no sweep takes it for left over. Raises NotFound.
 
-    Nothing stays of it if the body fails; else the body has finished it. Raises NotFound.
+    ``held`` takes back also what becomes of it.
     """
     host = sharing.by_id(request.host)
     container_id = new_id()
+    held.callback(forget, container_id)
     lock = alive.take(container_id, math.inf)
-    try:
-        yield Draft(container_id, host, lock)
-    except BaseException:
-        shutil.rmtree(record.directory(container_id), ignore_errors=True)
-        alive.let_go(container_id, lock)
-        raise
+    held.callback(alive.let_go, container_id, lock)
+    return Draft(container_id, host, lock)
 
 
 def finish(begun: Draft, request: Request, *, by_run: bool) -> Record:
@@ -134,10 +132,12 @@ def begin_removal(
     return finish
 
 
-def forget(one: Record) -> None:
+def forget(container_id: str) -> None:
     """Remove a container that could not start: nothing is left of it, not even its name."""
     try:
-        begin_removal(one, force=True, volumes_too=True)()
+        begin_removal(record.load(container_id), force=True, volumes_too=True)()
+    except FileNotFoundError:
+        shutil.rmtree(record.directory(container_id), ignore_errors=True)  # There is no record.
     except MinirtError:
         pass  # What kept it from starting is what the person needs to hear.
 

@@ -30,6 +30,7 @@ from minirt.container.name_service import Service
 from minirt.container.networking import Wiring
 from minirt.container.options import Request
 from minirt.container.record import Record
+from minirt.container.undoing import taking_back, undisturbed
 from minirt.container.user_ids import Range
 from minirt.errors import Conflict
 from minirt.kernel import (
@@ -61,32 +62,28 @@ def run(request: Request, *, attach: bool) -> Started:
 
     Raises what :func:`creation.finish` and :func:`start` do: then nothing is left of it.
     """
-    site = None
-    with creation.draft(request) as begun, building.taking_back() as held:
+    with taking_back() as held:
+        begun = creation.begin(request, held)
+        site = None
         if not begun.host.cgroup_parent:  # There nobody would find it without the record.
-            site = building.begin(begun.id, begun.host)
-            held.push(site.held)
+            site = building.begin(begun.id, begun.host, held)
         one = creation.finish(begun, request, by_run=True)
-    try:
-        return start(one, attach=attach, lock=begun.lock, site=site)
-    except BaseException:
-        creation.forget(one)
-        raise
+        site = site or building.begin(one.id, one.host, held)
+        line = _start(one, site, begun.lock, held, attach=attach)
+    steps.show()
+    return Started(one, line)
 
 
-def start(
-    one: Record, *, attach: bool, lock: int | None = None, site: Site | None = None
-) -> Started:
-    """Start a container that does not run. ``lock`` and ``site`` are its own if it has them.
+def start(one: Record, *, attach: bool) -> Started:
+    """Start a container that does not run.
 
     Raises Conflict if it runs; NotFound, Exhausted, InvalidRequest, KernelRefused,
     CommandNotFound or CommandNotRunnable if it can't start: then nothing is held any more.
     """
-    with building.taking_back() as held:
-        lock = _become_alive(one, lock)
+    with taking_back() as held:
+        lock = _become_alive(one)
         held.callback(alive.let_go, one.id, lock)
-        site = site or building.begin(one.id, one.host)
-        held.push(site.held)
+        site = building.begin(one.id, one.host, held)
         line = _start(one, site, lock, held, attach=attach)
     steps.show()
     return Started(one, line)
@@ -120,17 +117,15 @@ def _start(
         own = replace(own, attached=(fd := theirs.detach()))
         held.callback(os.close, fd)
     building.let_run(created, one, lambda: birth.hand_over(site.monitor, own))
-    with building.undisturbed():
+    with undisturbed():
         birth.let_live(site.monitor)
         held.pop_all()  # From here on the monitor frees what it holds.
     descriptors.close(own.descriptors())
     return ours
 
 
-def _become_alive(one: Record, lock: int | None) -> int:
+def _become_alive(one: Record) -> int:
     """Take the lock that says "alive". Raises Conflict."""
-    if lock is not None:  # It was made just now.
-        return lock
     try:
         lock = alive.take(one.id, alive.SOON)
     except BlockingIOError:
