@@ -49,7 +49,7 @@ def test_what_a_dead_container_leaves_behind_harms_nobody(
 ) -> None:
     minirt("run", "-d", "--name", "one", image, "sleep", "1000")
     state = state_of(minirt, "one")
-    wait_until(lambda: waiting(ground.run), "the last one to be born for a while")
+    wait_until(lambda: len(waiting(ground.run)) == 2, "the last one to be born for a while")
     os.kill(state["monitor"], signal.SIGKILL)
     with stranger_with(state["pid" if whose == "init" else "monitor"]):
         minirt("logs", "--follow", "one")  # It ends: nobody waits for the stranger's end.

@@ -38,7 +38,7 @@ def broken_off(out: Path, number: int, by: signal.Signals, *words: str) -> tuple
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("by", "every"), [(signal.SIGKILL, 3), (signal.SIGTERM, 4)])
+@pytest.mark.parametrize(("by", "every"), [(signal.SIGKILL, 2), (signal.SIGTERM, 3)])
 def test_a_start_that_is_broken_off_leaves_nothing(
     minirt: Minirt, image: str, ground: Ground, tmp_path: Path, by: signal.Signals, every: int
 ) -> None:

@@ -76,9 +76,20 @@ def _children(server: int) -> list[tuple[int, bool | None]]:
 
 
 def waiting(run: Path) -> set[int]:
-    """Return the children that wait for a command: they have a line to the server, and no more."""
-    children = {pid for server in servers(run) for pid in commands_of(server)}
-    return {pid for pid in children if len(_descriptors(pid)) <= 4}
+    """Return who waits for a command, and the monitor that each server has to spare.
+
+    They have a line to somebody, and no more.
+    """
+    found: set[int] = set()
+    for server in servers(run):
+        found.update(filter(_has_a_line_only, commands_of(server)))
+        spare = list(filter(_has_a_line_only, monitors_of(server)))
+        found.update(spare if len(spare) == 1 else [])
+    return found
+
+
+def _has_a_line_only(pid: int) -> bool:
+    return len(_descriptors(pid)) <= 4
 
 
 def _descriptors(pid: int) -> list[Path]:
