@@ -19,6 +19,7 @@ from minirt.container.loop import Loop, Outbox
 from minirt.kernel import terminals
 
 FULL = 64  # packets of at most protocol.CHUNK bytes that wait for one slow reader
+LEAVING = 1  # second that the monitor stays for those who have heard the exit code
 PATIENCE = 10  # seconds that the end waits for a reader who does not read
 
 Answer = Callable[[dict[str, Any], list[int]], tuple[dict[str, Any], tuple[int, ...]]]
@@ -93,13 +94,15 @@ class Hub:
         return [client.line.fileno() for client in self._clients]
 
     def finish(self, code: int) -> None:
-        """Tell the exit code to all who are attached, and leave them."""
+        """Tell the exit code to all who are attached, and wait a moment until they have left."""
         if self._log:
             self._log.close()
         for client in self._clients:
             if client.attached:
                 client.outbox.put(protocol.EXIT + str(code).encode())
         while any(len(client.outbox) for client in self._clients) and self._loop.turn(PATIENCE):
+            pass
+        while self._clients and self._loop.turn(LEAVING):
             pass
         for client in self._clients:
             client.line.close()

@@ -24,7 +24,9 @@ from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 _LONGEST = 8 << 20  # bytes: more than execve(2) takes
 _MOST_FDS = 64
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
-_PATIENCE = 2.0  # seconds for a client to send what it has
+_PATIENCE = 2.0  # seconds for a client to send what it has, and to leave in the end
+LINGER = 0.003  # seconds that a command that has ended stays when its client has left
+LEAVING = LINGER + 0.01  # seconds after which it is killed: it has not ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,10 @@ def _run(line: socket.socket, request: Request) -> int:
         pages.learn(kind)  # not later: the server kills us when the client has left
     try:
         line.sendall(EXITED + code.to_bytes(4, "big"))
+        # To die takes a millisecond of a processor: first whoever has waited for us.
+        line.settimeout(_PATIENCE)
+        line.recv(1)
+        time.sleep(LINGER)
     except OSError:
         pass  # Nobody to tell.
     return code

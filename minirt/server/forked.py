@@ -14,7 +14,7 @@ class Child:
     pidfd: int
     house: socket.socket
     line: socket.socket | None = None
-    is_over: bool = False  # its client has left
+    until: float = 0  # on the monotonic clock: when it is to have followed its client
     spare: socket.socket | None = None  # the line to a monitor, as long as it may take that
 
     def numbers(self) -> list[int]:

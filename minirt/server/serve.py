@@ -6,9 +6,9 @@ them, so that its end is nothing to them. They share its memory as copy-on-write
 it stays while a container lives, and leaves when it has not been asked for :data:`IDLE` seconds,
 or when minirt's files have changed.
 
-A fork takes a millisecond or two. So when a command has ended the server has the next child
-*ready* and a monitor to *spare*, forked while nobody waits; and lets them go when no command has
-come for a while. The spare one goes along with each command, which takes it or gives it back.
+A fork takes a millisecond or two. So when a command has died the server has the next child *ready*
+and a monitor to *spare*, forked while nobody waits, for a while. The spare one goes along with each
+command, which takes it or gives it back.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import select
 import signal
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -94,7 +95,7 @@ class Server:
         """Serve until idle, or until a newer minirt should."""
         self._get_ready()
         while True:
-            happened = [fd for fd, _ in self._poll.poll(min(IDLE, _READY) if self._ready else IDLE)]
+            happened = self._wait()
             was_busy = self._is_busy()
             for fd in happened:
                 if fd in self._children:
@@ -113,6 +114,17 @@ class Server:
             elif not happened and not self._children and not self._has_containers():
                 return self._step_aside()
 
+    def _wait(self) -> list[int]:
+        """Return where something has happened; nothing: it took too long."""
+        while leavers := {one for one in self._children.values() if one.until}:
+            happened = [fd for fd, _ in self._poll.poll(child.LEAVING)]
+            for one in leavers:
+                if one.until < time.monotonic():
+                    signal.pidfd_send_signal(one.pidfd, signal.SIGKILL)
+            if happened:
+                return happened
+        return [fd for fd, _ in self._poll.poll(min(IDLE, _READY) if self._ready else IDLE)]
+
     def _get_ready(self) -> None:
         """Fork while nobody waits what the next command needs."""
         self._ready = self._ready or self._fork()
@@ -126,8 +138,8 @@ class Server:
         self._spare = line
 
     def _is_busy(self) -> bool:
-        """Say whether a client waits for its command."""
-        return any(one.line and not one.is_over for one in self._children.values())
+        """Say whether a command runs, or has not died yet."""
+        return any(one.line for one in self._children.values())
 
     def _accept(self) -> bool:
         """Give a command to a child; say whether this server may go on."""
@@ -191,20 +203,18 @@ class Server:
         elif fd == one.house.fileno():
             self._hear_of_monitor(one)
         else:  # As the client's end would have been the command's own.
-            one.is_over = True
-            signal.pidfd_send_signal(one.pidfd, signal.SIGKILL)
+            one.until = time.monotonic() + child.LEAVING
 
     def _hear_of_monitor(self, one: Child) -> None:
         """Hear whether the command takes the spare monitor, wants one forked, or needs none."""
         kind, _, fds = protocol.hear(one.house)
         for fd in fds:
             self._fork_monitor(socket.socket(fileno=fd))
-        if one.spare is not None:
-            if kind:
-                one.spare.close()  # It is the command's now, whose end it is to hear.
-            else:
-                self._keep_spare(one.spare)
-            one.spare = None
+        spare, one.spare = one.spare, None
+        if spare is not None and kind:
+            spare.close()  # It is the command's now, whose end it is to hear.
+        elif spare is not None:
+            self._keep_spare(spare)
 
     def _fork_monitor(self, line: socket.socket) -> None:
         """Fork who keeps a container, for who is at the other end of ``line``."""
