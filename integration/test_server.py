@@ -129,6 +129,27 @@ def test_signals_are_passed_on(server: int, image: str) -> None:
         assert typed.wait(10 * PATIENCE) == 5
 
 
+STAYS = """
+import os, sys, time
+from minirt.server import client
+line = client.dial()
+client.wait(line, client.hand_over(line, []))
+os.close(1)
+time.sleep(100)
+"""
+
+
+def test_who_reads_what_is_printed_hears_its_end_at_once(server: int) -> None:
+    """A command stays until its client has left, but "$(minirt …)" waits for the pipe's end."""
+    wait_until(lambda: commands_of(server), "a child that waits")
+    (child,) = commands_of(server)
+    with started(sys.executable, "-c", STAYS, "version", "-f", "here") as typed:
+        assert typed.stdout
+        assert typed.stdout.read() == "here\n"
+        assert len(list(Path(f"/proc/{child}/fd").iterdir())) == 1, "the line to its client"
+    wait_until(lambda: child not in commands_of(server), "its end")
+
+
 def test_a_killed_client_takes_its_command_along_but_not_the_container(
     server: int, image: str
 ) -> None:
@@ -191,7 +212,7 @@ def test_the_spare_monitor_is_for_the_first_who_wants_one(server: int, image: st
 def test_a_spare_monitor_that_was_killed_is_not_missed(server: int, image: str) -> None:
     wait_until(lambda: monitors_of(server), "a monitor that waits")
     (spare,) = monitors_of(server)
-    os.kill(spare, signal.SIGKILL)
+    end(spare)
     done = run("run", "--rm", "--net", "none", image, "echo", "here")
     assert (done.stdout, done.returncode) == ("here\n", 0)
     wait_until(lambda: monitors_of(server), "the next one")
@@ -200,8 +221,14 @@ def test_a_spare_monitor_that_was_killed_is_not_missed(server: int, image: str) 
 def test_a_spare_monitor_ends_with_the_server(server: int) -> None:
     wait_until(lambda: monitors_of(server), "a monitor that waits")
     (spare,) = monitors_of(server)
-    pidfd = os.pidfd_open(spare)
-    os.kill(server, signal.SIGKILL)
+    end(server)
+    wait_until(lambda: not Path(f"/proc/{spare}").exists(), "its end")
+
+
+def end(pid: int) -> None:
+    """Kill a process, and wait until it is dead."""
+    pidfd = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
     assert processes.wait_until_dead(pidfd, 10 * PATIENCE)
     os.close(pidfd)
 

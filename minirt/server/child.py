@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from minirt.container import birth, protocol
-from minirt.kernel import descriptors, pages
+from minirt.kernel import descriptors, pages, processes
 from minirt.runtime import inheritance
 from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 
@@ -117,7 +117,9 @@ def _run(line: socket.socket, request: Request) -> int:
         pages.learn(kind)  # not later: the server kills us when the client has left
     try:
         line.sendall(EXITED + code.to_bytes(4, "big"))
-        # To die takes a millisecond of a processor: first whoever has waited for us.
+        # To die takes a millisecond of a processor: first whoever has waited for us, or reads
+        # what we have printed.
+        processes.close_all_but({line.fileno()})
         line.settimeout(_PATIENCE)
         line.recv(1)
         time.sleep(LINGER)

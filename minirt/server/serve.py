@@ -6,7 +6,7 @@ them, so that its end is nothing to them. They share its memory as copy-on-write
 it stays while a container lives, and leaves when it has not been asked for :data:`IDLE` seconds,
 or when minirt's files have changed.
 
-A fork takes a millisecond or two. So when a command has died the server has the next child *ready*
+A fork takes a millisecond or two. So when a command has ended the server has the next child *ready*
 and a monitor to *spare*, forked while nobody waits, for a while. The spare one goes along with each
 command, which takes it or gives it back.
 """
@@ -138,8 +138,8 @@ class Server:
         self._spare = line
 
     def _is_busy(self) -> bool:
-        """Say whether a command runs, or has not died yet."""
-        return any(one.line for one in self._children.values())
+        """Say whether a client waits for its command."""
+        return any(one.line and not one.until for one in self._children.values())
 
     def _accept(self) -> bool:
         """Give a command to a child; say whether this server may go on."""
