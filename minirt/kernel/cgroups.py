@@ -187,12 +187,12 @@ def find(name: str) -> Cgroup:
     if not name.strip("/") or ".." in name.split("/") or "\0" in name:
         raise ValueError(f"{name!r} names no group")
     path = name.removeprefix("/") if name.startswith("/") else f"{base_name()}/{name}"
-    found = _mounted()
+    found = mounted()
     return Cgroup(name, tuple(Folder(one, one.top / path) for one in found))
 
 
 @cache
-def _mounted() -> tuple[Hierarchy, ...]:
+def mounted() -> tuple[Hierarchy, ...]:
     """Return the hierarchies, looked up once: they are mounted when the machine starts."""
     return tuple(hierarchies())
 

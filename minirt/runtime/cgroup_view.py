@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from minirt.kernel import beneath, cgroup_mounts, mounts
+from minirt.kernel import beneath, cgroups, mounts
 from minirt.kernel.beneath import Below, Shown
 from minirt.kernel.cgroup_mounts import Hierarchy
 from minirt.kernel.mounts import Attribute, Propagation
@@ -20,8 +20,7 @@ _SAFE = Attribute.NOSUID | Attribute.NODEV | Attribute.NOEXEC
 
 def mount(target: int, attributes: Attribute) -> None:
     """Mount the view; the calling process is in its cgroup already. Raises OSError."""
-    hierarchies = cgroup_mounts.hierarchies()
-    old = [one for one in hierarchies if one.version == 1]
+    old = [one for one in cgroups.mounted() if one.version == 1]
     if not old:
         told = ("-t", "cgroup2", "-o", ",".join(mounts.words(attributes) or ["rw"]))
         with step("show the container its cgroup", "mount", *told, "cgroup", Shown(target)):
@@ -49,7 +48,9 @@ def _show(room: int, one: Hierarchy, own: dict[frozenset[str], str], attributes:
     if group is None:
         return
     name = one.top.name
-    folder = beneath.make_directories(room, name)
+    with step("make a folder", "mkdir", Below(room, name)):
+        os.mkdir(name, dir_fd=room)
+    folder = os.open(name, beneath.FOLDER, dir_fd=room)
     try:
         _attach(_tree(one, group, Shown(folder), attributes | _SAFE), folder)
         names = {text.removeprefix("name=") for text in one.controllers}

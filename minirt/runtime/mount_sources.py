@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, KernelRefused
-from minirt.kernel import beneath, cgroup_mounts, libc, mounts, user_namespaces
+from minirt.kernel import beneath, cgroups, libc, mounts, user_namespaces
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
@@ -53,7 +53,7 @@ def _is_anothers(one: Mount, spec: Spec) -> bool:
     owner = _OWNERS.get(one.kind)
     if owner is None or owner in spec.new_namespaces():
         return False
-    return one.kind != "cgroup" or all(h.version == 2 for h in cgroup_mounts.hierarchies())
+    return one.kind != "cgroup" or all(h.version == 2 for h in cgroups.mounted())
 
 
 def make(
