@@ -36,7 +36,7 @@ def run_with_signal(number: int, folder: Path, *words: str) -> tuple[str, int]:
 
     def watched(line: list[str]) -> int:
         files = {Path(run.__file__), Path(attach.__file__)}
-        moment = start.start.__code__
+        moment = start.run.__code__
         return Signaller(number, signal.SIGTERM, files, moment, about_to).during(
             lambda: cli.run(line)
         )

@@ -12,6 +12,7 @@ from minirt.commands.run_options import SETTINGS, add_options, request
 from minirt.container import attach, creation, start
 from minirt.container.attach import DETACHED
 from minirt.container.detaching import keys
+from minirt.state import new_id
 
 
 @click.command("run", cls=Lean, context_settings=SETTINGS)
@@ -27,16 +28,17 @@ def command(detach_keys: str, **flags: Any) -> int:
     leaving = keys(detach_keys)
     asked = request(flags)
     check_input(tty=asked.tty, stdin=asked.open_stdin and not asked.detach)
+    container_id = new_id()
     with attach.signals_raise():
-        started = start.run(asked, attach=not asked.detach)
-        one = started.record
         try:
+            started = start.run(asked, container_id, attach=not asked.detach)
             if asked.cidfile:
-                asked.cidfile.write_text(one.id)
+                asked.cidfile.write_text(container_id)
             mask = None if asked.detach else attach.hold_signals()
         except BaseException:
-            creation.forget(one.id)
+            creation.forget(container_id)
             raise
+    one = started.record
     if started.line is None:
         click.echo(one.id)
         return 0

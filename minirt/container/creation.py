@@ -49,21 +49,21 @@ class Draft:
 
 def create(request: Request) -> Record:
     """Make a container. Raises NotFound, Conflict or InvalidRequest: then nothing was made."""
-    with taking_back() as held:
-        begun = begin(request, held)
-        one = finish(begun, request, by_run=False)
+    container_id = new_id()
+    try:
+        with taking_back() as held:
+            begun = begin(request, container_id, held)
+            one = finish(begun, request, by_run=False)
+    except BaseException:
+        forget(container_id)
+        raise
     alive.let_go(one.id, begun.lock)
     return one
 
 
-def begin(request: Request, held: ExitStack) -> Draft:
-    """Begin a container, locked so that no sweep takes it for left over. Raises NotFound.
-
-    ``held`` takes back also what becomes of it.
-    """
+def begin(request: Request, container_id: str, held: ExitStack) -> Draft:
+    """Begin a container, locked so that no sweep takes it for left over. Raises NotFound."""
     host = sharing.by_id(request.host)
-    container_id = new_id()
-    held.callback(forget, container_id)
     lock = alive.take(container_id, math.inf)
     held.callback(alive.let_go, container_id, lock)
     return Draft(container_id, host, lock)
@@ -133,7 +133,7 @@ def begin_removal(
 
 
 def forget(container_id: str) -> None:
-    """Remove a container that could not start: nothing is left of it, not even its name."""
+    """Remove what there is of a container that could not be made or started, also its name."""
     try:
         begin_removal(record.load(container_id), force=True, volumes_too=True)()
     except FileNotFoundError:

@@ -102,6 +102,8 @@ class Hub:
                 client.outbox.put(protocol.EXIT + str(code).encode())
         while any(len(client.outbox) for client in self._clients) and self._loop.turn(PATIENCE):
             pass
+        for client in [one for one in self._clients if not one.attached]:
+            self._lose(client)  # Who shares its network waits for just that.
         while self._clients and self._loop.turn(LEAVING):
             pass
         for client in self._clients:

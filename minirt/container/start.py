@@ -57,13 +57,14 @@ class Started:
         return self.line
 
 
-def run(request: Request, *, attach: bool) -> Started:
+def run(request: Request, container_id: str, *, attach: bool) -> Started:
     """Make a container and start it; its init is being born while its record is written.
 
-    Raises what :func:`creation.finish` and :func:`start` do: then nothing is left of it.
+    Raises what :func:`creation.finish` and :func:`start` do: then nothing is left of it but
+    what :func:`creation.forget` removes.
     """
     with taking_back() as held:
-        begun = creation.begin(request, held)
+        begun = creation.begin(request, container_id, held)
         site = None
         if not begun.host.cgroup_parent:  # There nobody would find it without the record.
             site = building.begin(begun.id, begun.host, held)

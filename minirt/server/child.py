@@ -25,8 +25,9 @@ _LONGEST = 8 << 20  # bytes: more than execve(2) takes
 _MOST_FDS = 64
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 _PATIENCE = 2.0  # seconds for a client to send what it has, and to leave in the end
+_ENDED = socket.SO_PRIORITY  # a mark that the server sees, who has the same end: socket(7)
 LINGER = 0.003  # seconds that a command that has ended stays when its client has left
-LEAVING = LINGER + 0.01  # seconds after which it is killed: it has not ended
+LEAVING = LINGER + 0.01  # seconds after which it is killed all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ def _run(line: socket.socket, request: Request) -> int:
     for kind in {pages.RUN, pages.EXEC}.intersection(request.arguments):
         pages.learn(kind)  # not later: the server kills us when the client has left
     try:
+        line.setsockopt(socket.SOL_SOCKET, _ENDED, 1)
         line.sendall(EXITED + code.to_bytes(4, "big"))
         # To die takes a millisecond of a processor: first whoever has waited for us, or reads
         # what we have printed.
@@ -126,6 +128,11 @@ def _run(line: socket.socket, request: Request) -> int:
     except OSError:
         pass  # Nobody to tell.
     return code
+
+
+def has_ended(line: socket.socket) -> bool:
+    """Say whether the command behind this connection has ended, and may stay for a moment."""
+    return bool(line.getsockopt(socket.SOL_SOCKET, _ENDED))
 
 
 def _body(line: socket.socket, size: bytes) -> bytes:

@@ -28,6 +28,7 @@ from minirt.kernel import cgroups, descriptors, locks, pages, processes, sockets
 from minirt.server import child, immortal, preload
 from minirt.server.client import KILLED, REFUSED
 from minirt.server.forked import Child
+from minirt.server.listener import listen
 from minirt.server.sources import Sources
 
 IDLE = float(os.environ.get("MINIRT_SERVER_IDLE") or 600)  # seconds
@@ -46,7 +47,7 @@ def main(folder: str, name: str) -> None:
     sources = Sources()  # before they are imported
     preload.everything()
     _leave_the_session()
-    with _listen(place, name) as listener:
+    with listen(place, name) as listener:
         gc.collect()
         immortal.make_all()  # Neither who looks at what is there
         gc.freeze()  # nor the collector writes into these pages, so children share them.
@@ -61,17 +62,6 @@ def _leave_the_session() -> None:
         cgroups.make("monitors").enter()  # and so are the monitors that it forks
     except OSError:
         pass  # A read-only cgroup tree: then the session's it stays.
-
-
-def _listen(place: Path, name: str) -> socket.socket:
-    (place / name).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with sockets.name_in(place, name) as path:
-        before = os.umask(0o177)
-        listener.bind(path)
-        os.umask(before)
-    listener.listen(128)
-    return listener
 
 
 class Server:
@@ -202,8 +192,11 @@ class Server:
             self._bury(one)
         elif fd == one.house.fileno():
             self._hear_of_monitor(one)
-        else:  # As the client's end would have been the command's own.
+        else:
             one.until = time.monotonic() + child.LEAVING
+            if one.line is None or not child.has_ended(one.line):
+                # As the client's end would have been the command's own.
+                signal.pidfd_send_signal(one.pidfd, signal.SIGKILL)
 
     def _hear_of_monitor(self, one: Child) -> None:
         """Hear whether the command takes the spare monitor, wants one forked, or needs none."""
