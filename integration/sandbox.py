@@ -19,6 +19,8 @@ from sysconfig import get_path
 
 import pytest
 
+from minirt.kernel import processes
+
 # A virtual machine without hardware support is twenty times slower: it sets 20.
 PATIENCE = float(os.environ.get("MINIRT_TEST_PATIENCE") or 1)
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -94,6 +96,16 @@ def started(*words: object, **options: object) -> Iterator[Program]:
         finally:
             if child.poll() is None:
                 child.kill()
+
+
+def wait_until_gone(pid: int, seconds: float = 10) -> None:
+    """Wait until a process has ended and closed what it held."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert processes.wait_until_dead(pidfd, seconds * PATIENCE)
+    os.close(pidfd)
 
 
 def in_netns(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from integration.naming import QUERY, Box, box, client_in, descriptors_of, lone_web, resolver_pid
-from integration.sandbox import PATIENCE, needs_tool, wait_until
+from integration.sandbox import PATIENCE, needs_tool, wait_until, wait_until_gone
 from minirt.errors import KernelRefused
 from minirt.kernel import clone, processes
 from minirt.kernel.namespaces import Namespace
@@ -27,16 +27,6 @@ def web(tmp_path: Path) -> Iterator[Box]:
     """Return a container on net1."""
     with lone_web(tmp_path) as made:
         yield made
-
-
-def wait_until_gone(pid: int, seconds: float = 10) -> None:
-    """Wait until a process has ended and closed what it held."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    assert processes.wait_until_dead(pidfd, seconds * PATIENCE)
-    os.close(pidfd)
 
 
 def kill_resolver(network: str) -> None:

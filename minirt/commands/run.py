@@ -12,6 +12,7 @@ from minirt.commands.run_options import SETTINGS, add_options, request
 from minirt.container import attach, creation, start
 from minirt.container.attach import DETACHED
 from minirt.container.detaching import keys
+from minirt.container.undoing import taking_back
 from minirt.state import new_id
 
 
@@ -29,15 +30,12 @@ def command(detach_keys: str, **flags: Any) -> int:
     asked = request(flags)
     check_input(tty=asked.tty, stdin=asked.open_stdin and not asked.detach)
     container_id = new_id()
-    with attach.signals_raise():
-        try:
-            started = start.run(asked, container_id, attach=not asked.detach)
-            if asked.cidfile:
-                asked.cidfile.write_text(container_id)
-            mask = None if asked.detach else attach.hold_signals()
-        except BaseException:
-            creation.forget(container_id)
-            raise
+    with attach.signals_raise(), taking_back() as held:
+        held.callback(creation.forget, container_id)
+        started = start.run(asked, container_id, attach=not asked.detach)
+        if asked.cidfile:
+            asked.cidfile.write_text(container_id)
+        mask = None if asked.detach else attach.hold_signals()
     one = started.record
     if started.line is None:
         click.echo(one.id)

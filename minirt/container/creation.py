@@ -50,13 +50,10 @@ class Draft:
 def create(request: Request) -> Record:
     """Make a container. Raises NotFound, Conflict or InvalidRequest: then nothing was made."""
     container_id = new_id()
-    try:
-        with taking_back() as held:
-            begun = begin(request, container_id, held)
-            one = finish(begun, request, by_run=False)
-    except BaseException:
-        forget(container_id)
-        raise
+    with taking_back() as held:
+        held.callback(forget, container_id)
+        begun = begin(request, container_id, held)
+        one = finish(begun, request, by_run=False)
     alive.let_go(one.id, begun.lock)
     return one
 

@@ -1,8 +1,8 @@
 """The command process that the server forks: it waits for a client, and becomes what that was.
 
-The other end of the *house* line is the server: it sends a client's connection, and the line to
-a monitor that waits, if there is one. It hears whether the command takes that, since it may start
-a container, or has to have one forked; when it hears nothing but the end, nobody is wanted.
+The other end of the *house* line is the server: it sends a client's connection, and the line to a
+monitor that waits, if there is one. The server hears whether the command takes that, since it may
+start a container, or has to have one forked; when it hears nothing but the end, nobody is wanted.
 """
 
 from __future__ import annotations

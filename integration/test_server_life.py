@@ -1,0 +1,171 @@
+"""The fork server from its start to its end: what waits for commands, and who may use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from integration.sandbox import PATIENCE, REPOSITORY, started, wait_until, wait_until_gone
+from integration.serving import parent_of, run, served, server, words
+from integration.traces import Ground
+from integration.warm import commands_of, monitors_of, servers
+from minirt.kernel import processes
+from minirt.server import client
+
+__all__ = ["server"]  # fixtures
+pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselves.
+
+
+def test_a_child_that_waited_runs_the_next_command(server: int, image: str) -> None:
+    with served(server, image) as (_, child):
+        run("rm", "-f", "one")
+    wait_until(lambda: child not in commands_of(server), "the end of the one that waited")
+    wait_until(lambda: len(commands_of(server)) == 1, "the next one")
+    assert commands_of(server) != [child]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_child_that_waited_in_vain_is_not_missed(server: int, number: signal.Signals) -> None:
+    """Killed, another one takes its place; stopped, its client runs the command itself."""
+    wait_until(lambda: commands_of(server), "a child that waits")
+    (ready,) = commands_of(server)
+    os.kill(ready, number)
+    assert run("version", "-f", "here").stdout == "here\n"
+    assert run("version", "-f", "again").stdout == "again\n"
+    assert ready not in commands_of(server)
+
+
+def test_the_spare_monitor_is_for_the_first_who_wants_one(server: int, image: str) -> None:
+    wait_until(lambda: monitors_of(server), "a monitor that waits")
+    (spare,) = monitors_of(server)
+    assert run("version").returncode == 0
+    assert run("exec", "nobody", "true").returncode == 1
+    assert monitors_of(server) == [spare]
+    assert run("run", "-d", "--name", "one", "--net", "none", image, "sleep", "9").returncode == 0
+    (kept,) = json.loads(run("inspect", "one").stdout)
+    assert parent_of(Path(f"/proc/{kept['State']['Pid']}/status").read_text()) == spare
+    wait_until(lambda: len(monitors_of(server)) == 2, "the next one")
+    assert run("rm", "-f", "one").returncode == 0
+    wait_until(lambda: spare not in monitors_of(server), "its end")
+
+
+def test_a_spare_monitor_that_was_killed_is_not_missed(server: int, image: str) -> None:
+    wait_until(lambda: monitors_of(server), "a monitor that waits")
+    (spare,) = monitors_of(server)
+    os.kill(spare, signal.SIGKILL)
+    wait_until_gone(spare)
+    done = run("run", "--rm", "--net", "none", image, "echo", "here")
+    assert (done.stdout, done.returncode) == ("here\n", 0)
+    wait_until(lambda: monitors_of(server), "the next one")
+
+
+def test_a_spare_monitor_ends_with_the_server(server: int) -> None:
+    wait_until(lambda: monitors_of(server), "a monitor that waits")
+    (spare,) = monitors_of(server)
+    os.kill(server, signal.SIGKILL)
+    wait_until_gone(server)
+    wait_until(lambda: not Path(f"/proc/{spare}").exists(), "its end")
+
+
+def test_a_client_that_went_on_alone_is_not_waited_for(server: int) -> None:
+    """Its line to the server is not among the descriptors that its words name."""
+    wait_until(lambda: commands_of(server), "a child that waits")
+    (slow,) = commands_of(server)
+    os.kill(slow, signal.SIGSTOP)
+    assert run("version", "-f", "/proc/self/fd/3").stdout == "/proc/self/fd/3\n"
+    with suppress(ProcessLookupError):  # The server has heard the end of the client.
+        os.kill(slow, signal.SIGCONT)
+    wait_until(lambda: slow not in commands_of(server), "its end")
+
+
+def test_a_killed_server_is_not_missed(server: int, image: str, ground: Ground) -> None:
+    with started(
+        *words("run", "--rm", "--name", "one", image, "sh", "-c", "sleep 1; exit 9")
+    ) as it:
+        wait_until(lambda: "one" in run("ps").stdout, "the container")
+        pidfd = processes.open_pidfd(server)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert processes.wait_until_dead(pidfd, 10)
+        os.close(pidfd)
+        assert run("ps", "-a").returncode == 0
+        assert it.wait(20 * PATIENCE) == 9
+    wait_until(lambda: servers(ground.run), "the next server")
+
+
+def test_a_client_of_another_namespace_does_not_use_it(server: int, ground: Ground) -> None:
+    before = servers(ground.run)
+    done = subprocess.run(["unshare", "--uts", *words("ps")], capture_output=True, check=False)
+    assert done.returncode == 0
+    wait_until(lambda: len(servers(ground.run)) == 2, "a server of its own")
+    assert set(before) < set(servers(ground.run))
+
+
+def test_who_may_do_less_does_not_use_it(server: int, image: str, ground: Ground) -> None:
+    """Root without a capability would get it back from a server that has it."""
+    less = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+    command = words("run", "--rm", "--net", "none", image, "true")
+    assert run("run", "--rm", "--net", "none", image, "true").returncode == 0
+    done = subprocess.run([*less, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 125
+    assert "CAP_SYS_ADMIN" in done.stderr
+    wait_until(lambda: len(servers(ground.run)) == 2, "a server of its own")
+    again = subprocess.run([*less, *command], capture_output=True, text=True, check=False)
+    assert "CAP_SYS_ADMIN" in again.stderr
+
+
+def test_many_commands_at_once_each_get_their_own_answer(server: int) -> None:
+    numbers = range(40)
+    clients = [subprocess.Popen(words("version", "-f", f"{n}"), stdout=-1) for n in numbers]
+    assert [client.communicate()[0] for client in clients] == [b"%d\n" % n for n in numbers]
+    assert {client.returncode for client in clients} == {0}
+
+
+def test_status_and_stop(server: int, ground: Ground) -> None:
+    assert run("server", "status").stdout == f"running, process {server}\n"
+    assert run("server", "stop").stdout == "stopped 1\n"
+    assert run("server", "status").returncode == 1
+
+
+@pytest.mark.parametrize("change", ["touched", "removed", "written"])
+def test_it_makes_room_for_another_minirt(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: str
+) -> None:
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    shutil.copytree(REPOSITORY / "minirt", tmp_path / "minirt")
+    serve = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from minirt.server import serve"
+    place = (ground.run / "server", client.name())
+    command = f"{serve}; serve.main({str(place[0])!r}, {place[1]!r})"
+    with started(sys.executable, "-c", command) as server:
+        wait_until((place[0] / place[1]).exists, "a server")
+        assert run("version", "-f", "here").stdout == "here\n"
+        assert servers(ground.run) == [server.pid]
+        file = tmp_path / "minirt/container/times.py"
+        match change:
+            case "touched":
+                file.touch()
+            case "removed":
+                file.unlink()
+            case "written":
+                with file.open("a") as written:
+                    written.write("\n")
+        assert run("version", "-f", "here").stdout == "here\n"
+        assert server.wait(10) == 0
+    run("version")
+    wait_until(lambda: servers(ground.run), "the next server")
+    assert run("server", "stop").returncode == 0
+
+
+def test_it_leaves_when_idle(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    monkeypatch.setenv("MINIRT_SERVER_IDLE", "0.5")
+    run("ps")
+    wait_until(lambda: servers(ground.run), "a server")
+    wait_until(lambda: not servers(ground.run), "its end")
