@@ -13,8 +13,8 @@ from integration.peers import needs_peer
 from integration.sandbox import Outside, in_netns
 from integration.test_beside_docker import dockerd, leave_no_table, whale
 from integration.test_beside_firewalld import CUT_OFF, Start, either_backend, start
-from integration.test_network_traffic import ask_from
 from integration.traces import Ground
+from integration.traffic import ask_from
 from integration.wires import served
 
 __all__ = ["leave_no_table", "start"]  # fixtures

@@ -20,8 +20,8 @@ from integration.sandbox import (
     started,
     wait_until,
 )
-from integration.test_network_traffic import ask_from, either_bridge, filter_bridges
 from integration.traces import Ground
+from integration.traffic import ask_from, either_bridge, filter_bridges
 from integration.wires import served
 
 pytestmark = [needs_peer("dockerd", "docker", "containerd", "runc"), pytest.mark.slow]

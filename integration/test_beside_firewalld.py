@@ -14,8 +14,8 @@ from integration.firewalls import Firewall, bus, firewalld, forget_rules, needs_
 from integration.guests import guest
 from integration.sandbox import PATIENCE, Outside, in_netns, shell, started
 from integration.test_network_doctor import found, typed
-from integration.test_network_traffic import ask_from, either_bridge, filter_bridges
 from integration.traces import Ground
+from integration.traffic import ask_from, either_bridge, filter_bridges
 from integration.wires import PEER, machine, network, served
 from minirt.network import bridge
 from minirt.network import firewalld as zones

@@ -13,8 +13,8 @@ from integration.firewalls import forget_rules, ufw
 from integration.guests import guest
 from integration.peers import needs_peer
 from integration.sandbox import Outside, shell
-from integration.test_network_traffic import ask_from, either_bridge, filter_bridges
 from integration.traces import Ground
+from integration.traffic import ask_from, either_bridge, filter_bridges
 from integration.wires import PEER, machine, network, served
 from minirt.network import bridge
 

@@ -9,22 +9,20 @@ from __future__ import annotations
 import errno
 import platform
 import shutil
-import socket
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
+from integration.inside import QUIET, Inside, inside
 from integration.sandbox import cgroup_roots, compiled, is_cgroup2_only, minirt_words, shell
 from minirt.kernel import capabilities
 
-QUIET = ("run", "--rm", "--net", "none")
+__all__ = ["inside"]  # fixtures
+
 UNCONFINED = ("--security-opt", "seccomp=unconfined", "--cap-add", "ALL")
 STATUS = "grep -E '^(Cap|Seccomp:|NoNewPrivs|Groups)' /proc/self/status"
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
-Inside = Callable[..., str]
 ONLY_X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86 has it")
 
 
@@ -32,23 +30,6 @@ ONLY_X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86 h
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile the probe."""
     return compiled(Path(__file__).with_name("probe.c"), tmp_path_factory.mktemp("probe"))
-
-
-@pytest.fixture(params=["run", "exec"])
-def inside(request: pytest.FixtureRequest, minirt: Minirt, image: str) -> Iterator[Inside]:
-    """Return a function that runs a shell line in a new container, or in a running one."""
-
-    def run(line: str, *flags: object, code: int | None = 0) -> str:
-        done = minirt(*QUIET, *flags, image, "sh", "-c", line, code=code)
-        return done.stdout + done.stderr
-
-    def execute(line: str, *flags: object, code: int | None = 0) -> str:
-        minirt("run", "-d", "--net", "none", "--name", "one-more", *flags, image, "sleep", "1000")
-        done = minirt("exec", "one-more", "sh", "-c", line, code=code)
-        minirt("rm", "-f", "one-more")
-        return done.stdout + done.stderr
-
-    yield run if request.param == "run" else execute
 
 
 def status(text: str) -> dict[str, str]:
@@ -211,109 +192,3 @@ def test_a_container_sees_its_own_cgroups_only(minirt: Minirt, image: str) -> No
     shown = minirt(*QUIET, image, "sh", "-c", f"cat {found[0]}; cut -d: -f3 /proc/self/cgroup")
     assert shown.stdout.split()[0] == "1"
     assert set(shown.stdout.split()[-1:]) == {"/"}
-
-
-# ---- devices -------------------------------------------------------------------------------------
-
-OPEN_NODE = "rm -f /d; mknod /d {kind} {numbers} && exec 3< /d && echo done"
-
-
-@pytest.mark.parametrize(
-    ("kind", "numbers", "opens"),
-    [("c", "1 3", True), ("c", "1 11", False), ("c", "1 1", False), ("b", "254 0", False)],
-)
-def test_only_harmless_devices_open_whoever_made_their_node(
-    inside: Inside, kind: str, numbers: str, opens: bool
-) -> None:
-    shown = inside(OPEN_NODE.format(kind=kind, numbers=numbers), code=None)
-    assert ("done" in shown.split()) == opens
-    assert opens or "Operation not permitted" in shown
-
-
-def test_a_privileged_container_opens_any_device(inside: Inside) -> None:
-    assert inside(OPEN_NODE.format(kind="c", numbers="1 11"), "--privileged") == "done\n"
-
-
-# ---- descriptors, sockets, folders ---------------------------------------------------------------
-
-
-def test_no_descriptor_of_the_operator_reaches_a_container(minirt: Minirt, image: str) -> None:
-    list_all = "ls /proc/self/fd; echo -; ls /proc/1/fd"
-    leaky = 'exec 7</etc/passwd 8>/dev/null 9</; exec "$@"'
-    assert {"7", "8", "9"} <= set(
-        shell("sh", "-c", leaky, "-", "ls", "/proc/self/fd").stdout.split()
-    )
-    words = minirt_words(*QUIET, image, "sh", "-c", list_all)
-    one, init = shell("sh", "-c", leaky, "-", *words).stdout.split("-")
-    assert set(one.split()) == {"0", "1", "2", "3"}  # 3: the folder itself
-    assert set(init.split()) <= {"0", "1", "2", "3"}
-    minirt("run", "-d", "--net", "none", "--name", "one", image, "sleep", "1000")
-    words = minirt_words("exec", "one", "sh", "-c", list_all)
-    one, init = shell("sh", "-c", leaky, "-", *words).stdout.split("-")
-    assert set(one.split()) == {"0", "1", "2", "3"}
-    assert set(init.split()) == {"0", "1", "2"}
-
-
-@pytest.mark.parametrize("folder", ["/proc/self/fd/{}", "/proc/1/fd/{}", "/proc/self/cwd/../.."])
-def test_no_working_directory_leads_out(minirt: Minirt, image: str, folder: str) -> None:
-    """CVE-2024-21626: a descriptor of the host's, leaked until the very exec, as the cwd."""
-    secret = Path("/tmp/only-the-host-has-this")
-    secret.touch()
-    control = "exec 9</; cd /proc/self/fd/9; ls -a tmp"
-    assert secret.name in shell("sh", "-c", control).stdout
-    for number in (3, 4, 6, 9) if "{}" in folder else (0,):
-        words = (*QUIET, "-w", folder.format(number), image, "ls", "-a", ".", "..", "../../tmp")
-        done = minirt(*words, code=None)
-        assert secret.name not in done.stdout
-        assert done.returncode != 0 or "{}" not in folder
-    secret.unlink()
-
-
-def test_no_abstract_socket_of_ours_is_within_reach_on_the_hosts_network(
-    minirt: Minirt, image: str
-) -> None:
-    """CVE-2020-15257: abstract sockets follow the network namespace, not the file system."""
-    minirt("run", "-d", "--net", "host", "--name", "one", image, "sleep", "1000")
-    with socket.socket(socket.AF_UNIX) as control:
-        control.bind("\0control")
-        shown = minirt("exec", "one", "cat", "/proc/net/unix").stdout
-    assert [line.split()[-1] for line in shown.splitlines() if "@" in line] == ["@control"]
-
-
-def test_the_interpreter_is_never_seen_from_inside(minirt: Minirt, image: str) -> None:
-    """CVE-2019-5736, CVE-2016-9962: while others enter, no process shows a file of the host's."""
-    watch = (
-        "while [ ! -e /stop ]; do for p in /proc/[0-9]*; do"
-        " for l in exe cwd root; do readlink $p/$l; done; ls -l $p/fd | grep -o '> .*'; done;"
-        " done > /seen 2>/dev/null; touch /seen-all; sleep 1000"
-    )
-    minirt("run", "-d", "--net", "none", "--name", "one", image, "sh", "-c", watch)
-    for _ in range(10):
-        minirt("exec", "one", "true")
-    minirt("exec", "-d", "one", "sleep", "1000")  # the control: who stays is seen for certain
-    until = (
-        "until grep -qx /bin/sleep /seen; do sleep 0.1; done; touch /stop;"
-        " until [ -e /seen-all ]; do sleep 0.1; done; sort -u /seen"
-    )
-    seen = minirt("exec", "one", "sh", "-c", until).stdout
-    assert "python" not in seen
-    assert str(Path(sys.executable).resolve().parent) not in seen
-
-
-def test_a_fork_bomb_dies_with_its_container(minirt: Minirt, image: str) -> None:
-    bomb = "f() { (setsid sleep 1000 &); f & f; }; f"
-    flags = ("-d", "--net", "none", "--name", "bomb", "--pids-limit", "60")
-    minirt("run", *flags, image, "sh", "-c", bomb)
-    minirt("rm", "-f", "bomb")  # that nothing is left is looked at after every test
-    assert minirt("ps", "-aq").stdout == ""
-
-
-def test_memory_is_taken_from_the_container_that_wants_too_much(minirt: Minirt, image: str) -> None:
-    hungry = ("sh", "-c", "x=a; while [ ${#x} -lt 33554432 ]; do x=$x$x; done")
-    minirt("run", "--rm", "--net", "none", image, *hungry)  # The control: it has no limit.
-    minirt("run", "-d", "--net", "none", "--name", "other", image, "sleep", "1000")
-    flags = ("--net", "none", "--name", "hungry", "-m", "16m")
-    minirt("run", *flags, image, *hungry, code=137)
-    minirt("exec", "other", "true")
-    shown = minirt("inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", "hungry").stdout
-    assert shown.split() == ["true", "137"]

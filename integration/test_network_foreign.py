@@ -13,7 +13,7 @@ import pytest
 from integration.conftest import Minirt
 from integration.firewalls import forget_rules
 from integration.sandbox import Outside, in_netns, needs_tool, shell, started
-from integration.test_network_traffic import ask_from, either_bridge, filter_bridges, published
+from integration.traffic import ask_from, either_bridge, filter_bridges, published
 from integration.wires import PEER, ask, machine, network, served
 from minirt.network import bridge
 

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from integration.sandbox import PATIENCE, Outside, in_netns, needs_file, shell, started
-from integration.wires import PEER, Machine, ask, machine, network
-from minirt.kernel import namespaces, nftables
-from minirt.network import bridge, endpoint, leases, nat, port_binding, port_syntax, ports, spec
+from integration.sandbox import PATIENCE, Outside, in_netns, shell, started
+from integration.traffic import (
+    UNREACHED,
+    ask_from,
+    either_bridge,
+    filter_bridges,
+    let_go_of_the_filter,
+    published,
+)
+from integration.wires import PEER, ask, machine, network
+from minirt.network import endpoint, nat, spec
 from minirt.network.port_binding import Binding
 
-UNREACHED = {"timeout", "Network is unreachable", "Connection refused"}
-
-
-def ask_from(outside: Outside, host: str, port: int, protocol: str = "tcp") -> str:
-    return outside.run(*PEER, "ask", protocol, host, port).stdout.strip()
-
-
-@contextlib.contextmanager
-def published(target: Machine, *texts: str) -> Iterator[list[Binding]]:
-    """Publish ports of a machine for the body."""
-    bindings = ports.reserve(port_syntax.parse(texts))
-    nat.publish(bindings, target.lease.address)
-    try:
-        yield bindings
-    finally:
-        nat.unpublish(bindings, target.lease.address)
-        ports.close(bindings)
-
-
-@pytest.fixture(autouse=True)
-def let_go_of_the_filter() -> Iterator[None]:
-    yield
-    nftables.close()  # It keeps the network namespace of the test, and the links in it.
+__all__ = ["let_go_of_the_filter"]  # fixtures
 
 
 def test_two_on_one_network_reach_each_other_by_their_own_addresses() -> None:
@@ -83,18 +65,6 @@ def test_without_masquerade_the_outside_sees_the_containers_own_address(outside:
         assert server.stdout and server.stdout.readline()
         assert one.ask(outside.address, 90) == one.address
         server.kill()
-
-
-# br_netfilter shows the packet filter also what is bridged, in the networks that switch it on.
-BRIDGED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-either_bridge = pytest.mark.parametrize(
-    "bridged", ["0", pytest.param("1", marks=needs_file(BRIDGED))]
-)
-
-
-def filter_bridges(value: str) -> None:
-    if Path(BRIDGED).exists():
-        Path(BRIDGED).write_text(value)
 
 
 @either_bridge
@@ -214,51 +184,6 @@ def test_what_has_nothing_to_do_with_our_networks_is_left_to_other_tables(
         assert ask_from(outside, "198.51.100.2", 80) == outside.address
 
 
-def test_a_filter_that_somebody_flushed_comes_back_with_all_ports(outside: Outside) -> None:
-    net = network()
-    with machine(net) as one, published(one, "8080:80") as bindings:
-        facts = [port_binding.to_json(each) for each in bindings]
-        leases.write(one.lease, leases.Facts("c" * 64, "one", one.pid, ports=facts))
-        shell("nft", "flush", "ruleset")
-        assert ask_from(outside, outside.host_address, 8080) not in (outside.address,)
-        bridge.ensure(net)
-        assert ask_from(outside, outside.host_address, 8080) == outside.address
-
-
-@pytest.mark.parametrize(
-    "damage",
-    ["ip link set {} down", "ip addr flush dev {}", "sysctl -qw net.ipv4.conf.{}.route_localnet=0"],
-)
-def test_a_damaged_bridge_is_mended(outside: Outside, damage: str) -> None:
-    net = network()
-    with machine(net) as one, published(one, "8080:80"):
-        shell(*damage.format(net.bridge).split())
-        bridge.ensure(net)
-        assert ask("127.0.0.1", 8080) == str(net.gateway4)
-        assert one.ask(outside.host_address, 8080) == str(net.gateway4)
-
-
-def test_a_deleted_bridge_comes_back_for_the_next_container() -> None:
-    net = network()
-    shell("ip", "link", "del", net.bridge)
-    with machine(net) as one, machine(net) as two:
-        assert one.ask(two.address, 80) == one.address
-
-
-def test_a_network_comes_back_after_a_reboot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    net = network()
-    monkeypatch.setenv("MINIRT_RUNROOT", str(tmp_path / "run"))
-    with (
-        started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper,
-        namespaces.network_of(keeper.pid) as fresh,
-    ):
-        assert keeper.stdout and keeper.stdout.readline()
-        with namespaces.inside(fresh), machine(net) as one, machine(net) as two:
-            assert one.ask(two.address, 80) == one.address
-
-
 def test_a_udp_client_that_never_stops_sending_finds_the_new_way() -> None:
     """The packet filter remembers where its first packet went (Docker's issue 8795)."""
     net = network()
@@ -287,26 +212,3 @@ def test_a_udp_client_that_never_stops_sending_finds_the_new_way() -> None:
                 nat.publish([Binding("udp", 80, "0.0.0.0", 8080)], one.lease.address)
             assert answer() == b""
         assert answer() == b"refused"
-
-
-def test_a_filter_of_an_older_minirt_is_renewed_and_keeps_its_elements(outside: Outside) -> None:
-    net = network()
-    with machine(net) as one, published(one, "8080:80"):
-        for table in ("inet", "bridge"):
-            shell("nft", "flush", "chain", table, "minirt", "prerouting")
-        shell("nft", "flush", "set", "inet", "minirt", "version")
-        assert ask_from(outside, outside.host_address, 8080) != outside.address
-        bridge.ensure(net)
-        assert ask_from(outside, outside.host_address, 8080) == outside.address
-        assert "vmap @ports" in shell("nft", "list", "table", "bridge", "minirt").stdout
-
-
-def test_a_filter_of_a_minirt_with_other_sets_is_replaced_by_todays(outside: Outside) -> None:
-    net = network()
-    with machine(net) as one, published(one, "8080:80") as bindings:
-        facts = [port_binding.to_json(each) for each in bindings]
-        leases.write(one.lease, leases.Facts("c" * 64, "one", one.pid, ports=facts))
-        shell("nft", "delete table inet minirt; add table inet minirt")
-        shell("nft", "add map inet minirt pub4_any { type inet_service : ipv4_addr; }")
-        bridge.ensure(net)
-        assert ask_from(outside, outside.host_address, 8080) == outside.address

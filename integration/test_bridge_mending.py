@@ -1,0 +1,83 @@
+"""A damaged bridge, and a filter that is gone or of another minirt: the next command mends both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from integration.sandbox import Outside, shell, started
+from integration.traffic import ask_from, let_go_of_the_filter, published
+from integration.wires import ask, machine, network
+from minirt.kernel import namespaces
+from minirt.network import bridge, leases, port_binding
+
+__all__ = ["let_go_of_the_filter"]  # fixtures
+
+
+def test_a_filter_that_somebody_flushed_comes_back_with_all_ports(outside: Outside) -> None:
+    net = network()
+    with machine(net) as one, published(one, "8080:80") as bindings:
+        facts = [port_binding.to_json(each) for each in bindings]
+        leases.write(one.lease, leases.Facts("c" * 64, "one", one.pid, ports=facts))
+        shell("nft", "flush", "ruleset")
+        assert ask_from(outside, outside.host_address, 8080) not in (outside.address,)
+        bridge.ensure(net)
+        assert ask_from(outside, outside.host_address, 8080) == outside.address
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["ip link set {} down", "ip addr flush dev {}", "sysctl -qw net.ipv4.conf.{}.route_localnet=0"],
+)
+def test_a_damaged_bridge_is_mended(outside: Outside, damage: str) -> None:
+    net = network()
+    with machine(net) as one, published(one, "8080:80"):
+        shell(*damage.format(net.bridge).split())
+        bridge.ensure(net)
+        assert ask("127.0.0.1", 8080) == str(net.gateway4)
+        assert one.ask(outside.host_address, 8080) == str(net.gateway4)
+
+
+def test_a_deleted_bridge_comes_back_for_the_next_container() -> None:
+    net = network()
+    shell("ip", "link", "del", net.bridge)
+    with machine(net) as one, machine(net) as two:
+        assert one.ask(two.address, 80) == one.address
+
+
+def test_a_network_comes_back_after_a_reboot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = network()
+    monkeypatch.setenv("MINIRT_RUNROOT", str(tmp_path / "run"))
+    with (
+        started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper,
+        namespaces.network_of(keeper.pid) as fresh,
+    ):
+        assert keeper.stdout and keeper.stdout.readline()
+        with namespaces.inside(fresh), machine(net) as one, machine(net) as two:
+            assert one.ask(two.address, 80) == one.address
+
+
+def test_a_filter_of_an_older_minirt_is_renewed_and_keeps_its_elements(outside: Outside) -> None:
+    net = network()
+    with machine(net) as one, published(one, "8080:80"):
+        for table in ("inet", "bridge"):
+            shell("nft", "flush", "chain", table, "minirt", "prerouting")
+        shell("nft", "flush", "set", "inet", "minirt", "version")
+        assert ask_from(outside, outside.host_address, 8080) != outside.address
+        bridge.ensure(net)
+        assert ask_from(outside, outside.host_address, 8080) == outside.address
+        assert "vmap @ports" in shell("nft", "list", "table", "bridge", "minirt").stdout
+
+
+def test_a_filter_of_a_minirt_with_other_sets_is_replaced_by_todays(outside: Outside) -> None:
+    net = network()
+    with machine(net) as one, published(one, "8080:80") as bindings:
+        facts = [port_binding.to_json(each) for each in bindings]
+        leases.write(one.lease, leases.Facts("c" * 64, "one", one.pid, ports=facts))
+        shell("nft", "delete table inet minirt; add table inet minirt")
+        shell("nft", "add map inet minirt pub4_any { type inet_service : ipv4_addr; }")
+        bridge.ensure(net)
+        assert ask_from(outside, outside.host_address, 8080) == outside.address
