@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from integration.conftest import Minirt
@@ -30,7 +31,15 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     shell("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", place)
     yield place
+    # Commands have started servers there. One that is slow would find what it can write to.
+    wait_until(lambda: not mentioned(place), "the end of servers that can't be")
     shell("umount", place)
+
+
+def mentioned(place: Path) -> bool:
+    """Say whether the command line of any process has this folder."""
+    words = [word for one in psutil.process_iter(["cmdline"]) for word in one.info["cmdline"] or ()]
+    return any(str(place) in word for word in words)
 
 
 def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
