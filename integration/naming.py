@@ -18,7 +18,7 @@ from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, SocketKind, socket
 from typing import Any
 
-from integration.sandbox import PATIENCE, in_netns, started, wait_until
+from integration.sandbox import PATIENCE, command_lines, in_netns, started, wait_until
 from minirt.kernel import libc, locks, namespaces
 from minirt.network import lease_folder, lending, resolver_link
 from minirt.network.leases import Facts
@@ -191,13 +191,11 @@ def resolver_pid(network: str) -> int:
 
 def resolver_pids(network: str) -> list[int]:
     """Return the processes of a network's resolvers: one, or two while one retires."""
-    found = []
-    for one in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            words = one.read_bytes().split(b"\0")
-            if b"minirt.network.resolver" in b" ".join(words) and network.encode() in words:
-                found.append(int(one.parent.name))
-    return found
+    return [
+        pid
+        for pid, words in command_lines().items()
+        if "minirt.network.resolver" in " ".join(words) and network in words
+    ]
 
 
 def descriptors_of(pid: int) -> list[str]:

@@ -98,6 +98,15 @@ def started(*words: object, **options: object) -> Iterator[Program]:
                 child.kill()
 
 
+def command_lines() -> dict[int, list[str]]:
+    """Return the words of every process that this one sees, by pid."""
+    found = {}
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # It went while we looked.
+            found[int(one.parent.name)] = one.read_text(errors="replace").split("\0")
+    return found
+
+
 def wait_until_gone(pid: int, seconds: float = 10) -> None:
     """Wait until a process has ended and closed what it held."""
     try:

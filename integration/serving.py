@@ -25,12 +25,17 @@ def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[st
     return done
 
 
+def listening(ground: Ground) -> list[Path]:
+    """Return the sockets at which servers can be called: one that only starts has none yet."""
+    return list((ground.run / "server").glob("*-*[!k]"))
+
+
 @pytest.fixture
 def server(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Let a command start the server; stop it after the test."""
     monkeypatch.delenv("MINIRT_NO_SERVER")
     assert run("ps").returncode == 0
-    wait_until(lambda: list((ground.run / "server").glob("*-*[!k]")), "a server")
+    wait_until(lambda: listening(ground), "a server")
     wait_until(lambda: servers(ground.run), "a server")
     yield servers(ground.run)[0]
     run("server", "stop")

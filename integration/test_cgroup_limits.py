@@ -10,10 +10,7 @@ import pytest
 
 from integration.groups import ended, group
 from minirt.errors import InvalidRequest
-from minirt.kernel import (
-    device_filter,
-    steps,
-)
+from minirt.kernel import device_filter, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.device_filter import Rule
 from minirt.runtime import resources

@@ -7,20 +7,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from integration.groups import born_in, ended, group
-from integration.sandbox import PATIENCE, started
-from minirt.kernel import (
-    cgroup_files,
-    cgroup_removal,
-    cgroup_signals,
-    cgroups,
-    processes,
-)
+from integration.sandbox import started, wait_until
+from minirt.kernel import cgroup_files, cgroup_removal, cgroup_signals, cgroups, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.runtime import resources
 
@@ -34,13 +27,6 @@ def sleep() -> int:
     return 0
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5 * PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)
-
-
 def is_everywhere_in(name: str, pid: int) -> bool:
     groups = [line.split(":", 2)[2] for line in lines_of(f"/proc/{pid}/cgroup")]
     return all(one.endswith(f"{cgroups.base_name()}/{name}") for one in groups)
@@ -52,7 +38,7 @@ def lines_of(path: str) -> list[str]:
 
 def test_who_is_born_in_a_group_is_in_it_everywhere(group: Cgroup) -> None:
     pid = born_in(group, sleep)
-    wait_until(lambda: is_everywhere_in("one", pid))
+    wait_until(lambda: is_everywhere_in("one", pid), seconds=5)
     assert group.pids() == {pid}
 
 
@@ -66,7 +52,7 @@ def test_a_process_moves_or_is_moved_out_of_all_other_groups(group: Cgroup, way:
     pid = processes.fork(child)
     if way == "add":
         group.add(pid)
-    wait_until(lambda: is_everywhere_in("one", pid))
+    wait_until(lambda: is_everywhere_in("one", pid), seconds=5)
     processes.kill(pid)
 
 
@@ -103,12 +89,12 @@ def test_a_fork_bomb_is_held_and_dies_at_once(group: Cgroup) -> None:
                 time.sleep(0.001)
 
     born_in(group, bomb)
-    wait_until(lambda: len(group.pids()) == 20)
+    wait_until(lambda: len(group.pids()) == 20, seconds=5)
     assert group.stats().pids == 20
     resources.apply(group, {"pids": {"limit": 90}})  # The control: it goes as far as it may.
-    wait_until(lambda: len(group.pids()) == 90)
+    wait_until(lambda: len(group.pids()) == 90, seconds=5)
     group.kill()
-    wait_until(lambda: not group.pids())
+    wait_until(lambda: not group.pids(), seconds=5)
 
 
 def test_where_version_2_cannot_kill_the_frozen_are_signalled_and_thawed(group: Cgroup) -> None:
@@ -124,7 +110,7 @@ def test_where_version_2_cannot_kill_the_frozen_are_signalled_and_thawed(group: 
 
     resources.apply(group, {"pids": {"limit": 50}})
     born_in(group, breed)
-    wait_until(lambda: len(group.pids()) > 5)
+    wait_until(lambda: len(group.pids()) > 5, seconds=5)
     cgroup_signals.freeze(freezer.path)
     cgroup_signals.kill(freezer.path, freezer.path)
     assert not cgroup_signals.pids(freezer.path)
@@ -133,7 +119,7 @@ def test_where_version_2_cannot_kill_the_frozen_are_signalled_and_thawed(group: 
 def test_a_quota_slows_a_process_down(group: Cgroup) -> None:
     resources.apply(group, {"cpu": {"quota": 10_000, "period": 100_000, "shares": 512}})
     pid = born_in(group, spin)
-    wait_until(lambda: (group.stats().cpu or 0) > 20e6)
+    wait_until(lambda: (group.stats().cpu or 0) > 20e6, seconds=5)
     before, start = group.stats().cpu or 0, time.monotonic()
     time.sleep(1)  # no condition to wait for: the test is about what happens in a while
     used, passed = (group.stats().cpu or 0) - before, time.monotonic() - start
@@ -162,10 +148,10 @@ def test_frozen_processes_stand_still_and_can_be_killed(group: Cgroup) -> None:
     time.sleep(0.1)
     assert ticks(pid) == stood_at
     group.thaw()
-    wait_until(lambda: ticks(pid) > stood_at)
+    wait_until(lambda: ticks(pid) > stood_at, seconds=5)
     group.freeze()
     group.kill()
-    wait_until(lambda: not group.pids())
+    wait_until(lambda: not group.pids(), seconds=5)
 
 
 def ticks(pid: int) -> int:
@@ -177,7 +163,7 @@ def test_groups_made_inside_are_killed_and_removed_too() -> None:
     group = cgroups.make("parent")
     inner = cgroups.make("parent/child/grandchild")
     pid = born_in(inner, sleep)
-    wait_until(lambda: is_everywhere_in("parent/child/grandchild", pid))
+    wait_until(lambda: is_everywhere_in("parent/child/grandchild", pid), seconds=5)
     assert group.pids() == {pid}
     group.kill()
     group.remove()
@@ -187,7 +173,7 @@ def test_groups_made_inside_are_killed_and_removed_too() -> None:
 
 def test_what_still_lives_is_not_removed(group: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = born_in(group, sleep)
-    wait_until(lambda: is_everywhere_in("one", pid))
+    wait_until(lambda: is_everywhere_in("one", pid), seconds=5)
     monkeypatch.setattr(cgroup_removal, "_PATIENCE", 0.1)
     with pytest.raises(OSError, match="busy"):
         group.remove()
@@ -195,7 +181,7 @@ def test_what_still_lives_is_not_removed(group: Cgroup, monkeypatch: pytest.Monk
 
 def test_what_still_lives_is_killed_at_the_end(group: Cgroup) -> None:
     pid = born_in(group, sleep)
-    wait_until(lambda: is_everywhere_in("one", pid))
+    wait_until(lambda: is_everywhere_in("one", pid), seconds=5)
     group.end()
     assert not any(one.path.exists() for one in group.folders)
     assert processes.wait(pid) == 128 + signal.SIGKILL

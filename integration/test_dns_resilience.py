@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from integration.naming import QUERY, Box, box, client_in, descriptors_of, lone_web, resolver_pid
-from integration.sandbox import PATIENCE, needs_tool, wait_until, wait_until_gone
+from integration.sandbox import (
+    PATIENCE,
+    command_lines,
+    needs_tool,
+    wait_until,
+    wait_until_gone,
+)
 from minirt.errors import KernelRefused
 from minirt.kernel import clone, processes
 from minirt.kernel.namespaces import Namespace
@@ -127,15 +133,8 @@ def reconnect(made: Box) -> int:
 
 
 def resolvers() -> list[str]:
-    shown = []
-    for one in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = one.read_text().split("\0")
-        except OSError:
-            continue
-        if any("minirt.network.resolver" in word for word in words):
-            shown.append(" ".join(words))
-    return shown
+    shown = map(" ".join, command_lines().values())
+    return [words for words in shown if "minirt.network.resolver" in words]
 
 
 def crowd() -> int:

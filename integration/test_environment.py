@@ -7,11 +7,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import minirt_words, shell, wait_until
+from integration.sandbox import command_lines, minirt_words, shell, wait_until
 from integration.traces import Ground
 from integration.warm import servers
 
@@ -38,8 +37,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 
 def mentioned(place: Path) -> bool:
     """Say whether the command line of any process has this folder."""
-    words = [word for one in psutil.process_iter(["cmdline"]) for word in one.info["cmdline"] or ()]
-    return any(str(place) in word for word in words)
+    return any(str(place) in word for words in command_lines().values() for word in words)
 
 
 def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:

@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from integration import oci
 from integration.oci import Oci
-from integration.sandbox import wait_until
+from integration.sandbox import started, wait_until
 from integration.traces import Ground
 
 
@@ -127,11 +129,17 @@ def test_run_passes_input_and_output_through(one: Oci) -> None:
     assert one("run", "--bundle", one.bundle, "a", input="words").stdout == "words"
 
 
-def test_run_passes_signals_on(one: Oci) -> None:
-    one.write("sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done")
-    words = one.words("run", "--bundle", one.bundle, "a")
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
+@contextmanager
+def ready(one: Oci, script: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a script in container "a" until it says that it is ready."""
+    one.write("sh", "-c", script)
+    with started(*one.words("run", "--bundle", one.bundle, "a")) as running:
         assert running.stdout and running.stdout.readline() == "ready\n"
+        yield running
+
+
+def test_run_passes_signals_on(one: Oci) -> None:
+    with ready(one, "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done") as running:
         running.terminate()
         assert running.wait() == 9
 
@@ -154,10 +162,7 @@ def test_run_keeps_it_when_told_so(one: Oci) -> None:
 
 
 def test_a_killed_run_leaves_the_container_running(one: Oci) -> None:
-    one.write("sh", "-c", "echo ready; sleep 100")
-    words = one.words("run", "--bundle", one.bundle, "a")
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout and running.stdout.readline() == "ready\n"
+    with ready(one, "echo ready; sleep 100") as running:
         running.kill()
     assert one.status("a") == "running"
     one("delete", "--force", "a")

@@ -10,7 +10,7 @@ import pytest
 
 from integration import bundles
 from integration.bundles import Bundle
-from integration.sandbox import wait_until
+from integration.sandbox import command_lines, wait_until
 from integration.traces import Ground
 from minirt.errors import InvalidRequest
 from minirt.kernel import terminals
@@ -133,11 +133,4 @@ def test_where_there_is_no_pid_namespace_it_does_not(bundle: Bundle) -> None:
 
 
 def sleepers() -> list[int]:
-    return [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/cmdline") if sleeps(one)]
-
-
-def sleeps(cmdline: Path) -> bool:
-    try:
-        return b"sleep\x001000" in cmdline.read_bytes()
-    except OSError:
-        return False
+    return [pid for pid, words in command_lines().items() if "sleep 1000" in " ".join(words)]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from integration.sandbox import PATIENCE, REPOSITORY, started, wait_until, wait_until_gone
-from integration.serving import parent_of, run, served, server, words
+from integration.serving import listening, parent_of, run, served, server, words
 from integration.traces import Ground
 from integration.warm import commands_of, monitors_of, servers
 from minirt.kernel import processes
@@ -108,10 +108,6 @@ def test_a_client_of_another_namespace_does_not_use_it(server: int, ground: Grou
     assert set(before) < set(servers(ground.run))
 
 
-def sockets_of(ground: Ground) -> list[Path]:
-    return [one for one in (ground.run / "server").iterdir() if one.is_socket()]
-
-
 def test_who_may_do_less_does_not_use_it(server: int, image: str, ground: Ground) -> None:
     """Root without a capability would get it back from a server that has it."""
     less = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
@@ -121,7 +117,7 @@ def test_who_may_do_less_does_not_use_it(server: int, image: str, ground: Ground
     assert done.returncode == 125
     assert "CAP_SYS_ADMIN" in done.stderr
     # One that does not listen yet is not used: its client would start one more.
-    wait_until(lambda: len(sockets_of(ground)) == 2, "a server of its own")
+    wait_until(lambda: len(listening(ground)) == 2, "a server of its own")
     again = subprocess.run([*less, *command], capture_output=True, text=True, check=False)
     assert "CAP_SYS_ADMIN" in again.stderr
 
