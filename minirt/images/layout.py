@@ -107,7 +107,7 @@ def scratch() -> Iterator[Path]:
     _sweep(place)
     word = new_id()[:12]
     lock = place / f"{word}.lock"
-    fd = locks.acquire(lock)
+    fd = locks.acquire(lock, wait=True)  # A sweep may have found it first, before it was locked.
     try:
         directory = made(place / word)
         make_folders(directory)
