@@ -40,10 +40,18 @@ class Engine:
         return text.replace(*self.translated) if self.translated[0] else text
 
 
+def _volatile(folder: Path) -> Path:
+    """Return a folder in memory, as /run is (hier(7)): what is there need not survive a boot."""
+    place = folder / "run"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    return place
+
+
 def start_minirt(folder: Path) -> list[str]:
     """Point minirt at its folders; its fork server comes with the first command."""
     os.environ["MINIRT_ROOT"] = str(folder / "root")
-    os.environ["MINIRT_RUNROOT"] = str(folder / "run")
+    os.environ["MINIRT_RUNROOT"] = str(_volatile(folder))
     return [str(Path(sys.executable).with_name("minirt"))]
 
 
@@ -58,16 +66,19 @@ def start_podman(folder: Path) -> list[str]:
     os.environ["PODMAN_IGNORE_CGROUPSV1_WARNING"] = "1"
     if Path("/sys/fs/cgroup/unified").is_dir():
         subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=True)
-    places = {"root": "root", "runroot": "run", "tmpdir": "tmp", "network-config-dir": "networks"}
-    options = [f"--{option}={folder / place}" for option, place in places.items()]
+    run = _volatile(folder)
+    places = {"root": folder / "root", "network-config-dir": folder / "networks"}
+    places |= {"runroot": run / "containers", "tmpdir": run / "libpod"}
+    options = [f"--{option}={place}" for option, place in places.items()]
     return ["podman", *options, "--cgroup-manager=cgroupfs", "--events-backend=none"]
 
 
 def start_docker(folder: Path) -> list[str]:
     """Start a dockerd that dies with this PID namespace; wait until it answers."""
-    socket = f"unix://{folder}/docker.sock"
-    places = {"data-root": "root", "exec-root": "exec", "pidfile": "pid"}
-    options = [f"--{option}={folder / place}" for option, place in places.items()]
+    run = _volatile(folder)
+    socket = f"unix://{run}/docker.sock"
+    places = {"data-root": folder / "root", "exec-root": run / "docker", "pidfile": run / "pid"}
+    options = [f"--{option}={place}" for option, place in places.items()]
     with (folder / "dockerd.log").open("wb") as log:
         subprocess.Popen(
             ["dockerd", "--host", socket, *options, f"--cgroup-parent=/{CGROUP}"],
