@@ -19,6 +19,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 from typing import Any
 
+from minirt.kernel import block_groups
 from minirt.state import made, read_json, root_dir, run_dir, write_json
 
 DAMAGED = (AttributeError, KeyError, TypeError, ValueError)  # JSON that isn't, or says otherwise
@@ -192,8 +193,11 @@ def save(record: Record) -> None:
 
     After a crash of the machine nobody asks for a ``--rm`` container any more.
     """
+    folder = directory(record.id)
+    if not folder.parent.is_dir():
+        block_groups.spread(made(folder.parent))
     durable = not record.host.auto_remove
-    write_json(made(directory(record.id)) / "record.json", asdict(record), durable=durable)
+    write_json(made(folder) / "record.json", asdict(record), durable=durable)
 
 
 def load(container_id: str) -> Record:
