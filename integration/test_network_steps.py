@@ -106,17 +106,16 @@ def test_the_told_commands_typed_by_hand_give_the_same_network() -> None:
 
 def test_the_import_of_pyroute2_leaves_the_whole_package_to_others() -> None:
     code = """
-from minirt.kernel import netlink
-netlink.preload()
 import sys
+from minirt.kernel.netlink import survey
+with survey.look() as ground:
+    before = ground.devices()
 assert "asyncio" not in sys.modules and "pyroute2" not in sys.modules
 from pyroute2 import IPRoute
-with IPRoute() as ipr:
-    print(len(ipr.get_links()))
-with netlink.connect() as links:
-    print(links.find("lo").index)
+with IPRoute() as ipr, survey.look() as ground:
+    print(len(ipr.get_links()), before[0].name, ground.devices() == before)
 """
-    assert shell(sys.executable, "-c", code).stdout.split() == ["1", "1"]
+    assert shell(sys.executable, "-c", code).stdout.split() == ["1", "lo", "True"]
 
 
 def test_a_forked_child_does_not_use_its_parents_context() -> None:

@@ -20,7 +20,8 @@ from minirt.explain.packet import Address
 from minirt.explain.predict import Point, Question
 from minirt.explain.ruleset import Ruleset
 from minirt.explain.terrain import Ground, Terrain
-from minirt.kernel.netlink.survey import Device, Way
+from minirt.kernel.netlink.records import Way
+from minirt.kernel.netlink.survey import Device
 from minirt.kernel.socket_diag import Bound
 from tests.packet_filter import ACCEPT, DROP, base, concat, field, match, meta, ruleset, table
 

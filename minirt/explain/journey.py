@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from minirt.explain.packet import Address, Packet
 from minirt.explain.terrain import Ground, Terrain
 from minirt.explain.walk import Crossed, Walk
-from minirt.kernel.netlink.survey import Way
+from minirt.kernel.netlink.records import Way
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from minirt.explain.neighbourhood import Room
 from minirt.explain.packet import Address, Packet
 from minirt.explain.terrain import Terrain
 from minirt.explain.walk import Walk
-from minirt.kernel.netlink.survey import Device, Way
+from minirt.kernel.netlink.records import Way
+from minirt.kernel.netlink.survey import Device
 
 # ---- where it begins -------------------------------------------------------------------
 

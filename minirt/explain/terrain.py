@@ -12,7 +12,8 @@ from minirt.explain.packet import Address, Facts, Packet
 from minirt.explain.ruleset import Ruleset
 from minirt.kernel import namespaces, socket_diag, sysctl
 from minirt.kernel.netlink import survey
-from minirt.kernel.netlink.survey import Device, Way
+from minirt.kernel.netlink.records import Way
+from minirt.kernel.netlink.survey import Device
 from minirt.kernel.socket_diag import Bound
 
 # to whom, from which address, come in by which link's index (0: sent from here)

@@ -6,12 +6,23 @@ import importlib
 
 from minirt.server.sources import TOP
 
-# What starts as a process of its own: module names, and beginnings of them.
-_NOT = ("minirt.__main__", "minirt.server.__main__", "minirt.network.resolver", "minirt.oci")
+# What starts as a process of its own, and what is large and seldom needed: pyroute2.
+_NOT = (
+    "minirt.__main__",
+    "minirt.server.__main__",
+    "minirt.network.resolver",
+    "minirt.oci",
+    "minirt.kernel.netlink.pyroute",
+)
+
+
+_LATE = ("csv", "pickle")  # what commands import only when they need it, and often do
 
 
 def everything() -> None:
     """Import every module, and the libraries that are loaded late."""
+    for name in _LATE:
+        importlib.import_module(name)
     for path in sorted(TOP.rglob("*.py")):
         words = path.relative_to(TOP.parent).with_suffix("").parts
         name = ".".join(words).removesuffix(".__init__")
@@ -20,11 +31,10 @@ def everything() -> None:
     from minirt import cli
     from minirt.commands import verbs
     from minirt.container import defaults
-    from minirt.kernel import netlink, nftables
+    from minirt.kernel import nftables
     from minirt.network import filters
     from minirt.runtime import seccomp_profile
 
-    netlink.preload()
     nftables.preload()
     filters.version()
     seccomp_profile.default(defaults.CAPABILITIES)

@@ -1,13 +1,15 @@
 """Links, addresses and routes (rtnetlink(7)).
 
-messages.py     what goes through the socket, in pyroute2's words: its only home
+records.py      links, addresses and routes as Python sees them
+messages.py     the same as they go through the socket, byte by byte
 channel.py      the socket: a request, its answers, its error
-records.py      links, addresses and routes, read from messages and written to them
 connection.py   what one can ask for, each change told as the ip(8) command that does it
+survey.py       all there is, for people to see
+pyroute.py      what the kernel tells of a link there: pyroute2's only home
 departure.py    a link goes, and nobody waits until the kernel has forgotten it
 """
 
-from minirt.kernel.netlink.connection import Connection, connect, preload
+from minirt.kernel.netlink.connection import Connection, connect
 from minirt.kernel.netlink.records import (
     ETHERNET_MTU,
     LOOPBACK,
@@ -28,5 +30,4 @@ __all__ = [
     "Peer",
     "Route",
     "connect",
-    "preload",
 ]

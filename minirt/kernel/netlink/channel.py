@@ -6,13 +6,12 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
-from typing import Any
 
-from minirt.kernel.nlmsg import HEADER
+from minirt.kernel.nlmsg import ACK, DUMP, HEADER, REQUEST, attributes
 
-# The flags of a header's third field.
-_REQUEST, _ACK, _DUMP, _ACK_TLVS, _DUMP_INTERRUPTED = 0x1, 0x4, 0x300, 0x200, 0x10
+_ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10  # flags of an answer: NLM_F_ACK_TLVS, NLM_F_DUMP_INTR
 _TRIES = 100
 _ERROR, _DONE = 2, 3  # message types: NLMSG_ERROR, NLMSG_DONE
 _ERROR_TEXT = 1  # NLMSGERR_ATTR_MSG: the kernel's own words, since Linux 4.12
@@ -42,22 +41,15 @@ class Channel:
         """Close the socket."""
         self._socket.close()
 
-    def change(self, message: Any, kind: int, flags: int = 0) -> None:
+    def change(self, message: bytes, kind: int, flags: int = 0) -> None:
         """Send a request that changes something. Raises OSError in the kernel's words."""
-        self._send(message, kind, flags | _ACK)
+        self._send(message, kind, flags | ACK)
         for _ in self._answers():
             pass
 
-    def get(self, message: Any, kind: int) -> Any:
+    def get(self, message: bytes, kind: int) -> bytes:
         """Ask for one thing. Raises OSError, ENODEV where there is no such link."""
-        return _decoded(message, self._asked(message, kind))
-
-    def get_as_it_came(self, message: Any, kind: int) -> bytes:
-        """Ask for one thing that pyroute2 needs not read; return it without its header."""
-        return self._asked(message, kind)[HEADER.size :]
-
-    def _asked(self, message: Any, kind: int) -> bytes:
-        self._send(message, kind, _ACK)
+        self._send(message, kind, ACK)
         (answer,) = self._answers()
         return answer
 
@@ -70,40 +62,32 @@ class Channel:
         _, number = _IFREQ.unpack(fcntl.ioctl(self._socket, what, request))
         return int(number)
 
-    def dump(self, message: Any, kind: int) -> list[Any]:
+    def dump(self, message: bytes, kind: int) -> list[bytes]:
         """Ask for all that there is of a kind; the message may narrow it.
 
         A list that changed while it was told may lack what is there: it is asked for again.
         """
-        self._send(message, kind, _DUMP)
-        answers = self._whole_list()
         for _ in range(_TRIES):
+            self._interrupted = False
+            self._send(message, kind, DUMP)
+            found = list(self._answers())
             if not self._interrupted:
                 break
-            self._socket.send(message.data)
-            answers = self._whole_list()
-        return [_decoded(message, answer) for answer in answers]
+        return found
 
-    def _whole_list(self) -> list[bytes]:
-        self._interrupted = False
-        return list(self._answers())
-
-    def _send(self, message: Any, kind: int, flags: int) -> None:
+    def _send(self, message: bytes, kind: int, flags: int) -> None:
         self._sequence += 1
-        header = message["header"]
-        header["type"], header["flags"] = kind, flags | _REQUEST
-        header["sequence_number"] = self._sequence
-        message.encode()
-        self._socket.send(message.data)
+        size = HEADER.size + len(message)
+        self._socket.send(HEADER.pack(size, kind, flags | REQUEST, self._sequence, 0) + message)
 
     def _answers(self) -> Iterator[bytes]:
-        """Yield the answers to the last request until its end; raise its error."""
+        """Yield the answers to the last request, without headers, to its end; raise its error."""
         while True:
             block = self._socket.recv(_BUFFER)
             offset = 0
             while offset < len(block):
                 length, kind, flags, sequence, _ = HEADER.unpack_from(block, offset)
-                message = block[offset : offset + length]
+                message = block[offset + HEADER.size : offset + length]
                 offset += length + 3 & ~3  # NLMSG_ALIGN
                 if sequence != self._sequence:
                     continue  # the rest of an answer that nobody read to its end
@@ -116,22 +100,9 @@ class Channel:
 
 def _raise_if_refused(message: bytes, flags: int) -> None:
     """Raise OSError for struct nlmsgerr, with the kernel's explanation if it gave one."""
-    if len(message) < HEADER.size + 4:
-        return
-    (code,) = struct.unpack_from("=i", message, HEADER.size)
+    code = int.from_bytes(message[:4], sys.byteorder, signed=True)
     if code == 0:
         return
-    why = os.strerror(-code)
-    offset = HEADER.size + 4 + HEADER.size  # the error, and the header of our request
-    while flags & _ACK_TLVS and offset + 4 <= len(message):
-        length, kind = struct.unpack_from("=HH", message, offset)
-        if kind == _ERROR_TEXT:
-            why = message[offset + 4 : offset + length].rstrip(b"\0").decode()
-        offset += max(length + 3 & ~3, 4)
-    raise OSError(-code, why)
-
-
-def _decoded(like: Any, data: bytes) -> Any:
-    answer = type(like)(data)
-    answer.decode()
-    return answer
+    own = attributes(message[4 + HEADER.size :]) if flags & _ACK_TLVS else {}  # after our header
+    why = own.get(_ERROR_TEXT, b"").rstrip(b"\0").decode()
+    raise OSError(-code, why or os.strerror(-code))

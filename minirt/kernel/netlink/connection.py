@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from ipaddress import IPv4Interface
-from typing import Any
 
 from minirt.kernel import namespaces
-from minirt.kernel.netlink import records
+from minirt.kernel.netlink import messages
 from minirt.kernel.netlink.channel import CREATE, Channel
 from minirt.kernel.netlink.records import (
     ETHERNET_MTU,
-    LOOPBACK,
     Address,
-    Attribute,
     Interface,
     Link,
     Peer,
     Route,
-    address_message,
-    link_message,
-    route_message,
 )
 from minirt.kernel.steps import step
 
@@ -45,7 +37,7 @@ class Connection:
     def find(self, name: str) -> Link | None:
         """Look a link up by its name."""
         try:
-            return self._link(records.link_query(name))
+            return self._link(messages.link_query(name))
         except OSError as error:
             if error.errno == errno.ENODEV:
                 return None
@@ -61,33 +53,33 @@ class Connection:
             name,
             self._channel.look(name, _SIOCGIFINDEX),
             mtu=self._channel.look(name, _SIOCGIFMTU),
-            up=bool(flags & records.UP),
-            running=bool(flags & records.RUNNING),
+            up=bool(flags & messages.UP),
+            running=bool(flags & messages.RUNNING),
         )
 
     def link_at(self, index: int) -> Link:
         """Look a link up by its index. Raises OSError, ENODEV."""
-        return self._link(records.link_query(index=index))
+        return self._link(messages.link_query(index=index))
 
-    def _link(self, query: Any) -> Link:
-        return records.read_link(self._channel.get_as_it_came(query, _GETLINK))
+    def _link(self, query: bytes) -> Link:
+        return messages.read_link(self._channel.get(query, _GETLINK))
 
     def addresses(self, link: Link | None = None) -> list[Interface]:
         """List the addresses of a link, or of all links."""
-        found = self._channel.dump(address_message(link), _GETADDR)
-        return [records.read_address(one) for one in found]
+        found = self._channel.dump(messages.address(link), _GETADDR)
+        return [messages.read_address(one)[1] for one in found]
 
     def routes(self) -> list[Route]:
         """List the routes of the main table, of both families."""
         found: list[Route] = []
-        for family in (socket.AF_INET, socket.AF_INET6):
+        for version in (4, 6):
             try:
-                answers = self._channel.dump(route_message(family), _GETROUTE)
+                answers = self._channel.dump(messages.routes_query(version), _GETROUTE)
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
                     raise
                 continue  # A table without routes is not there at all, nor is a family left out.
-            found += [records.read_route(one) for one in answers]
+            found += [messages.read_route(one) for one in answers]
         return found
 
     def add_bridge(self, name: str, mac: str) -> None:
@@ -96,11 +88,9 @@ class Connection:
         It gets a MAC address of its own: else it bears the lowest of its ports', which
         changes whenever one comes or goes.
         """
-        attributes = (("IFLA_ADDRESS", mac), records.kind("bridge"))
         words = ["link", "add", name, "up", "address", mac, "type", "bridge"]
         with self._step("make the bridge", *words):
-            message = link_message(name, up=True, attributes=attributes)
-            self._channel.change(message, _NEWLINK, CREATE)
+            self._channel.change(messages.bridge(name, mac), _NEWLINK, CREATE)
 
     def add_veth(self, name: str, bridge: Link, peer: Peer, mtu: int = ETHERNET_MTU) -> None:
         """Make a veth pair whose far end is born in another network namespace.
@@ -113,8 +103,7 @@ class Connection:
         words = [name, *large, "up", "master", bridge.name, "type", "veth", "peer"]
         words += ["name", peer.name, *large, "address", peer.mac, "netns", peer.netns.path]
         with self._step("lay a wire into the namespace", "link", "add", *words):
-            message = records.veth_message(name, bridge, peer, mtu)
-            self._channel.change(message, _NEWLINK, CREATE)
+            self._channel.change(messages.veth(name, bridge, peer, mtu), _NEWLINK, CREATE)
 
     def add_macvlan(self, parent: Link, peer: Peer, mode: str, mtu: int = 0) -> None:
         """Make a macvlan link of a parent, born in another network namespace.
@@ -122,26 +111,16 @@ class Connection:
         ``mtu`` in bytes; 0: the parent's. Raises FileExistsError; OSError: EBUSY where the parent
         is a port of something, EINVAL where it is no Ethernet, EOPNOTSUPP without such links.
         """
-        size: list[Attribute] = [("IFLA_MTU", mtu)] if mtu else []
-        attributes = (
-            ("IFLA_LINK", parent.index),
-            ("IFLA_ADDRESS", peer.mac),
-            ("IFLA_NET_NS_FD", peer.netns.fd),
-            *size,
-            records.kind("macvlan", [("IFLA_MACVLAN_MODE", mode)]),
-        )
         words = ["link", parent.name, "name", peer.name, "address", peer.mac]
         words += [*(["mtu", str(mtu)] if mtu else []), "netns", peer.netns.path]
         with self._step("make a link in the namespace", "link", "add", *words, "type", "macvlan",
                         "mode", mode):  # fmt: skip
-            message = link_message(peer.name, attributes=attributes)
-            self._channel.change(message, _NEWLINK, CREATE)
+            self._channel.change(messages.macvlan(parent, peer, mode, mtu), _NEWLINK, CREATE)
 
     def plug_in(self, name: str, bridge: Link) -> None:
         """Make a link a port of a bridge."""
         with self._step("plug the link in", "link", "set", name, "master", bridge.name):
-            attributes: tuple[Attribute, ...] = (("IFLA_MASTER", bridge.index),)
-            self._channel.change(link_message(name, attributes=attributes), _NEWLINK)
+            self._channel.change(messages.link(name, more=messages.with_master(bridge)), _NEWLINK)
 
     def set_port(self, name: str, *, isolated: bool) -> None:
         """Let a bridge send back what came from this port; ``isolated``: to no other port.
@@ -151,17 +130,17 @@ class Connection:
         words = [name, "addrgenmode", "none", "type", "bridge_slave", "hairpin", "on"]
         words += ["isolated", "on" if isolated else "off"]
         with self._step("set the bridge's port", "link", "set", *words):
-            self._channel.change(records.port_message(name, isolated=isolated), _NEWLINK)
+            self._channel.change(messages.port(name, isolated=isolated), _NEWLINK)
 
     def delete(self, link: Link) -> None:
         """Delete a link."""
         with self._step("remove the link", "link", "del", link.name):
-            self._channel.change(link_message(index=link.index), _DELLINK)
+            self._channel.change(messages.link(index=link.index), _DELLINK)
 
     def set_up(self, link: Link) -> None:
         """Set a link up."""
         with self._step("set the link up", "link", "set", link.name, "up"):
-            self._channel.change(link_message(index=link.index, up=True), _NEWLINK)
+            self._channel.change(messages.link(index=link.index, up=True), _NEWLINK)
 
     def set_aside(self, link: Link, name: str) -> None:
         """Set a link down and give it another name; on Linux before 6.2 only what is down has one.
@@ -169,58 +148,39 @@ class Connection:
         Raises OSError: ENODEV where it has gone meanwhile.
         """
         with self._step("set the link down", "link", "set", link.name, "down"):
-            self._channel.change(link_message(index=link.index, up=False), _NEWLINK)
+            self._channel.change(messages.link(index=link.index, up=False), _NEWLINK)
         with self._step("give it another name", "link", "set", link.name, "name", name):
-            self._channel.change(link_message(name, index=link.index), _NEWLINK)
+            self._channel.change(messages.link(name, index=link.index), _NEWLINK)
 
     def set_mtu(self, link: Link, mtu: int) -> None:
         """Set the size of a link's largest packet, in bytes. Raises OSError, EINVAL."""
         with self._step("set the largest packet", "link", "set", link.name, "mtu", mtu):
-            message = link_message(index=link.index, attributes=(("IFLA_MTU", mtu),))
+            message = messages.link(index=link.index, more=messages.with_mtu(mtu))
             self._channel.change(message, _NEWLINK)
 
     def add_address(self, link: Link, address: Interface) -> None:
         """Give a link an address. Raises FileExistsError."""
         nodad = ["nodad"] if address.version == 6 else []
         with self._step("give it an address", "addr", "add", address, "dev", link.name, *nodad):
-            self._channel.change(address_message(link, address), _NEWADDR, CREATE)
+            self._channel.change(messages.address(link, address), _NEWADDR, CREATE)
 
     def remove_address(self, link: Link, address: Interface) -> None:
         """Take an address from a link. Raises OSError, EADDRNOTAVAIL."""
         with self._step("take its address", "addr", "del", address, "dev", link.name):
-            self._channel.change(address_message(link, address), _DELADDR)
+            self._channel.change(messages.address(link, address), _DELADDR)
 
     def add_default_route(self, gateway: Address) -> None:
         """Send what no other route takes to ``gateway``. Raises FileExistsError."""
         with self._step("show the way out", "route", "add", "default", "via", gateway):
-            self._channel.change(route_message(_family(gateway), gateway), _NEWROUTE, CREATE)
+            self._channel.change(messages.default_route(gateway), _NEWROUTE, CREATE)
 
     def remove_default_route(self, gateway: Address) -> None:
         """Forget the default route through ``gateway``. Raises OSError, ESRCH."""
         with self._step("forget the way out", "route", "del", "default", "via", gateway):
-            self._channel.change(route_message(_family(gateway), gateway), _DELROUTE)
+            self._channel.change(messages.default_route(gateway), _DELROUTE)
 
     def _step(self, title: str, *words: object) -> AbstractContextManager[None]:
         return step(title, *self._enter, "ip", *words)
-
-
-def preload() -> None:
-    """Let pyroute2 do now what it does once: import, and make a table of each message's attributes.
-
-    It makes these when it first writes a message, and reads an answer.
-    """
-    nowhere = Peer("lo", "02:00:00:00:00:00", namespaces.Netns("", 0))
-    gateway = IPv4Interface("127.0.0.1/8")
-    for message in (
-        records.veth_message("lo", LOOPBACK, nowhere, ETHERNET_MTU),
-        records.port_message("lo", isolated=False),
-        address_message(LOOPBACK, gateway),
-        route_message(socket.AF_INET, gateway.ip),
-    ):
-        message.encode()
-    with connect() as links:
-        links.find(LOOPBACK.name)
-        links.addresses(LOOPBACK)
 
 
 @contextmanager
@@ -236,7 +196,3 @@ def connect(netns: namespaces.Netns | None = None) -> Iterator[Connection]:
         yield Connection(channel, enter)
     finally:
         channel.close()
-
-
-def _family(address: Address) -> int:
-    return socket.AF_INET6 if address.version == 6 else socket.AF_INET

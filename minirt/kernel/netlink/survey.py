@@ -6,7 +6,6 @@ person wants to see of them, and the kernel's own answer to "ip route get".
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,16 +14,11 @@ from typing import Any
 
 from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
-from minirt.kernel.netlink import records
+from minirt.kernel.netlink import messages
 from minirt.kernel.netlink.channel import Channel
-from minirt.kernel.netlink.records import Address, Interface, Route
+from minirt.kernel.netlink.records import Address, Interface, Route, Way
 
 _GETLINK, _GETADDR, _GETROUTE = 18, 22, 26  # rtnetlink(7)
-_UP, _RUNNING = 0x1, 0x40  # IFF_UP, IFF_RUNNING of netdevice(7)
-
-# The types of routes: RTN_* of include/uapi/linux/rtnetlink.h
-KINDS = {1: "unicast", 2: "local", 3: "broadcast", 5: "multicast", 6: "blackhole"}
-KINDS |= {7: "unreachable", 8: "prohibit"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +39,6 @@ class Device:
     addresses: tuple[Interface, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """Where the kernel sends a packet."""
-
-    kind: str  # "unicast" or "local" mostly; see KINDS
-    link: int = 0  # the index of the link it leaves by
-    gateway: str = ""
-    source: str = ""  # the address that a sender without one gets
-
-
 class Survey:
     """A socket for the questions of one namespace."""
 
@@ -63,19 +47,23 @@ class Survey:
 
     def devices(self) -> list[Device]:
         """List all links with their addresses, by index."""
+        from minirt.kernel.netlink import pyroute
+
         addresses: dict[int, list[Interface]] = {}
-        for one in self._channel.dump(records.address_message(None), _GETADDR):
-            addresses.setdefault(one["index"], []).append(records.read_address(one))
-        found = self._channel.dump(records.link_query(), _GETLINK)
-        return sorted((_device(one, addresses) for one in found), key=lambda one: one.index)
+        for one in self._channel.dump(messages.address(None), _GETADDR):
+            index, address = messages.read_address(one)
+            addresses.setdefault(index, []).append(address)
+        found = self._channel.dump(messages.link_query(), _GETLINK)
+        devices = [_device(pyroute.read_link(one), addresses) for one in found]
+        return sorted(devices, key=lambda one: one.index)
 
     def routes(self) -> list[Route]:
         """List the IPv4 routes of the main table."""
-        message = records.route_message(socket.AF_INET)
         try:
-            return [records.read_route(one) for one in self._channel.dump(message, _GETROUTE)]
+            found = self._channel.dump(messages.routes_query(4), _GETROUTE)
         except FileNotFoundError:
             return []  # A table without routes is not there at all.
+        return [messages.read_route(one) for one in found]
 
     def way(self, to: Address, *, source: Address | None = None, link: int = 0) -> Way:
         """Ask where a packet goes: one from here, or from ``source`` coming in by ``link``.
@@ -83,22 +71,8 @@ class Survey:
         Raises OSError: ENETUNREACH where no route leads, EHOSTUNREACH where packets are not
         forwarded, EINVAL for a source that must not come from there (rp_filter, martians).
         """
-        message = records.route_message(socket.AF_INET6 if to.version == 6 else socket.AF_INET)
-        message["table"] = 0
-        message["dst_len"] = to.max_prefixlen
-        message["attrs"] = [("RTA_DST", str(to))]
-        if source is not None:
-            message["src_len"] = source.max_prefixlen
-            message["attrs"].append(("RTA_SRC", str(source)))
-        if link:
-            message["attrs"].append(("RTA_IIF", link))
-        answer = self._channel.get(message, _GETROUTE)
-        return Way(
-            KINDS.get(answer["type"], str(answer["type"])),
-            answer.get_attr("RTA_OIF") or 0,
-            answer.get_attr("RTA_GATEWAY") or "",
-            answer.get_attr("RTA_PREFSRC") or "",
-        )
+        query = messages.way_query(to, source, link)
+        return messages.read_way(self._channel.get(query, _GETROUTE))
 
 
 @contextmanager
@@ -128,8 +102,8 @@ def _device(message: Any, addresses: dict[int, list[Interface]]) -> Device:
         kind=kind,
         mac=message.get_attr("IFLA_ADDRESS") or "",
         mtu=message.get_attr("IFLA_MTU") or 0,
-        up=bool(message["flags"] & _UP),
-        carrier=bool(message["flags"] & _RUNNING),
+        up=bool(message["flags"] & messages.UP),
+        carrier=bool(message["flags"] & messages.RUNNING),
         master=message.get_attr("IFLA_MASTER") or 0,
         peer=(message.get_attr("IFLA_LINK") or 0) if kind == "veth" else 0,
         hairpin=_bit(port, "IFLA_BRPORT_MODE"),

@@ -1,0 +1,50 @@
+"""The server has imported what commands import late, or each of them would pay for it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+TOP = Path(__file__).parent.parent / "minirt"
+# What the server does without: seldom wanted, or large.
+SELDOM = {
+    "difflib",
+    "gzip",
+    "psutil",
+    "pyroute2.netlink.rtnl.ifinfmsg",
+    "subprocess",
+    "urllib.parse",
+}
+# They are not run by children of the server.
+ELSEWHERE = ("oci/", "network/resolver", "server/__main__.py", "__main__.py")
+LOADED = """
+import sys
+from minirt.server import preload
+preload.everything()
+print(*sys.modules)
+"""
+
+
+def imported_late(path: Path) -> Iterator[str]:
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    yield from (one.name for one in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    yield node.module
+
+
+def test_what_is_imported_late_is_there() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
+    )
+    files = [
+        one for one in TOP.rglob("*.py") if not str(one.relative_to(TOP)).startswith(ELSEWHERE)
+    ]
+    late = {name for path in files for name in imported_late(path)}
+    assert {"pickle", "minirt.images.layers", *SELDOM} <= late
+    assert late - set(told.stdout.split()) == SELDOM
