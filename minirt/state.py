@@ -123,7 +123,7 @@ def write_json(path: Path, document: object, *, durable: bool = True) -> None:
         scratch.unlink(missing_ok=True)
         raise
     if durable:
-        _sync_directory(path.parent)
+        flush(path.parent)
 
 
 def read_json(path: Path) -> Any:
@@ -131,8 +131,9 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def flush(path: Path) -> None:
+    """Write a file, or the names in a folder, to the disk: fsync(2)."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

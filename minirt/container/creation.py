@@ -27,10 +27,10 @@ from minirt.container.log_writer import timestamp
 from minirt.container.options import Request
 from minirt.container.record import EndpointRequest, HostConfig, Record
 from minirt.container.undoing import taking_back
-from minirt.errors import Conflict, InvalidRequest, MinirtError
+from minirt.errors import Conflict, InvalidRequest, MinirtError, kernel_refused
 from minirt.images import store as images
 from minirt.network import finding
-from minirt.state import check_name, new_id
+from minirt.state import check_name, flush, new_id
 
 _TRIES = 50
 _DYING = 2.0  # seconds that a monitor may need to undo a start
@@ -54,6 +54,7 @@ def create(request: Request) -> Record:
         held.callback(forget, container_id)
         begun = begin(request, container_id, held)
         one = finish(begun, request, by_run=False)
+        make_last(one)
     alive.let_go(one.id, begun.lock)
     return one
 
@@ -91,6 +92,19 @@ def finish(begun: Draft, request: Request, *, by_run: bool) -> Record:
     wanted = [*request.mounts, *volumes.inherited(request.host, request.mounts)]
     mounts = volumes.resolve(wanted, config.volumes, image.layers, covered=request.host.tmpfs)
     return _named(replace(one, mounts=mounts))
+
+
+def make_last(one: Record) -> None:
+    """Let a new container, with its name, outlive a power cut. Raises KernelRefused."""
+    if one.host.auto_remove:
+        return
+    folder = record.directory(one.id)
+    try:
+        for place in (folder / "record.json", folder, folder.parent):
+            flush(place)
+        names.make_last()
+    except OSError as error:
+        raise kernel_refused("Cannot write the container to the disk", error) from error
 
 
 def _check_is_free(name: str) -> None:
@@ -150,14 +164,14 @@ def _killed(one: Record, *, force: bool) -> Callable[[], None]:
 def _named(one: Record) -> Record:
     """Write the record, then claim its name, or one that is free. Raises Conflict."""
     if one.name:
-        record.save(one)
+        record.save(one, lasting=False)
         names.claim(one.name, one.id)
         return one
     for _ in range(_TRIES):
         chosen = replace(one, name=f"{random.choice(_MOODS)}_{random.choice(_BIRDS)}")
         if _ > _TRIES // 2:
             chosen = replace(one, name=f"{chosen.name}{random.randrange(10**6)}")
-        record.save(chosen)
+        record.save(chosen, lasting=False)
         try:
             names.claim(chosen.name, chosen.id)
         except Conflict:

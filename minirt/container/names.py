@@ -8,7 +8,7 @@ from pathlib import Path
 from minirt.container import record
 from minirt.errors import Conflict
 from minirt.kernel import locks
-from minirt.state import check_name, made, root_dir
+from minirt.state import check_name, flush, made, root_dir
 
 
 def claim(name: str, container_id: str) -> None:
@@ -28,6 +28,11 @@ def claim(name: str, container_id: str) -> None:
         link.symlink_to(container_id)
     finally:
         os.close(replacing)
+
+
+def make_last() -> None:
+    """Let names that were claimed outlive a power cut."""
+    flush(root_dir() / "names")
 
 
 def release(name: str, container_id: str) -> None:

@@ -188,15 +188,15 @@ def cgroup_name(container_id: str, host: HostConfig) -> str:
     return f"{parent.rstrip('/')}/{container_id}" if parent else container_id
 
 
-def save(record: Record) -> None:
-    """Write the record, replacing the old one at once.
+def save(record: Record, *, lasting: bool = True) -> None:
+    """Write the record, replacing the old one at once; ``lasting``: also across a power cut.
 
-    After a crash of the machine nobody asks for a ``--rm`` container any more.
+    After one nobody asks for a ``--rm`` container any more.
     """
     folder = directory(record.id)
     if not folder.parent.is_dir():
         block_groups.spread(made(folder.parent))
-    durable = not record.host.auto_remove
+    durable = lasting and not record.host.auto_remove
     write_json(made(folder) / "record.json", asdict(record), durable=durable)
 
 

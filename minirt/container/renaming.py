@@ -23,6 +23,7 @@ def rename(one: Record, name: str) -> Record:
     names.claim(name, one.id)
     renamed = replace(one, name=name)
     try:
+        names.make_last()  # or a boot might find a record whose name leads nowhere
         record.save(renamed)
     except BaseException:
         names.release(name, one.id)

@@ -70,7 +70,7 @@ def run(request: Request, container_id: str, *, attach: bool) -> Started:
             site = building.begin(begun.id, begun.host, held)
         one = creation.finish(begun, request, by_run=True)
         site = site or building.begin(one.id, one.host, held)
-        line = _start(one, site, begun.lock, held, attach=attach)
+        line = _start(one, site, begun.lock, held, attach=attach, is_new=True)
     steps.show()
     return Started(one, line)
 
@@ -91,7 +91,7 @@ def start(one: Record, *, attach: bool) -> Started:
 
 
 def _start(
-    one: Record, site: Site, lock: int, held: ExitStack, *, attach: bool
+    one: Record, site: Site, lock: int, held: ExitStack, *, attach: bool, is_new: bool = False
 ) -> socket.socket | None:
     """Start it, and leave it to its monitor; return the line to that if it is attached."""
     wiring = networking.prepare(one, held)
@@ -117,7 +117,13 @@ def _start(
         held.callback(ours.close)
         own = replace(own, attached=(fd := theirs.detach()))
         held.callback(os.close, fd)
-    building.let_run(created, one, lambda: birth.hand_over(site.monitor, own))
+
+    def meanwhile() -> None:
+        birth.hand_over(site.monitor, own)
+        if is_new:
+            creation.make_last(one)
+
+    building.let_run(created, one, meanwhile)
     with undisturbed():
         birth.let_live(site.monitor)
         held.pop_all()  # From here on the monitor frees what it holds.

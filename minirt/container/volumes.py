@@ -21,7 +21,7 @@ from minirt.container.log_writer import timestamp
 from minirt.container.record import HostConfig, Mount, Record, known
 from minirt.errors import Conflict, NotFound
 from minirt.kernel import locks, trees
-from minirt.state import check_name, made, new_id, read_json, root_dir, set_aside, write_json
+from minirt.state import check_name, flush, made, new_id, read_json, root_dir, set_aside, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
         return find(volume.name), False
     finally:
         trees.remove(scratch)
+    flush(place(volume.name).parent)
     return volume, True
 
 

@@ -127,15 +127,6 @@ def flush_all() -> None:
         os.close(fd)
 
 
-def flush(path: Path) -> None:
-    """Write a file to the disk, fsync(2)."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def read_facts(layer_directory: Path) -> dict[str, int]:
     """Read what was met while a layer was unpacked. Raises FileNotFoundError."""
     return _read(facts_of(layer_directory))

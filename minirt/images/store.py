@@ -10,6 +10,7 @@ from typing import Any
 from minirt.errors import Conflict, InvalidRequest, NotFound
 from minirt.images import layout, names
 from minirt.images.index import id_of, name_of, named, put
+from minirt.state import flush
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def add(place: Path, new: Iterable[tuple[dict[str, Any], str]]) -> None:
         for blob in (place / "blobs" / "sha256").iterdir():
             final = layout.home() / "blobs" / "sha256" / blob.name
             if not final.exists():
-                layout.flush(blob)
+                flush(blob)
                 blob.rename(final)
         if move_in(place):
             layout.flush_all()

@@ -17,7 +17,7 @@ from pathlib import Path
 from minirt.errors import Conflict, InvalidRequest
 from minirt.kernel import locks
 from minirt.network.spec import DEFAULT, Network, from_json, to_json
-from minirt.state import made, read_json, root_dir, run_dir, write_json
+from minirt.state import flush, made, read_json, root_dir, run_dir, write_json
 
 _EPOCH = "1970-01-01T00:00:00.000000000Z"  # "host" and "none" have always been there.
 BUILTIN = {
@@ -52,13 +52,15 @@ def add(network: Network) -> None:
     """Write the spec of a new network. Raises Conflict if its name is taken."""
     path = spec_path(network.name)
     scratch = made(path.parent) / f".new-{network.id}"
-    write_json(scratch, to_json(network))
+    write_json(scratch, to_json(network), durable=False)
+    flush(scratch)  # A power cut leaves all of it, or no name that leads to it.
     try:
         os.link(scratch, path)
     except FileExistsError:
         raise name_taken(network.name) from None
     finally:
         scratch.unlink()
+    flush(path.parent)
 
 
 def name_taken(name: str) -> Conflict:
