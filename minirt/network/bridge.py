@@ -43,9 +43,17 @@ def ensure(network: Network) -> None:
 
 
 def remove(network: Network) -> None:
-    """Remove the bridge, unless it was there before the network, and the filter's elements."""
+    """Remove the filter's elements, and the bridge, unless it was there before the network.
+
+    In this order, since the kernel holds up whoever makes a link while it clears away what was
+    removed from the filter, if the remover is gone before (nft_rcv_nl_event() of nf_tables_api.c);
+    the bridge takes longer.
+    """
     if not network.has_bridge:
         return
+    filters.forget(network)
+    foreign.forget(network)
+    firewalld.forget(network)
     with netlink.connect() as links:
         bridge = links.find(network.bridge)
         if bridge is not None and network.adopted:
@@ -54,9 +62,6 @@ def remove(network: Network) -> None:
                     links.remove_address(bridge, gateway)
         elif bridge is not None:
             departure.delete(bridge)
-    filters.forget(network)
-    foreign.forget(network)
-    firewalld.forget(network)
 
 
 def _gateways(network: Network) -> list[Interface]:
