@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import click
 
 from minirt.commands.each import for_each_at_once
-from minirt.container import creation, lifecycle, sweeping
+from minirt.container import creation, ending, lifecycle, sweeping
 from minirt.errors import NotFound
 
 
@@ -18,14 +19,16 @@ from minirt.errors import NotFound
 def command(force: bool, volumes: bool, containers: tuple[str, ...]) -> int:
     """Remove containers."""
     sweeping.sweep(all_records=True)
+    deleting = ending.deleting_beside() if len(containers) > 1 else nullcontext(ending.delete_all)
+    with deleting as delete:
 
-    def begin(reference: str) -> Callable[[], object]:
-        try:
-            one = lifecycle.find(reference)
-        except NotFound:
-            if force:
-                return lambda: None
-            raise
-        return creation.begin_removal(one, force=force, volumes_too=volumes)
+        def begin(reference: str) -> Callable[[], object]:
+            try:
+                one = lifecycle.find(reference)
+            except NotFound:
+                if force:
+                    return lambda: None
+                raise
+            return creation.begin_removal(one, force=force, volumes_too=volumes, delete=delete)
 
-    return for_each_at_once(containers, begin)
+        return for_each_at_once(containers, begin)

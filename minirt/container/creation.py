@@ -118,7 +118,11 @@ def _check_is_free(name: str) -> None:
 
 
 def begin_removal(
-    one: Record, *, force: bool = False, volumes_too: bool = False
+    one: Record,
+    *,
+    force: bool = False,
+    volumes_too: bool = False,
+    delete: ending.Delete = ending.delete_all,
 ) -> Callable[[], None]:
     """Begin to remove a container; return what does the rest.
 
@@ -136,7 +140,7 @@ def begin_removal(
             why = "it is being started"
             raise Conflict(f"Cannot remove container {one.name}", why) from None
         try:
-            ending.discard(one, volumes_too=volumes_too)
+            ending.discard(one, volumes_too=volumes_too, delete=delete)
         finally:
             os.close(lock)
 

@@ -8,6 +8,8 @@ name and its folder. Only deleting files comes after the answer.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from minirt import state
@@ -16,6 +18,8 @@ from minirt.container.holdings import Holdings
 from minirt.container.record import Record
 from minirt.kernel import descriptors, processes, trees
 from minirt.kernel.cgroups import Cgroup
+
+Delete = Callable[[list[Path]], None]
 
 
 def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool) -> list[Path]:
@@ -51,7 +55,13 @@ def sweep_dead(one: Record) -> None:
     lifecycle.group_of(one).end()
 
 
-def discard(one: Record, *, volumes_too: bool) -> None:
+def delete_all(folders: list[Path]) -> None:
+    """Delete folders that nobody sees any more."""
+    for folder in folders:
+        trees.remove(folder)
+
+
+def discard(one: Record, *, volumes_too: bool, delete: Delete = delete_all) -> None:
     """Take away all that is left of a dead container, whose lock the caller holds."""
     sweep_dead(one)
     if volumes_too or one.host.auto_remove:
@@ -73,10 +83,51 @@ def set_aside(one: Record) -> Path:
     return state.set_aside(record.directory(one.id), state.root_dir())
 
 
-def delete(folders: list[Path]) -> None:
-    """Delete folders that nobody sees any more."""
+@contextmanager
+def deleting_beside() -> Iterator[Delete]:
+    """Delete in a child during the body, beside what else there is to do, and wait for the end.
+
+    To delete waits for the disk, and to remove the next container does not. Raises OSError.
+    """
+    reader, writer = os.pipe()
+    child = processes.fork(lambda: _delete_what_comes(reader))
+    os.close(reader)
+    told: list[Path] = []
+
+    def tell(folders: list[Path]) -> None:
+        told.extend(folders)
+        with suppress(BrokenPipeError):  # It has ended early, for a reason that will be met.
+            os.write(writer, b"".join(os.fsencode(one) + b"\0" for one in folders))
+
+    try:
+        yield tell
+    finally:
+        os.close(writer)
+        if processes.wait(child) != 0 and (error := _delete_each(told)):
+            raise error  # So who has called us meets what the child has met.
+
+
+def _delete_what_comes(reader: int) -> int:
+    processes.close_all_but({reader})
+    met: list[OSError] = []
+    with open(reader, "rb") as told:
+        rest = b""
+        while piece := told.read1():
+            *paths, rest = (rest + piece).split(b"\0")
+            if error := _delete_each([Path(os.fsdecode(path)) for path in paths]):
+                met.append(error)
+    return 1 if met else 0
+
+
+def _delete_each(folders: list[Path]) -> OSError | None:
+    """Delete folders, also the others where one can't be; return an error that was met."""
+    met = None
     for folder in folders:
-        trees.remove(folder)
+        try:
+            trees.remove(folder)
+        except OSError as error:
+            met = error
+    return met
 
 
 def _unpublish(holdings: Holdings) -> None:

@@ -125,7 +125,7 @@ def _end(life: Life, hub: Hub) -> None:
         record.save_last(one.id, LastRun(last.started, timestamp(), code, cgroup.oom_kills() > 0))
     remains = ending.release(one, life.holdings, cgroup, ran=True)
     hub.finish(code)
-    ending.delete(remains)
+    ending.delete_all(remains)
 
 
 def _connect(hub: Hub, life: Life) -> None:

@@ -25,7 +25,7 @@ def sweep(*, all_records: bool = False) -> None:
     dead = _dead(run_dir() / "containers")
     if all_records or not mark.exists():
         dead += [one for one in names_in(root_dir() / "containers") if _is_leftover(one)]
-        ending.delete([root_dir() / "trash" / one for one in names_in(root_dir() / "trash")])
+        ending.delete_all([root_dir() / "trash" / one for one in names_in(root_dir() / "trash")])
         alive.sweep()
         names.sweep()
     sweep_these(dead)
