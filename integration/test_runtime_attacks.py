@@ -54,7 +54,7 @@ def test_proc_self_exe_never_is_the_interpreter(
 ) -> None:
     """The image brings all that the interpreter needs to run; still it must not."""
     if not defended:
-        monkeypatch.setattr(springboard, "make", lambda _line: None)
+        monkeypatch.setattr(springboard, "make", lambda _line, **_: None)
         monkeypatch.setattr(command, "refuse_own_binary", lambda _path: None)
     before = hashlib.sha256(INTERPRETER.read_bytes()).digest()
     for folder in {"/usr", "/lib", "/lib64", sys.base_prefix}:

@@ -87,7 +87,7 @@ def test_a_hook_of_the_image_cannot_reach_the_interpreter(
 ) -> None:
     """Where there is no springboard, not by a name at least: links are followed, and compared."""
     if not board:
-        monkeypatch.setattr(springboard, "make", lambda _line: None)
+        monkeypatch.setattr(springboard, "make", lambda _line, **_: None)
     hooked = bundle.add_layer("scripts") / "hook"
     if trick == "symlink":
         hooked.symlink_to("/proc/self/exe")

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,56 @@ def test_its_file_cannot_be_written() -> None:
 def test_other_packets_are_not_its_words() -> None:
     assert springboard.failure(b'["MinirtError"]') is None
     assert springboard.failure(b"") is None
+
+
+def waiting(path: str, *words: str) -> tuple[int, socket.socket, int]:
+    """Start the springboard that waits for a word; return its PID, our end, and its output."""
+    read, write = os.pipe()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def main() -> int:
+        ours.close()
+        os.dup2(write, 1)
+        board = springboard.make(theirs.fileno(), waits=True)
+        assert board is not None
+        os.execve(board, (path, *words), {})
+
+    pid = processes.fork(main)
+    os.close(write)
+    theirs.close()
+    return pid, ours, read
+
+
+def is_springboard(pid: int) -> bool:
+    return "springboard" in str(Path(f"/proc/{pid}/exe").readlink())
+
+
+def test_it_waits_for_the_word() -> None:
+    pid, line, output = waiting("/bin/echo", "echo", "hello")
+    while not is_springboard(pid):
+        time.sleep(0.001)
+    with line, open(output, "rb") as printed:
+        os.set_blocking(output, False)
+        assert printed.read() is None  # It is there, and silent.
+        os.set_blocking(output, True)
+        line.send(b"go")
+        assert printed.read() == b"hello\n"
+        assert line.recv(64) == b""
+    assert processes.wait(pid) == 0
+
+
+def test_it_leaves_when_nobody_is_there_to_say_it() -> None:
+    pid, line, output = waiting("/bin/echo", "echo", "hello")
+    line.close()
+    with open(output, "rb") as printed:
+        assert printed.read() == b""
+    assert processes.wait(pid) == 127
+
+
+def test_one_that_has_waited_tells_a_refusal_too() -> None:
+    pid, line, output = waiting("/etc", "x")
+    with line:
+        line.send(b"go")
+        assert springboard.failure(line.recv(64)).errno == errno.EACCES  # type: ignore[union-attr]
+    os.close(output)
+    assert processes.wait(pid) == 127

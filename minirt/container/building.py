@@ -19,7 +19,7 @@ from minirt.container.life import Life, Streams
 from minirt.container.log_writer import timestamp
 from minirt.container.record import HostConfig, LastRun, Record
 from minirt.errors import MinirtError
-from minirt.kernel import cgroups, descriptors, pages, processes
+from minirt.kernel import cgroups, descriptors, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
@@ -100,7 +100,6 @@ def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> tuple[Created,
 
     created = _create(site, plan, given, on_isolated)
     held.callback(create.discard, created)
-    pages.learn(pages.INIT, created.pid)
     return created, replace(ready[0], streams=replace(streams, console=created.console))
 
 

@@ -1,4 +1,4 @@
-"""A program of 87 bytes, to run between this interpreter and a program of strangers.
+"""A program of about a hundred bytes, to run between this interpreter and a program of strangers.
 
 While execve(2) works on its path, /proc/self/exe still is the program that called it. A path,
 a ``#!`` line or an ELF interpreter that says ``/proc/self/exe`` thus starts the *caller's*
@@ -9,6 +9,7 @@ write to and which is not on any disk; and that one calls execve(2). It costs 0.
 
 Its first word is the path, the others are the words of the command:
 
+    read(LINE, …)                       only if it is to wait for a word; or exit at the line's end
     fcntl(LINE, F_SETFD, FD_CLOEXEC)    or exit: without the line, it was not we who called it
     execve(argv[0], argv + 1, envp)
     write(LINE, errno, 4)               only if that failed
@@ -23,7 +24,7 @@ import os
 import struct
 
 # The system calls that it makes, or that lead to it: a filter must let them through.
-CALLS = ("execveat", "fcntl", "execve", "write", "exit_group")
+CALLS = ("execveat", "read", "fcntl", "execve", "write", "exit_group")
 
 _MFD_EXEC = 0x10  # include/uapi/linux/memfd.h, since Linux 6.3, for hosts with vm.memfd_noexec
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -34,16 +35,17 @@ _SEGMENT = struct.Struct("<IIQQQQQQ")
 _PT_LOAD, _PT_GNU_STACK, _READ, _WRITE, _EXECUTE = 1, 0x6474_E551, 4, 2, 1
 
 
-def make(line: int) -> int | None:
+def make(line: int, *, waits: bool = False) -> int | None:
     """Return a descriptor to execute (fexecve(3)), None if this machine can't have one.
 
-    ``line`` is the descriptor that hears of a failure; it is inherited from here on.
+    ``line`` is the descriptor that hears of a failure, and says the word if the program ``waits``
+    for one; it is inherited from here on.
     """
     if os.uname().machine != "x86_64":
         return None
     fd = _memory_file()
     if fd is not None:
-        os.write(fd, _program(line))
+        os.write(fd, _program(line, waits=waits))
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
         os.set_inheritable(line, True)
     return fd
@@ -69,15 +71,28 @@ def _memory_file() -> int | None:
         return os.memfd_create("springboard", flags)
 
 
-def _program(line: int) -> bytes:
+def _program(line: int, *, waits: bool) -> bytes:
     """Return the file: headers, then code."""
-    code = _code(line)
+    code = (_wait(line) if waits else b"") + _code(line)
     size = _HEADERS + len(code)
     ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     header = _ELF.pack(ident, 2, 62, 1, _ADDRESS + _HEADERS, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     text = _SEGMENT.pack(_PT_LOAD, _READ | _EXECUTE, 0, _ADDRESS, _ADDRESS, size, size, 0x1000)
     stack = _SEGMENT.pack(_PT_GNU_STACK, _READ | _WRITE, 0, 0, 0, 0, 0, 16)
     return header + text + stack + code
+
+
+def _wait(line: int) -> bytes:
+    """Return the machine code that comes before :func:`_code`, and knows where its exit is."""
+    return b"".join(
+        (
+            b"\xbf" + struct.pack("<i", line),  # mov   $LINE, %edi
+            b"\x48\x8d\x74\x24\xc0",  #         lea   -64(%rsp), %rsi
+            b"\xba\x40\x00\x00\x00",  #         mov   $64, %edx
+            b"\x31\xc0\x0f\x05",  #             xor   %eax, %eax; syscall  read
+            b"\x85\xc0\x7e\x4b",  #             test  %eax, %eax; jle  exit
+        )
+    )
 
 
 def _code(line: int) -> bytes:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import replace
+from functools import partial
 
 from minirt.errors import MinirtError
 from minirt.kernel import (
     keyrings,
     mounts,
     namespaces,
+    pages,
     processes,
     terminals,
     user_namespaces,
@@ -57,12 +59,18 @@ def main(plan: Plan, line: Line) -> int:
     out: Line | gate.Answer = line
     try:
         process, path, own_descriptors = _prepare(plan, line)
-        out = _await_start(plan, line, own_descriptors)
+        wait = None
+        if plan.gate is None and not plan.spec.hooks.start_container:
+            # To stop being Python takes milliseconds: better while the word is waited for.
+            os.close(own_descriptors)
+            wait = partial(line.await_word, GO)
+        else:
+            out = _await_start(plan, line, own_descriptors)
         hooks.run_inside(plan.spec.hooks.start_container, _state(plan, "created"), process.env)
         launch.set_scheduling(process, plan.spec.personality)
         if not plan.spec.has_own_ids:  # Else its creator has: to raise them takes the host's root.
             launch.set_limits(process)
-        launch.become(process, path, plan.filters, out.fileno())
+        launch.become(process, path, plan.filters, out.fileno(), wait)
     except CreatorDied:
         pass
     except BaseException as error:  # It can't go up: this process has no callers any more.
@@ -188,6 +196,7 @@ def _build_root(
     rootfs.mask(root, spec.masked_paths, spec.mount_label)
     if spec.root.readonly:
         rootfs.set_root_readonly(root)
+    pages.learn(pages.INIT)  # as long as /proc is the host's
     mounts.pivot(root, place, spec.rootfs_propagation)
     os.close(root)
     return process, console

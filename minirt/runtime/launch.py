@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -113,19 +113,28 @@ def label_keys(process: Process) -> None:
         security_modules.label_keys(process.selinux_label)
 
 
-def become(process: Process, path: str, filters: Filters, line: int) -> None:
+def become(
+    process: Process,
+    path: str,
+    filters: Filters,
+    line: int,
+    wait: Callable[[], object] | None = None,
+) -> None:
     """Drop every privilege that the process is not to have, and become it. Never returns.
 
-    ``line`` hears what went wrong at the very end. Raises CommandNotFound, CommandNotRunnable,
-    and what :func:`privileges.drop` raises.
+    ``line`` hears what went wrong at the very end. If there is something to ``wait`` for, that is
+    a word on the line, before the command's own execve(2). Raises CommandNotFound,
+    CommandNotRunnable, and what :func:`privileges.drop` raises.
     """
     os.umask(process.user.umask)
     environment = dict(word.split("=", 1) for word in process.env)
     _own_stdio(process.user.uid)
     board = None
     if not process.is_labelled and filters.lets_spring:
-        board = springboard.make(line)
+        board = springboard.make(line, waits=wait is not None)
     if board is None:
+        if wait is not None:
+            wait()
         command.refuse_own_binary(path)
     _take_labels(process)
     announce("become the command", "exec", *process.args)
