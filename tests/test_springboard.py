@@ -132,6 +132,32 @@ def test_it_waits_for_the_word() -> None:
     assert processes.wait(pid) == 0
 
 
+def test_while_it_waits_its_descriptors_are_roots() -> None:
+    """They would be the user's if it were dumpable (proc(5))."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to be somebody else")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def main() -> int:
+        ours.close()
+        board = springboard.make(theirs.fileno(), waits=True)
+        assert board is not None
+        os.setresuid(1234, 1234, 1234)
+        os.execve(board, ("/bin/true", "true"), {})
+
+    pid = processes.fork(main)
+    theirs.close()
+    while not is_springboard(pid):
+        time.sleep(0.001)
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}/fd").stat().st_uid != 0 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert Path(f"/proc/{pid}/fd").stat().st_uid == 0
+    assert Path(f"/proc/{pid}").stat().st_uid == 1234
+    ours.close()
+    assert processes.wait(pid) == 127
+
+
 def test_it_leaves_when_nobody_is_there_to_say_it() -> None:
     pid, line, output = waiting("/bin/echo", "echo", "hello")
     line.close()

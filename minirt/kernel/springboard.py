@@ -9,7 +9,8 @@ write to and which is not on any disk; and that one calls execve(2). It costs 0.
 
 Its first word is the path, the others are the words of the command:
 
-    read(LINE, …)                       only if it is to wait for a word; or exit at the line's end
+    prctl(PR_SET_DUMPABLE, 0)           these two only if it is to wait for a word: who shares its PID
+    read(LINE, …)                       namespace must not get at the line; exit if that has ended
     fcntl(LINE, F_SETFD, FD_CLOEXEC)    or exit: without the line, it was not we who called it
     execve(argv[0], argv + 1, envp)
     write(LINE, errno, 4)               only if that failed
@@ -24,7 +25,7 @@ import os
 import struct
 
 # The system calls that it makes, or that lead to it: a filter must let them through.
-CALLS = ("execveat", "read", "fcntl", "execve", "write", "exit_group")
+CALLS = ("execveat", "prctl", "read", "fcntl", "execve", "write", "exit_group")
 
 _MFD_EXEC = 0x10  # include/uapi/linux/memfd.h, since Linux 6.3, for hosts with vm.memfd_noexec
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -86,6 +87,9 @@ def _wait(line: int) -> bytes:
     """Return the machine code that comes before :func:`_code`, and knows where its exit is."""
     return b"".join(
         (
+            b"\xbf\x04\x00\x00\x00",  #         mov   $4, %edi             PR_SET_DUMPABLE
+            b"\x31\xf6",  #                     xor   %esi, %esi
+            b"\xb8\x9d\x00\x00\x00\x0f\x05",  # mov   $157, %eax; syscall  prctl
             b"\xbf" + struct.pack("<i", line),  # mov   $LINE, %edi
             b"\x48\x8d\x74\x24\xc0",  #         lea   -64(%rsp), %rsi
             b"\xba\x40\x00\x00\x00",  #         mov   $64, %edx
