@@ -9,8 +9,8 @@ write to and which is not on any disk; and that one calls execve(2). It costs 0.
 
 Its first word is the path, the others are the words of the command:
 
-    prctl(PR_SET_DUMPABLE, 0)           these two only if it is to wait for a word: who shares its PID
-    read(LINE, …)                       namespace must not get at the line; exit if that has ended
+    prctl(PR_SET_DUMPABLE, 0)           only if it is to wait: nobody else must get at the line
+    read(LINE, …)                       only then, too; or exit: the line has ended
     fcntl(LINE, F_SETFD, FD_CLOEXEC)    or exit: without the line, it was not we who called it
     execve(argv[0], argv + 1, envp)
     write(LINE, errno, 4)               only if that failed
