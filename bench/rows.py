@@ -20,6 +20,7 @@ LINE = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
 OBEDIENT = """sh -c "trap 'exit 0' TERM; sleep 99 & wait" """
 SHORT = "run -d --network mynet --name short busybox"
 MILLISECONDS = "ms"
+_SETTLING = 7  # seconds; minirt has a child ready for five, with pages of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,26 +125,26 @@ def output(log: str, size: int, world: World, count: int) -> list[float]:
 
 
 @contextmanager
-def _idle(number: int, world: World, settling: float) -> Iterator[None]:
-    """Keep ``number`` idle containers during the body, which begins ``settling`` seconds later."""
+def _idle(number: int, world: World) -> Iterator[None]:
+    """Keep ``number`` idle containers during the body, which begins when all has settled."""
     names = " ".join(f"idle{one}" for one in range(number))
     for name in names.split():
         world.call(f"run -d --network mynet --name {name} busybox sleep 999")
-    time.sleep(settling)
+    time.sleep(_SETTLING)
     yield
     world.call(f"rm -f {names}")
 
 
 def memory(size: int, world: World, count: int) -> list[float]:
     """Return the megabytes (Pss of proc_pid_smaps(5)) that idle containers cost, but their own."""
-    with _idle(size, world, 7):  # minirt has a child ready for five seconds, with pages of its own
+    with _idle(size, world):
         return [sum(map(_pss, _others())) / 1024 for _ in range(count)]
 
 
 def wakeups(size: int, world: World, count: int) -> list[float]:
     """Return how often in a second an engine's processes are woken up, with idle containers."""
     found = []
-    with _idle(size, world, 5):
+    with _idle(size, world):
         for _ in range(count):
             before, seconds = {pid: _switches(pid) for pid in _others()}, 10
             time.sleep(seconds)

@@ -47,4 +47,4 @@ def test_what_is_imported_late_is_there() -> None:
     ]
     late = {name for path in files for name in imported_late(path)}
     assert {"pickle", "minirt.images.layers", *SELDOM} <= late
-    assert late - set(told.stdout.split()) == SELDOM
+    assert late - set(told.stdout.split()) <= SELDOM  # Some Pythons import more by themselves.
