@@ -1,4 +1,4 @@
-"""The bytes of netlink messages (netlink(7)), where no library describes them to us.
+"""The bytes of netlink messages (netlink(7)), and a request for who has no channel of its own.
 
 struct nlmsghdr | what belongs to the family | struct nlattr, value | struct nlattr, value | …
 """
