@@ -126,7 +126,7 @@ def start_docker(folder: Path) -> tuple[int, str, int, int]:
         words = ("--name", name, "--network", "net1", "--network-alias", alias)
         shell(*docker, "run", "-d", *words, "busybox", "sleep", "99999", seconds=60)
     asker = shell(*docker, "inspect", "-f", "{{.State.Pid}}", "asker").stdout
-    return int(asker), "127.0.0.11", 53, int((folder / "pid").read_text())
+    return int(asker), "127.0.0.11", 53, int((folder / "run" / "pid").read_text())
 
 
 if __name__ == "__main__":

@@ -41,23 +41,23 @@ def main() -> int:
     """Start this program again in namespaces of its own, then measure."""
     parser = argparse.ArgumentParser(description="What a network costs.")
     parser.add_argument("--quick", action="store_true", help="few and short rounds")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--inside", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: namespaces need root")
     if not asked.inside:
-        return again_inside("bench.network", "--inside")
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            return again_inside("bench.network", "--inside", folder)
     if not shutil.which("iperf3"):
         print("Throughput is not measured: apt install iperf3")
         return 0
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        minirt = start(Path(folder))
-        rounds, seconds = (3, 1) if asked.quick else (9, 3)
-        ours = made_by_minirt(minirt)
-        compare(ours, made_by_hand(), rounds, seconds)
-        crowd.ports(minirt, ours.outside, HOST, 500 if asked.quick else 2000)
-        marks = crowd.QUICK_CROWD if asked.quick else crowd.CROWD
-        crowd.grow(minirt, marks, rounds, seconds)
+    minirt = start(asked.inside)
+    rounds, seconds = (3, 1) if asked.quick else (9, 3)
+    ours = made_by_minirt(minirt)
+    compare(ours, made_by_hand(), rounds, seconds)
+    crowd.ports(minirt, ours.outside, HOST, 500 if asked.quick else 2000)
+    marks = crowd.QUICK_CROWD if asked.quick else crowd.CROWD
+    crowd.grow(minirt, marks, rounds, seconds)
     return 0
 
 
