@@ -104,29 +104,6 @@ def test_three_of_a_kind_are_enough(area: mmap.mmap, silence: int) -> None:
     assert in_a_child(main)
 
 
-def test_another_process_can_write_it_down(area: mmap.mmap, silence: int) -> None:
-    pages.open_books()
-    reader, writer = os.pipe()
-
-    def written() -> int:
-        write_to(area, range(5))
-        os.write(writer, b"!")
-        return len(os.read(silence, 1))
-
-    pid = processes.fork(written)
-    os.read(reader, 1)
-    pages.learn(pages.INIT, pid)
-    processes.kill(pid)
-
-    def main() -> bool:
-        pages.copy(pages.INIT, until=silence)
-        return own(area) == [*range(5)]
-
-    assert in_a_child(main)
-    os.close(reader)
-    os.close(writer)
-
-
 def test_who_is_called_does_not_go_on_copying(area: mmap.mmap) -> None:
     pages.open_books()
     lesson(area, pages.RUN, range(0, COUNT, 3))  # no two side by side: each is a call of its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 import click
 
@@ -21,14 +22,16 @@ def command(force: bool, volumes: bool, containers: tuple[str, ...]) -> int:
     sweeping.sweep(all_records=True)
     deleting = ending.deleting_beside() if len(containers) > 1 else nullcontext(ending.delete_all)
     with deleting as delete:
+        return for_each_at_once(containers, partial(_begin, delete, force=force, volumes=volumes))
 
-        def begin(reference: str) -> Callable[[], object]:
-            try:
-                one = lifecycle.find(reference)
-            except NotFound:
-                if force:
-                    return lambda: None
-                raise
-            return creation.begin_removal(one, force=force, volumes_too=volumes, delete=delete)
 
-        return for_each_at_once(containers, begin)
+def _begin(
+    delete: ending.Delete, reference: str, *, force: bool, volumes: bool
+) -> Callable[[], object]:
+    try:
+        one = lifecycle.find(reference)
+    except NotFound:
+        if force:
+            return lambda: None
+        raise
+    return creation.begin_removal(one, force=force, volumes_too=volumes, delete=delete)

@@ -56,9 +56,15 @@ def sweep_dead(one: Record) -> None:
 
 
 def delete_all(folders: list[Path]) -> None:
-    """Delete folders that nobody sees any more."""
+    """Delete folders that nobody sees any more. Raises OSError, after all others, if one stays."""
+    met = None
     for folder in folders:
-        trees.remove(folder)
+        try:
+            trees.remove(folder)
+        except OSError as error:
+            met = error
+    if met is not None:
+        raise met
 
 
 def discard(one: Record, *, volumes_too: bool, delete: Delete = delete_all) -> None:
@@ -103,31 +109,22 @@ def deleting_beside() -> Iterator[Delete]:
         yield tell
     finally:
         os.close(writer)
-        if processes.wait(child) != 0 and (error := _delete_each(told)):
-            raise error  # So who has called us meets what the child has met.
+        if processes.wait(child) != 0:
+            delete_all(told)  # again: so who has called us meets what the child has met
 
 
 def _delete_what_comes(reader: int) -> int:
     processes.close_all_but({reader})
-    met: list[OSError] = []
+    code = 0
     with open(reader, "rb") as told:
         rest = b""
         while piece := told.read1():
             *paths, rest = (rest + piece).split(b"\0")
-            if error := _delete_each([Path(os.fsdecode(path)) for path in paths]):
-                met.append(error)
-    return 1 if met else 0
-
-
-def _delete_each(folders: list[Path]) -> OSError | None:
-    """Delete folders, also the others where one can't be; return an error that was met."""
-    met = None
-    for folder in folders:
-        try:
-            trees.remove(folder)
-        except OSError as error:
-            met = error
-    return met
+            try:
+                delete_all([Path(os.fsdecode(path)) for path in paths])
+            except OSError:
+                code = 1
+    return code
 
 
 def _unpublish(holdings: Holdings) -> None:

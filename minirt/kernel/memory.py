@@ -10,7 +10,7 @@ from minirt.kernel import libc
 
 PAGE = mmap.PAGESIZE
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE of madvise(2), Linux 5.14
-_ENTRY = 8  # bytes for a page in /proc/PID/pagemap
+_ENTRY = 8  # bytes for a page in /proc/self/pagemap
 _OWN = bytes(byte & 1 for byte in range(256))  # bit 56 of an entry: nobody else maps the page
 
 
@@ -27,12 +27,12 @@ def writable() -> Iterator[range]:
                 yield range(int(start, 16), int(end, 16))
 
 
-def own(place: range, pid: int | str = "self") -> bytes:
-    """Return 1 for each page there that ``pid`` shares with no other process, else 0.
+def own(place: range) -> bytes:
+    """Return 1 for each page there that this process shares with no other one, else 0.
 
     Source: proc_pid_pagemap(5). Raises OSError where the kernel has no such file.
     """
-    fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         entries = os.pread(fd, len(place) // PAGE * _ENTRY, place.start // PAGE * _ENTRY)
     finally:

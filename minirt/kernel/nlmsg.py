@@ -36,9 +36,9 @@ def attributes(data: bytes) -> dict[int, bytes]:
     return found
 
 
-def send(line: socket.socket, kind: int, flags: int, body: bytes) -> None:
-    """Send a request; of ``flags`` it needs not be said that it is one."""
-    line.send(HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, 1, 0) + body)
+def send(line: socket.socket, kind: int, flags: int, body: bytes, number: int = 1) -> None:
+    """Send a request under a number; of ``flags`` it needs not be said that it is one."""
+    line.send(HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body)
 
 
 def answers(line: socket.socket) -> Iterator[bytes]:

@@ -35,12 +35,12 @@ class _Book:
         self._count = sum(map(len, places)) // memory.PAGE
         self._shared = mmap.mmap(-1, self._count + 1)
 
-    def add(self, pid: int | str) -> None:
-        """Write down the pages that a process has for itself."""
+    def add(self) -> None:
+        """Write down the pages that this process has for itself."""
         if self._shared[-1] == _LESSONS:
             return
         self._shared[-1] += 1
-        own = b"".join(memory.own(place, pid) for place in self.places)
+        own = b"".join(memory.own(place) for place in self.places)
         self._shared[:-1] = _either([self.read(), own])
 
     def read(self) -> bytes:
@@ -73,11 +73,11 @@ def copy(*kinds: str, until: int) -> None:
             memory.copy(one)
 
 
-def learn(kind: str, pid: int | str = "self") -> None:
-    """Write down what a process has written to, if that is not known yet; else nothing is done."""
+def learn(kind: str) -> None:
+    """Write down what this process has written to, if that is not known yet."""
     if kind in _books:
         with suppress(OSError):
-            _books[kind].add(pid)
+            _books[kind].add()
 
 
 def _runs(places: list[range], known: bytes) -> Iterator[range]:

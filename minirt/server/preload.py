@@ -14,8 +14,6 @@ _NOT = (
     "minirt.oci",
     "minirt.kernel.netlink.pyroute",
 )
-
-
 _LATE = ("csv", "pickle")  # what commands import only when they need it, and often do
 
 

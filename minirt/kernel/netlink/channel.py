@@ -9,7 +9,7 @@ import struct
 import sys
 from collections.abc import Iterator
 
-from minirt.kernel.nlmsg import ACK, DUMP, HEADER, REQUEST, attributes
+from minirt.kernel.nlmsg import ACK, DUMP, HEADER, attributes, send
 
 _ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10  # flags of an answer: NLM_F_ACK_TLVS, NLM_F_DUMP_INTR
 _TRIES = 100
@@ -77,8 +77,7 @@ class Channel:
 
     def _send(self, message: bytes, kind: int, flags: int) -> None:
         self._sequence += 1
-        size = HEADER.size + len(message)
-        self._socket.send(HEADER.pack(size, kind, flags | REQUEST, self._sequence, 0) + message)
+        send(self._socket, kind, flags, message, self._sequence)
 
     def _answers(self) -> Iterator[bytes]:
         """Yield the answers to the last request, without headers, to its end; raise its error."""

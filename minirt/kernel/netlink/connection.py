@@ -19,11 +19,6 @@ from minirt.kernel.netlink.records import (
 )
 from minirt.kernel.steps import step
 
-# The types of rtnetlink(7)'s messages.
-_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
-_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
-_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
-
 _SIOCGIFFLAGS, _SIOCGIFMTU, _SIOCGIFINDEX = 0x8913, 0x8921, 0x8933  # linux/sockios.h
 
 
@@ -62,11 +57,11 @@ class Connection:
         return self._link(messages.link_query(index=index))
 
     def _link(self, query: bytes) -> Link:
-        return messages.read_link(self._channel.get(query, _GETLINK))
+        return messages.read_link(self._channel.get(query, messages.GETLINK))
 
     def addresses(self, link: Link | None = None) -> list[Interface]:
         """List the addresses of a link, or of all links."""
-        found = self._channel.dump(messages.address(link), _GETADDR)
+        found = self._channel.dump(messages.address(link), messages.GETADDR)
         return [messages.read_address(one)[1] for one in found]
 
     def routes(self) -> list[Route]:
@@ -74,7 +69,7 @@ class Connection:
         found: list[Route] = []
         for version in (4, 6):
             try:
-                answers = self._channel.dump(messages.routes_query(version), _GETROUTE)
+                answers = self._channel.dump(messages.routes_query(version), messages.GETROUTE)
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
                     raise
@@ -90,7 +85,7 @@ class Connection:
         """
         words = ["link", "add", name, "up", "address", mac, "type", "bridge"]
         with self._step("make the bridge", *words):
-            self._channel.change(messages.bridge(name, mac), _NEWLINK, CREATE)
+            self._channel.change(messages.bridge(name, mac), messages.NEWLINK, CREATE)
 
     def add_veth(self, name: str, bridge: Link, peer: Peer, mtu: int = ETHERNET_MTU) -> None:
         """Make a veth pair whose far end is born in another network namespace.
@@ -103,7 +98,7 @@ class Connection:
         words = [name, *large, "up", "master", bridge.name, "type", "veth", "peer"]
         words += ["name", peer.name, *large, "address", peer.mac, "netns", peer.netns.path]
         with self._step("lay a wire into the namespace", "link", "add", *words):
-            self._channel.change(messages.veth(name, bridge, peer, mtu), _NEWLINK, CREATE)
+            self._channel.change(messages.veth(name, bridge, peer, mtu), messages.NEWLINK, CREATE)
 
     def add_macvlan(self, parent: Link, peer: Peer, mode: str, mtu: int = 0) -> None:
         """Make a macvlan link of a parent, born in another network namespace.
@@ -115,12 +110,16 @@ class Connection:
         words += [*(["mtu", str(mtu)] if mtu else []), "netns", peer.netns.path]
         with self._step("make a link in the namespace", "link", "add", *words, "type", "macvlan",
                         "mode", mode):  # fmt: skip
-            self._channel.change(messages.macvlan(parent, peer, mode, mtu), _NEWLINK, CREATE)
+            self._channel.change(
+                messages.macvlan(parent, peer, mode, mtu), messages.NEWLINK, CREATE
+            )
 
     def plug_in(self, name: str, bridge: Link) -> None:
         """Make a link a port of a bridge."""
         with self._step("plug the link in", "link", "set", name, "master", bridge.name):
-            self._channel.change(messages.link(name, more=messages.with_master(bridge)), _NEWLINK)
+            self._channel.change(
+                messages.link(name, more=messages.with_master(bridge)), messages.NEWLINK
+            )
 
     def set_port(self, name: str, *, isolated: bool) -> None:
         """Let a bridge send back what came from this port; ``isolated``: to no other port.
@@ -130,17 +129,17 @@ class Connection:
         words = [name, "addrgenmode", "none", "type", "bridge_slave", "hairpin", "on"]
         words += ["isolated", "on" if isolated else "off"]
         with self._step("set the bridge's port", "link", "set", *words):
-            self._channel.change(messages.port(name, isolated=isolated), _NEWLINK)
+            self._channel.change(messages.port(name, isolated=isolated), messages.NEWLINK)
 
     def delete(self, link: Link) -> None:
         """Delete a link."""
         with self._step("remove the link", "link", "del", link.name):
-            self._channel.change(messages.link(index=link.index), _DELLINK)
+            self._channel.change(messages.link(index=link.index), messages.DELLINK)
 
     def set_up(self, link: Link) -> None:
         """Set a link up."""
         with self._step("set the link up", "link", "set", link.name, "up"):
-            self._channel.change(messages.link(index=link.index, up=True), _NEWLINK)
+            self._channel.change(messages.link(index=link.index, up=True), messages.NEWLINK)
 
     def set_aside(self, link: Link, name: str) -> None:
         """Set a link down and give it another name; on Linux before 6.2 only what is down has one.
@@ -148,36 +147,36 @@ class Connection:
         Raises OSError: ENODEV where it has gone meanwhile.
         """
         with self._step("set the link down", "link", "set", link.name, "down"):
-            self._channel.change(messages.link(index=link.index, up=False), _NEWLINK)
+            self._channel.change(messages.link(index=link.index, up=False), messages.NEWLINK)
         with self._step("give it another name", "link", "set", link.name, "name", name):
-            self._channel.change(messages.link(name, index=link.index), _NEWLINK)
+            self._channel.change(messages.link(name, index=link.index), messages.NEWLINK)
 
     def set_mtu(self, link: Link, mtu: int) -> None:
         """Set the size of a link's largest packet, in bytes. Raises OSError, EINVAL."""
         with self._step("set the largest packet", "link", "set", link.name, "mtu", mtu):
             message = messages.link(index=link.index, more=messages.with_mtu(mtu))
-            self._channel.change(message, _NEWLINK)
+            self._channel.change(message, messages.NEWLINK)
 
     def add_address(self, link: Link, address: Interface) -> None:
         """Give a link an address. Raises FileExistsError."""
         nodad = ["nodad"] if address.version == 6 else []
         with self._step("give it an address", "addr", "add", address, "dev", link.name, *nodad):
-            self._channel.change(messages.address(link, address), _NEWADDR, CREATE)
+            self._channel.change(messages.address(link, address), messages.NEWADDR, CREATE)
 
     def remove_address(self, link: Link, address: Interface) -> None:
         """Take an address from a link. Raises OSError, EADDRNOTAVAIL."""
         with self._step("take its address", "addr", "del", address, "dev", link.name):
-            self._channel.change(messages.address(link, address), _DELADDR)
+            self._channel.change(messages.address(link, address), messages.DELADDR)
 
     def add_default_route(self, gateway: Address) -> None:
         """Send what no other route takes to ``gateway``. Raises FileExistsError."""
         with self._step("show the way out", "route", "add", "default", "via", gateway):
-            self._channel.change(messages.default_route(gateway), _NEWROUTE, CREATE)
+            self._channel.change(messages.default_route(gateway), messages.NEWROUTE, CREATE)
 
     def remove_default_route(self, gateway: Address) -> None:
         """Forget the default route through ``gateway``. Raises OSError, ESRCH."""
         with self._step("forget the way out", "route", "del", "default", "via", gateway):
-            self._channel.change(messages.default_route(gateway), _DELROUTE)
+            self._channel.change(messages.default_route(gateway), messages.DELROUTE)
 
     def _step(self, title: str, *words: object) -> AbstractContextManager[None]:
         return step(title, *self._enter, "ip", *words)

@@ -14,13 +14,13 @@ import socket
 import struct
 
 from minirt.kernel import processes, steps
+from minirt.kernel.netlink import messages
 from minirt.kernel.netlink.connection import connect
 from minirt.kernel.netlink.records import Link
 from minirt.kernel.nlmsg import HEADER
 from minirt.kernel.steps import step
 
 _LINKS = 1  # RTMGRP_LINK: news of links
-_DELLINK = 17
 _INFO = struct.Struct("=BxHi")  # how struct ifinfomsg begins: family, type, index
 _BLOCK, _LONGEST = 1 << 16, 1 << 12  # bytes of news, and of what the kernel has against it
 
@@ -62,7 +62,7 @@ def _tells_its_end(block: bytes, index: int) -> bool:
     while block:
         length, kind, *_ = HEADER.unpack_from(block)
         # A bridge tells its ports' ends, too, as AF_BRIDGE.
-        if kind == _DELLINK and _INFO.unpack_from(block, HEADER.size)[::2] == (0, index):
+        if kind == messages.DELLINK and _INFO.unpack_from(block, HEADER.size)[::2] == (0, index):
             return True
         block = block[length + 3 & ~3 :]
     return False

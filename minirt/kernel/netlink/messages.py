@@ -23,6 +23,11 @@ from minirt.kernel.netlink.records import (
 )
 from minirt.kernel.nlmsg import attribute, attributes
 
+# The types of messages, RTM_*
+NEWLINK, DELLINK, GETLINK = 16, 17, 18
+NEWADDR, DELADDR, GETADDR = 20, 21, 22
+NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
+
 UP, RUNNING = 0x1, 0x40  # IFF_UP and IFF_RUNNING of netdevice(7)
 
 _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, which to change

@@ -14,10 +14,10 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from minirt.kernel.netlink import messages
 from minirt.kernel.nlmsg import HEADER
 
 _PACKAGE = "pyroute2"
-_NEWLINK = 16  # RTM_NEWLINK
 
 
 def _without_its_init() -> ModuleType:
@@ -55,6 +55,6 @@ _Link = _description_alone()
 
 def read_link(message: bytes) -> Any:
     """Read struct ifinfomsg with all its attributes."""
-    whole = _Link(HEADER.pack(HEADER.size + len(message), _NEWLINK, 0, 0, 0) + message)
+    whole = _Link(HEADER.pack(HEADER.size + len(message), messages.NEWLINK, 0, 0, 0) + message)
     whole.decode()
     return whole

@@ -18,8 +18,6 @@ from minirt.kernel.netlink import messages
 from minirt.kernel.netlink.channel import Channel
 from minirt.kernel.netlink.records import Address, Interface, Route, Way
 
-_GETLINK, _GETADDR, _GETROUTE = 18, 22, 26  # rtnetlink(7)
-
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -50,17 +48,17 @@ class Survey:
         from minirt.kernel.netlink import pyroute
 
         addresses: dict[int, list[Interface]] = {}
-        for one in self._channel.dump(messages.address(None), _GETADDR):
+        for one in self._channel.dump(messages.address(None), messages.GETADDR):
             index, address = messages.read_address(one)
             addresses.setdefault(index, []).append(address)
-        found = self._channel.dump(messages.link_query(), _GETLINK)
+        found = self._channel.dump(messages.link_query(), messages.GETLINK)
         devices = [_device(pyroute.read_link(one), addresses) for one in found]
         return sorted(devices, key=lambda one: one.index)
 
     def routes(self) -> list[Route]:
         """List the IPv4 routes of the main table."""
         try:
-            found = self._channel.dump(messages.routes_query(4), _GETROUTE)
+            found = self._channel.dump(messages.routes_query(4), messages.GETROUTE)
         except FileNotFoundError:
             return []  # A table without routes is not there at all.
         return [messages.read_route(one) for one in found]
@@ -72,7 +70,7 @@ class Survey:
         forwarded, EINVAL for a source that must not come from there (rp_filter, martians).
         """
         query = messages.way_query(to, source, link)
-        return messages.read_way(self._channel.get(query, _GETROUTE))
+        return messages.read_way(self._channel.get(query, messages.GETROUTE))
 
 
 @contextmanager
