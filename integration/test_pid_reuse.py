@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,30 +15,33 @@ import pytest
 from integration import oci
 from integration.conftest import Minirt
 from integration.containers import state_of
-from integration.sandbox import needs_file, needs_tool, started, wait_until
+from integration.sandbox import needs_tool, started, wait_until
 from integration.traces import Ground
-from integration.warm import waiting
-from minirt.kernel import processes
-
-LAST = Path("/proc/sys/kernel/ns_last_pid")  # of this PID namespace: proc_sys_kernel(5)
-pytestmark = needs_file(str(LAST))
+from minirt.kernel import libc, processes
 
 
-def is_there(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+def born_as(pid: int) -> bool:
+    """Fork a process with this very number, set_tid of clone3(2); say whether it was free.
+
+    Whoever sets the kernel's counter instead, and forks, may lose the number to somebody who
+    forks in between.
+    """
+    number = ctypes.c_int(pid)
+    words = (0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, ctypes.addressof(number), 1, 0)
+    arguments = ctypes.create_string_buffer(struct.pack("11Q", *words), 88)
+    try:
+        born = libc.syscall("clone3", arguments, 88)
+    except FileExistsError:
+        return False
+    if born == 0:
+        os.execvp("sleep", ["sleep", "infinity"])
+    return True
 
 
 @contextmanager
 def stranger_with(pid: int) -> Iterator[None]:
-    """Give a number that is free now to another process, and look whether that is unharmed."""
-    wait_until(lambda: not is_there(pid), "the end of the old one")
-    for _ in range(100):  # Somebody else may fork in between.
-        LAST.write_text(str(pid - 1))
-        born = processes.fork(lambda: signal.pause() or 0)  # type: ignore[func-returns-value]
-        if born == pid:
-            break
-        processes.kill(born)
-    assert born == pid
+    """Give a dead process's number to another one, and look whether that is unharmed."""
+    wait_until(lambda: born_as(pid), "the end of the old one")
     yield
     assert os.waitpid(pid, os.WNOHANG) == (0, 0), "it was killed"
     os.kill(pid, signal.SIGTERM)  # The control: who goes by the number alone hits it.
@@ -45,11 +50,10 @@ def stranger_with(pid: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("whose", ["init", "monitor"])
 def test_what_a_dead_container_leaves_behind_harms_nobody(
-    minirt: Minirt, image: str, ground: Ground, whose: str
+    minirt: Minirt, image: str, whose: str
 ) -> None:
     minirt("run", "-d", "--name", "one", image, "sleep", "1000")
     state = state_of(minirt, "one")
-    wait_until(lambda: len(waiting(ground.run)) == 2, "the last one to be born for a while")
     os.kill(state["monitor"], signal.SIGKILL)
     with stranger_with(state["pid" if whose == "init" else "monitor"]):
         minirt("logs", "--follow", "one")  # It ends: nobody waits for the stranger's end.
@@ -68,7 +72,6 @@ def delayed_after_waitid(pid: int) -> Iterator[None]:
         tracer.kill()
 
 
-@pytest.mark.in_process  # A server forks, and its child may get that number.
 @needs_tool("strace")
 def test_while_a_monitor_tidies_up_its_dead_inits_number_is_nobodys(
     minirt: Minirt, image: str, tmp_path: Path
