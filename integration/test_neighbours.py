@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from integration.sandbox import in_netns, shell
 from integration.wires import Machine, machine, network
 from minirt.network.spec import Network
@@ -20,6 +24,12 @@ def pings(one: Machine | None, address: str) -> bool:
     words = ("ping", "-c1", "-W1", address)
     done = in_netns(one.pid, *words, code=None) if one else shell(*words, code=None)
     return done.returncode == 0
+
+
+def heard(one: Machine) -> int:
+    """Return how many packets have come to a machine."""
+    links = in_netns(one.pid, "cat", "/proc/net/dev").stdout
+    return int(links.partition("eth0:")[2].split()[1])
 
 
 def test_neighbours_learn_at_once_that_an_address_has_moved() -> None:
@@ -44,3 +54,17 @@ def test_also_one_as_usual_is_heard_of_after_an_odd_one() -> None:
             for address in (FOUR, SIX):
                 assert pings(client, address), address
                 assert pings(None, address), address
+
+
+@pytest.mark.parametrize("odd", [{"mac": ODD}, {"trusted": True}])
+def test_nobody_is_told_of_one_as_usual_where_all_have_been_so(odd: dict[str, Any]) -> None:
+    """A broadcast wakes each neighbour, and with five hundred that takes milliseconds."""
+    net = network()
+    with machine(net) as client:
+        with machine(net, name="usual"):
+            assert heard(client) == 0
+        with machine(net, name="odd", **odd):
+            first = heard(client)
+            assert first > 0
+        with machine(net, name="usual"):
+            assert heard(client) > first

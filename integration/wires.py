@@ -50,6 +50,7 @@ def machine(
     wanted6: str = "",
     mac: str = "",
     default_route: bool = True,
+    trusted: bool = False,
 ) -> Iterator[Machine]:
     """Plug a new namespace into a network for the body."""
     lease = leases.take(on, wanted=wanted)
@@ -71,6 +72,7 @@ def machine(
                 mac=mac,
                 lease6=lease6,
                 default_route=default_route,
+                trusted=trusted,
             )
             addresses = [one.address for one in (lease, lease6) if one]
             mac = mac or identity.mac_of(lease.address.ip)

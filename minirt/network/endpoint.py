@@ -11,12 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
 
 from minirt.errors import Conflict, Exhausted, KernelRefused
 from minirt.kernel import neighbours, netlink, sysctl
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection, Link, Peer, departure
-from minirt.network import leases, macvlan, spoofing
+from minirt.network import leases, macvlan, spoofing, store
 from minirt.network.block import Address, Interface
 from minirt.network.identity import host_end, mac_of
 from minirt.network.lacks import needs
@@ -46,6 +47,8 @@ def plug(
     """
     peer = Peer(interface, mac or mac_of(lease.address.ip), netns)
     addresses = [one.address for one in (lease, lease6) if one is not None]
+    if trusted or not spoofing.is_usual(network, peer.mac, [one.ip for one in addresses]):
+        _moved(network).touch()
     if network.has_bridge:
         spoofing.bind(network, host_end(lease.address.ip), peer.mac, addresses, trusted=trusted)
         _lay_wire(network, lease.address.ip, peer)
@@ -94,11 +97,12 @@ def plug_in_again(links: Connection, network: Network, bridge: Link) -> None:
 def introduce(
     network: Network, addresses: Sequence[Interface], netns: Netns, *, interface: str, mac: str
 ) -> None:
-    """Let nobody send to the MAC address that another one had with these addresses.
+    """Wait until a wire carries packets; let nobody send to who had these addresses before.
 
     To be called some time after :func:`plug`, since a link carries nothing for a moment after it
     was set up: the kernel's linkwatch wakes its queues, of both ends; and those of the bridge
-    when it gets its first port. What is sent before is lost without a word.
+    when it gets its first port. What is sent before is lost without a word. The neighbours are
+    told only where another MAC address can have been: what each of them hears costs each of them.
     """
     with netlink.connect() as links, netlink.connect(netns) as inside:
         ends = [(inside, interface)]
@@ -109,6 +113,8 @@ def introduce(
             if all((link := side.find(name)) and link.running for side, name in ends):
                 break
             time.sleep(_PAUSE)
+    if network.has_bridge and not network.adopted and not _moved(network).exists():
+        return
     with suppress(OSError):  # Who has not heard it asks, later.
         for address in addresses:
             if isinstance(address, IPv6Interface):
@@ -117,6 +123,11 @@ def introduce(
                 neighbours.ask_for(netns, interface, network.gateway4)
             else:
                 neighbours.announce(netns, interface, mac, address.ip)
+
+
+def _moved(network: Network) -> Path:
+    """Name what is there once an address may have been used with another MAC than the usual."""
+    return store.run_directory(network.name) / "moved"
 
 
 def unplug(address: Address | Interface) -> None:

@@ -55,7 +55,7 @@ def bind(
     identity = " ".join([mac, *map(str, ips)])
     # To ask what is known of a port costs as much as all ports together. Of one that was
     # as usual it needs not be asked: it is replaced by the same, or an unusual one is in its way.
-    usual = _is_usual(network, mac, ips)
+    usual = is_usual(network, mac, ips)
     verdict = f"{'jump' if usual else 'goto'} {'trusted' if trusted else 'strict'}"
     entry = f'element {TABLE} ports {{ {port} comment "{identity}" : {verdict} }}'
     commands = [f"{'add' if usual else 'create'} {entry}", *_each("add", port, identity)]
@@ -97,19 +97,19 @@ def forget(network: Network) -> None:
     nftables.run("; ".join(commands), "forget the ports of the bridge")
 
 
+def is_usual(network: Network, mac: str, ips: Sequence[Address]) -> bool:
+    """Say whether MAC and IPv6 address are those that follow from the IPv4 address."""
+    first, *others = ips
+    twins = [choice.twin(network.block(4), network.block(6), first)] if others else []
+    return mac == mac_of(first) and [str(one) for one in others] == twins
+
+
 def _gateway(network: Network) -> str:
     return f"{TABLE} taken {{ {network.gateway4} }}"
 
 
 def _run(commands: list[str]) -> None:
     nftables.run("; ".join(commands), "tie the port to its addresses")
-
-
-def _is_usual(network: Network, mac: str, ips: Sequence[Address]) -> bool:
-    """Whether MAC and IPv6 address are those that follow from the IPv4 address."""
-    first, *others = ips
-    twins = [choice.twin(network.block(4), network.block(6), first)] if others else []
-    return mac == mac_of(first) and [str(one) for one in others] == twins
 
 
 def _known(port: str) -> str:
