@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -151,7 +151,17 @@ def test_the_first_candidates_are_found_at_once_whatever_the_size(
     twin = choice.twin(BLOCK4, block6, BLOCK4.subnet[place])
     assert twin in ("", str(subnet[place] if place < subnet.num_addresses else ""))
     likes = [twin, *(str(IPv6Address(one)) for one in liked)]
-    found = choice.candidates(block6, likes)
+    found = choice.candidates(block6, likes, [])
     expected = [one for one in map(ip_address, filter(None, likes)) if one in subnet]
     assert [next(found) for _ in expected] == expected
     assert next(found) == subnet[0]
+
+
+@given(st.sampled_from(["10.0.0.0/28", "2001:db8::/124", "::ffff:0:0/124"]), st.data())
+def test_who_is_known_is_passed_over_unless_he_is_liked(subnet: str, data: st.DataObject) -> None:
+    block = Block(ip_network(subnet), ip_network(subnet)[1])
+    ours = [str(one) for one in block.pool]
+    known = data.draw(st.lists(st.sampled_from([*ours, "10.0.1.2", "2001:db8:1::1"])))
+    liked = data.draw(st.lists(st.sampled_from(ours), max_size=2))
+    wanted = [*liked, *(one for one in ours if one not in known)]
+    assert [str(one) for one in choice.candidates(block, liked, known)] == wanted

@@ -17,6 +17,7 @@ _LONGEST = 255  # of a repository: distribution's NameTotalLengthMax
 
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.?)+(?::[0-9]+)?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_ID = re.compile(r"[0-9a-f]{64}")
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _HOST_ALONE = re.compile(_HOST)
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}")
@@ -51,7 +52,7 @@ def parse(text: str) -> Name:
     if len(text) > _LONGEST or not _is_repository(repository) or not _TAG.fullmatch(tag):
         why = "a name is REPOSITORY[:TAG], the repository in lower case letters, digits and . _ - /"
         raise InvalidRequest(f"Invalid image name ({text[:80]!r})", why)
-    if re.fullmatch(r"[0-9a-f]{64}", repository):
+    if _ID.fullmatch(repository):
         raise InvalidRequest(f"Invalid image name ({text!r})", "it would look like an image's id")
     return Name(repository, tag)
 

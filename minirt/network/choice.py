@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
 from minirt.errors import InvalidRequest
 from minirt.network.block import Address, Block
 
 
-def candidates(block: Block, liked: list[str]) -> Iterator[Address]:
-    """Yield what is to be tried: what is ``liked``, then the pool from its lowest address on."""
+def candidates(block: Block, liked: list[str], known: Iterable[str]) -> Iterator[Address]:
+    """Yield what is to be tried: what is ``liked``, then the pool from its lowest address on.
+
+    Of the pool all but those that are ``known``, of either family. They are compared as bytes: to
+    make an address of each, and a text of that, took a millisecond where five hundred are known.
+    """
     for text in filter(None, liked):
         address = ip_address(text.partition("/")[0])
         if address in block.subnet:
             yield address
-    yield from block.pool
+    is_six = block.version == 6
+    family = socket.AF_INET6 if is_six else socket.AF_INET
+    passed_over = {socket.inet_pton(family, one) for one in known if (":" in one) is is_six}
+    first, size = int(block.pool.network_address), block.subnet.max_prefixlen // 8
+    for number in range(first, first + block.pool.num_addresses):
+        packed = number.to_bytes(size)
+        if packed not in passed_over:
+            yield ip_address(packed)
 
 
 def twin(block: Block, other: Block, address: Address | None) -> str:

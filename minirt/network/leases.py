@@ -163,10 +163,9 @@ def _take_wanted(network: Network, block: Block, folder: Path, wanted: str) -> L
 
 def _take_any(network: Network, block: Block, folder: Path, liked: list[str]) -> Lease:
     reserved = block.reserved().keys()
-    known = set(names_in(folder)) - {one.partition("/")[0] for one in liked}
-    for passed_over in (known, set[str]()):  # To ask first who of them lives takes longer.
-        for address in choice.candidates(block, liked):
-            if address not in reserved and str(address) not in passed_over:
+    for known in (names_in(folder), []):  # To ask first who of them lives takes longer.
+        for address in choice.candidates(block, liked, known):
+            if address not in reserved:
                 lease = _try(network, block, folder, address)
                 if lease is not None:
                     return lease

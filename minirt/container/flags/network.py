@@ -11,7 +11,7 @@ from minirt.container.flags.typed import Flags, fields_of, refused
 from minirt.container.record import EndpointRequest
 from minirt.errors import InvalidRequest
 
-LONG_FORM = r"(?s)[\w-]+=.*"
+LONG_FORM = re.compile(r"[\w-]+=")
 MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 DOMAIN = r"\.|[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_])?\.?"
 ALONE = ("host", "none", "bridge")  # They don't go together with other networks.
@@ -51,7 +51,7 @@ def one_network(text: str) -> EndpointRequest:
     """
     if not text:
         raise InvalidRequest("No name set for network", "", "Write --net NAME.")
-    if not re.match(LONG_FORM, text):
+    if not LONG_FORM.match(text):
         return _plug("bridge" if text == "default" else text)
     values: dict[str, list[str]] = {}
     for field in fields_of(text, "--net"):
