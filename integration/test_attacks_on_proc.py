@@ -58,23 +58,40 @@ def test_a_null_device_that_is_a_symlink_opens_nothing(bundle: Bundle, tmp_path:
     assert "tmpfs" in seen.output and len(seen.lines) == 1
 
 
+@pytest.mark.parametrize("covered", ["ipv4/ip_forward", "ipv4", "", "/proc"])
 @pytest.mark.parametrize("careful", [True, False], ids=["defended", "control"])
-def test_a_write_to_proc_lands_there_whatever_lies_over_it(tmp_path: Path, careful: bool) -> None:
-    """CVE-2025-52881: over the parameter lies a switch of the host's, here a file."""
-    decoy, name = tmp_path / "decoy", "/proc/sys/net/ipv4/ip_forward"
+def test_a_write_to_proc_lands_there_whatever_lies_over_it(
+    tmp_path: Path, careful: bool, covered: str
+) -> None:
+    """CVE-2025-52881: over the parameter, or above it, lies something else, here a file."""
+    name = Path("/proc/sys/net/ipv4/ip_forward")
+    place = Path("/proc/sys/net") / covered
+    decoy = tmp_path / "decoys" / name.relative_to("/")
+    decoy.parent.mkdir(parents=True)
     decoy.write_text("0")
 
     def write() -> int:
         namespaces.unshare(Namespace.NET | Namespace.MOUNT)
         shell("mount", "--make-rprivate", "/")
-        Path(name).write_text("0")
-        shell("mount", "--bind", decoy, name)
+        name.write_text("0")
+        shell("mount", "--bind", tmp_path / "decoys" / place.relative_to("/"), place)
         if careful:
             sysctls.write({"net.ipv4.ip_forward": "1"})
         else:
-            Path(name).write_text("1")
-        shell("umount", name)
-        return 10 + int(Path(name).read_text())
+            name.write_text("1")
+        shell("umount", place)
+        return 10 + int(name.read_text())
 
     assert processes.wait(processes.fork(write)) == 10 + careful
     assert decoy.read_text() == ("0" if careful else "1")
+
+
+def test_where_proc_is_read_only_a_parameter_is_set_all_the_same() -> None:
+    def write() -> int:
+        namespaces.unshare(Namespace.NET | Namespace.MOUNT)
+        shell("mount", "--make-rprivate", "/")
+        shell("mount", "-o", "remount,bind,ro", "/proc")
+        sysctls.write({"net.ipv4.ip_forward": "1"})
+        return 10 + int(Path("/proc/sys/net/ipv4/ip_forward").read_text())
+
+    assert processes.wait(processes.fork(write)) == 11

@@ -28,6 +28,7 @@ _NUMBERS = {
 }[os.uname().machine] | {
     "rt_sigaction": {"x86_64": 13, "aarch64": 134}[os.uname().machine],
     "syncfs": {"x86_64": 306, "aarch64": 267}[os.uname().machine],
+    "fstatfs": {"x86_64": 138, "aarch64": 44}[os.uname().machine],
     "open_tree": 428,
     "move_mount": 429,
     "fsopen": 430,
@@ -43,6 +44,7 @@ _NUMBERS = {
 _libc.syscall.restype = ctypes.c_long
 _libc.syscall.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * 6)  # words, whatever they mean
 _ZEROS = (0,) * 6
+_STATFS, _TYPE = 120, struct.Struct("@l")  # struct statfs of 64 bits, and what it begins with
 _libc.mount.argtypes = (
     ctypes.c_char_p,
     ctypes.c_char_p,
@@ -94,6 +96,13 @@ def syscall(name: str, *arguments: int | str | bytes | ctypes.Array[ctypes.c_cha
     """
     words = [os.fsencode(one) if isinstance(one, str) else one for one in arguments]
     return _check(_libc.syscall(_NUMBERS[name], *words, *_ZEROS[len(words) :]))
+
+
+def file_system(fd: int) -> int:
+    """Return of what type the file system of a file is, fstatfs(2): a number of linux/magic.h."""
+    found = ctypes.create_string_buffer(_STATFS)
+    syscall("fstatfs", fd, found)
+    return int(_TYPE.unpack_from(found)[0])
 
 
 def pivot_root(new_root: str, put_old: str) -> None:

@@ -1,16 +1,19 @@
 """Kernel parameters that belong to a namespace, and so to one container (sysctl(8)).
 
-They are written through a procfs of one's own that is attached nowhere: whatever a rootfs or
-a racing neighbour has put over /proc/sys, the value lands in the parameter of that name.
+Whatever has been put over /proc/sys, or over a file in there, the value lands in the parameter of
+that name: it goes through the machine's own /proc, in one straight way that no mount interrupts,
+else through a procfs that is attached nowhere. (To make that each time, and to drop it again,
+would take a millisecond: the kernel waits until nobody can be using it any more.)
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Mapping
 
-from minirt.kernel import beneath, mounts
+from minirt.kernel import beneath, libc, mounts
 from minirt.kernel.beneath import Resolve
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
@@ -22,6 +25,8 @@ _IPC = {
 }
 _NAME = re.compile(r"[\w.@:-]+(/[\w.@:-]+)+", re.ASCII)
 _SEPARATOR = re.compile(r"[./]")
+_PROC_SUPER_MAGIC = 0x9FA0  # include/uapi/linux/magic.h
+_COVERED = (errno.EXDEV, errno.ENOENT, errno.EROFS)
 _STRAIGHT = Resolve.BENEATH | Resolve.NO_XDEV | Resolve.NO_SYMLINKS
 
 
@@ -50,27 +55,13 @@ def path_of(key: str) -> str:
 
 def write(values: Mapping[str, str]) -> None:
     """Set the parameters in the namespaces of this process. Raises OSError."""
-    if not values:
-        return
-    proc = _open_proc()
-    try:
-        for key, value in values.items():
-            with step("set a kernel parameter", "sysctl", "-w", f"{key}={value}"):
-                _write(proc, key, value)
-    finally:
-        os.close(proc)
-
-
-def _open_proc() -> int:
-    """Open a procfs; the host's where this process may make none.
-
-    That is so in a user namespace that has no PID namespace of its own. The root that is
-    attached later is not there yet.
-    """
-    try:
-        return mounts.new("proc")
-    except PermissionError:
-        return os.open("/proc", beneath.FOLDER)
+    for key, value in values.items():
+        with step("set a kernel parameter", "sysctl", "-w", f"{key}={value}"):
+            fd = _open(f"sys/{path_of(key)}")
+            try:
+                os.write(fd, value.encode())
+            finally:
+                os.close(fd)
 
 
 def write_permitted(values: Mapping[str, str]) -> dict[str, str]:
@@ -84,13 +75,25 @@ def write_permitted(values: Mapping[str, str]) -> dict[str, str]:
     return left
 
 
-def _write(proc: int, key: str, value: str) -> None:
-    path = f"sys/{path_of(key)}"
-    fd = beneath.open_beneath(proc, path, os.O_WRONLY, resolve=_STRAIGHT)
+def _open(path: str) -> int:
+    """Open a file of procfs for writing."""
     try:
-        os.write(fd, value.encode())
-    finally:
+        fd = _open_in(os.open("/proc", beneath.FOLDER), path)
+    except OSError as error:
+        if error.errno not in _COVERED:
+            raise
+    else:
+        if libc.file_system(fd) == _PROC_SUPER_MAGIC:
+            return fd
         os.close(fd)
+    return _open_in(mounts.new("proc"), path)
+
+
+def _open_in(proc: int, path: str) -> int:
+    try:
+        return beneath.open_beneath(proc, path, os.O_WRONLY, resolve=_STRAIGHT)
+    finally:
+        os.close(proc)
 
 
 def _owner(path: str) -> Namespace | None:
