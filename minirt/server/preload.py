@@ -29,12 +29,15 @@ def everything() -> None:
     from minirt import cli
     from minirt.commands import verbs
     from minirt.container import defaults
+    from minirt.container.record import HostConfig
     from minirt.kernel import nftables
     from minirt.network import filters
-    from minirt.runtime import seccomp_profile
+    from minirt.runtime import mount_options, seccomp_profile
 
     nftables.preload()
     filters.version()
     seccomp_profile.default(defaults.CAPABILITIES)
+    for one in defaults.mounts(shm_size=HostConfig().shm_size):
+        mount_options.parse(tuple(one["options"]))
     verbs.get_ready(cli.root)
     verbs.prepare()
