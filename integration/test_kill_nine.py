@@ -64,14 +64,15 @@ def test_with_its_monitor_the_whole_container_dies_and_all_is_free_at_once(
     assert minirt("exec", "two", "nslookup", "one", code=1), address
     (network,) = json.loads(minirt("network", "inspect", "net1").stdout)
     assert [one["Name"] for one in network["Containers"].values()] == ["two"]
-    # Address and port belong to who comes first; the name to the container that has it.
+    # The port belongs to who comes first, the address to the next; the name to who has it.
     third = ("run", "-d", "--name", "three", "--net", "net1", "-p", "8080:80", image)
     minirt(*third, "sleep", "1000")
+    minirt("run", "-d", "--name", "four", "--net", "net1", image, "sleep", "1000")
     template = "{{.NetworkSettings.Networks.net1.IPAddress}}"
-    got = minirt("inspect", "-f", template, "three").stdout
+    got = minirt("inspect", "-f", template, "four").stdout
     assert got.rpartition(".")[2] == "2\n"
     minirt("start", "one", code=1)  # its port is taken
-    minirt("rm", "-f", "three")
+    minirt("rm", "-f", "three", "four")
     minirt("start", "one")
     assert minirt("inspect", "-f", template, "one").stdout == got
 

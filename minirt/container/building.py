@@ -88,12 +88,12 @@ def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> tuple[Created,
     ``wire`` gets init's pidfd, its pid and when it was born, and connects it to networks, while
     it mounts its root. Raises what :func:`create.create` does.
     """
-    resources.apply(site.cgroup, plan.spec.resources)
     streams, given = _open_streams(plan.record, plan.handed)
     held.callback(descriptors.close, streams.descriptors())
     ready: list[Life] = []
 
     def on_isolated(pidfd: int) -> None:
+        resources.apply(site.cgroup, plan.spec.resources)  # for the command, which is yet to come
         pid, born = _put_on_record(site, plan, pidfd)
         wire(pidfd, pid, born)
         ready.append(life.prepare(plan.record, plan.holdings, pidfd, streams, held))

@@ -54,6 +54,7 @@ def create(request: Request) -> Record:
         held.callback(forget, container_id)
         begun = begin(request, container_id, held)
         one = finish(begun, request, by_run=False)
+        sweeping.sweep()
         make_last(one)
     alive.let_go(one.id, begun.lock)
     return one
@@ -73,7 +74,6 @@ def finish(begun: Draft, request: Request, *, by_run: bool) -> Record:
     One that is made ``by_run`` is to be started at once: whoever finds it unlocked and never
     started knows that its ``run`` was killed. Raises NotFound, Conflict or InvalidRequest.
     """
-    sweeping.sweep()
     if request.name:
         _check_is_free(check_name(request.name, "container"))
     image = images.find(request.image)
@@ -111,10 +111,11 @@ def _check_is_free(name: str) -> None:
     """Raise Conflict if a container has that name; wait for one whose ``run`` was just killed."""
     deadline = time.monotonic() + _DYING
     while holder := names.owner(name):
-        if not lifecycle.is_starting(holder) or time.monotonic() > deadline:
-            raise names.in_use(name, holder)
-        sweeping.sweep_these([holder])
-        time.sleep(0.01)
+        sweeping.sweep_these([holder])  # It may be dead, and nobody has looked yet.
+        if names.owner(name) == holder:
+            if not lifecycle.is_starting(holder) or time.monotonic() > deadline:
+                raise names.in_use(name, holder)
+            time.sleep(0.01)
 
 
 def begin_removal(

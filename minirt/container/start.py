@@ -23,6 +23,7 @@ from minirt.container import (
     record,
     sharing,
     spec_builder,
+    sweeping,
     user_ids,
 )
 from minirt.container.building import Plan, Site
@@ -109,6 +110,8 @@ def _start(
                 raise ProcessLookupError(pid)  # The number may be another's, and its network too.
             networking.connect(one, wiring, netns, pid, born)
             plan.holdings.take_names(service.introduction, name_service.open_all(service, netns))
+        if is_new:
+            sweeping.sweep()  # while init mounts
 
     created, own = building.build(site, plan, wire, held)
     ours = None
