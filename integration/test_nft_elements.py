@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from minirt.kernel import nft_elements, nftables
-from minirt.kernel.nft_elements import has, mark_key, name_key
+from minirt.kernel import nft_elements, nft_messages, nftables
+from minirt.kernel.nft_elements import Element, mark_key, name_key
+from minirt.kernel.nft_messages import Part
 
 LONGEST = "a" * 15  # IFNAMSIZ, without the zero at its end
 
@@ -17,6 +18,10 @@ def table(request: pytest.FixtureRequest) -> Iterator[str]:
     yield (name := f"{request.param} tried")
     nftables.run(f"delete table {name}")
     nftables.close()
+
+
+def has(table: str, name: str, key: Part) -> bool:
+    return nft_elements.has(Element(table, name, (key,)))
 
 
 def test_it_is_there_or_not(table: str) -> None:
@@ -48,6 +53,6 @@ def test_each_answer_is_that_to_its_question(table: str) -> None:
 
 def test_what_else_keeps_from_asking_is_told(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     nftables.run(f"add table {table}; add set {table} marks {{ type mark; }}")
-    monkeypatch.setattr(nft_elements, "_ABSENT", frozenset())
+    monkeypatch.setattr(nft_messages, "_ABSENT", frozenset())
     with pytest.raises(FileNotFoundError, match="can't be asked"):
         has(table, "marks", mark_key(1))

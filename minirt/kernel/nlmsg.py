@@ -38,7 +38,12 @@ def attributes(data: bytes) -> dict[int, bytes]:
 
 def send(line: socket.socket, kind: int, flags: int, body: bytes, number: int = 1) -> None:
     """Send a request under a number; of ``flags`` it needs not be said that it is one."""
-    line.send(HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body)
+    line.send(request(kind, flags, body, number))
+
+
+def request(kind: int, flags: int, body: bytes, number: int) -> bytes:
+    """Return a request with its header; ``body`` ends with an attribute, or fills 4 bytes."""
+    return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body
 
 
 def answers(line: socket.socket) -> Iterator[bytes]:
@@ -54,6 +59,14 @@ def answers(line: socket.socket) -> Iterator[bytes]:
                     raise OSError(-code, os.strerror(-code))
                 return
             yield message
+
+
+def verdict(line: socket.socket) -> tuple[int, int]:
+    """Read what is said to one of several requests: its number, and its errno or 0."""
+    block = line.recv(_LONGEST)
+    *_, number, _ = HEADER.unpack_from(block)
+    (code,) = _CODE.unpack_from(block, HEADER.size)
+    return number, -code
 
 
 def settle(line: socket.socket) -> None:

@@ -6,7 +6,8 @@ import zlib
 from functools import cache
 from pathlib import Path
 
-from minirt.kernel import nft_elements, nftables
+from minirt.kernel import nftables
+from minirt.kernel.nft_elements import Element, has, mark_key, name_key
 from minirt.network import leases, nat, port_binding, spec, spoofing, store
 from minirt.network.nat import TABLE
 from minirt.network.spec import Network
@@ -21,11 +22,11 @@ def knows(network: Network) -> bool:
 
 def is_loaded() -> bool:
     """Say whether the table is there, and not that of an older minirt."""
-    return nft_elements.has(TABLE, "version", nft_elements.mark_key(version()))
+    return has(Element(TABLE, "version", (mark_key(version()),)))
 
 
 def _has(network: Network) -> bool:
-    return nft_elements.has(TABLE, "bridges", nft_elements.name_key(network.bridge))
+    return has(Element(TABLE, "bridges", (name_key(network.bridge),)))
 
 
 @cache

@@ -1,0 +1,148 @@
+"""Messages to nftables without libnftables: one question, or changes as one transaction.
+
+To answer or to change anything, libnftables first reads tables and sets, and brings its pages
+into a process that lives for 30 ms. The messages of what each start needs are few, and small:
+
+    a question       struct nlmsghdr | struct nfgenmsg | attributes
+    a transaction    BATCH_BEGIN | change, change, … | BATCH_END     in one datagram
+
+What changes may be in one has a home by its kind: nft_elements.py, nft_rules.py. Each is told
+in the words of nft(8), too: who types them gets the same, bit by bit.
+
+Numbers are those of include/uapi/linux/netlink.h, netfilter.h, netfilter/nfnetlink.h and
+netfilter/nf_tables.h. A number inside of an attribute is big-endian.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from minirt.kernel import namespaces, nlmsg
+from minirt.kernel.namespaces import Netns
+from minirt.kernel.nlmsg import NESTED, attribute
+from minirt.kernel.steps import step
+
+CREATE, EXCLUSIVE, APPEND = 0x400, 0x200, 0x800  # NLM_F_CREATE, NLM_F_EXCL, NLM_F_APPEND
+
+_NETFILTER = 12  # NETLINK_NETFILTER
+_NFTABLES = 10  # NFNL_SUBSYS_NFTABLES, the upper byte of a message's type
+_BEGIN, _END = 16, 17  # NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END
+_START = struct.Struct("!BBH")  # struct nfgenmsg: family, version, for whom a batch is
+_FAMILIES = {"inet": 1, "ip": 2, "bridge": 7, "ip6": 10}  # NFPROTO_*
+_TABLE = 1  # NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_ELEM_LIST_TABLE
+_ABSENT = {errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a change, such as a key or an expression, typed and as the kernel has it."""
+
+    words: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change: the command of nft(8) that makes it, and its message without a header."""
+
+    words: str
+    kind: int  # NFT_MSG_*
+    body: bytes
+    flags: int = 0
+
+
+def body(table: str, *attributes: bytes) -> bytes:
+    """Write what all messages begin with that are about a table, like "inet minirt"."""
+    family, _, name = table.partition(" ")
+    return _start(_FAMILIES[family]) + text(_TABLE, name) + b"".join(attributes)
+
+
+def text(kind: int, value: str) -> bytes:
+    """Write an attribute that is a name."""
+    return attribute(kind, value.encode() + b"\0")
+
+
+def number(kind: int, value: int) -> bytes:
+    """Write an attribute that is a number of 32 bits; below zero, it is a signed one."""
+    return attribute(kind, (value & 0xFFFF_FFFF).to_bytes(4, "big"))
+
+
+def nest(kind: int, *attributes: bytes) -> bytes:
+    """Write an attribute that consists of others."""
+    return attribute(kind | NESTED, b"".join(attributes))
+
+
+def is_there(kind: int, question: bytes) -> bool:
+    """Ask for one thing: NFT_MSG_GET*. Raises OSError: EPERM without CAP_NET_ADMIN."""
+    with _line() as line:
+        nlmsg.send(line, _NFTABLES << 8 | kind, nlmsg.ACK, question)
+        try:
+            nlmsg.settle(line)  # What comes is the thing itself.
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return False
+            raise OSError(error.errno, "the packet filter can't be asked") from None
+    return True
+
+
+def run(changes: Sequence[Change], title: str, netns: Netns | None = None) -> None:
+    """Make changes as one transaction: all or none.
+
+    Raises FileExistsError, FileNotFoundError or another OSError: for the first that is refused.
+    """
+    enter = () if netns is None else ("nsenter", f"--net={netns.path}")
+    with step(title, *enter, "nft", "; ".join(one.words for one in changes)):
+        with nullcontext() if netns is None else namespaces.inside(netns):
+            line = _line()  # It stays in the network namespace of its birth.
+        with line:
+            line.send(batch(changes))
+            _settle(line, changes)
+
+
+def batch(changes: Sequence[Change]) -> bytes:
+    """Write changes between the messages that make them one.
+
+    Only the last is to be confirmed. What is refused is told in any case, and before: in the order
+    of the changes, but first if it is the whole (its number is that of BATCH_BEGIN, 0).
+    """
+    whole = [nlmsg.request(_BEGIN, 0, _start(0, _NFTABLES), 0)]
+    for order, one in enumerate(changes, 1):
+        flags = one.flags | (nlmsg.ACK if order == len(changes) else 0)
+        whole.append(nlmsg.request(_NFTABLES << 8 | one.kind, flags, one.body, order))
+    whole.append(nlmsg.request(_END, 0, _start(0, _NFTABLES), len(whole)))
+    return b"".join(whole)
+
+
+def _settle(line: socket.socket, changes: Sequence[Change]) -> None:
+    """Read what the kernel says to a batch.
+
+    It has said all before send(2) returned (net/netfilter/nfnetlink.c, nfnetlink_rcv_batch):
+    so nobody waits for an answer that doesn't come.
+    """
+    line.setblocking(False)
+    order = None
+    while order != len(changes):
+        try:
+            order, code = nlmsg.verdict(line)
+        except BlockingIOError:
+            raise OSError(errno.EIO, "the packet filter didn't answer") from None
+        if code:
+            what = changes[order - 1].words if order else "all changes"
+            raise OSError(code, f"{os.strerror(code)}: nft {what}")
+
+
+def _start(family: int, resource: int = 0) -> bytes:
+    return _START.pack(family, 0, resource)
+
+
+def _line() -> socket.socket:
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    line = socket.socket(socket.AF_NETLINK, kind, _NETFILTER)
+    line.bind((0, 0))
+    return line
