@@ -15,7 +15,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from minirt.kernel import nftables
+from minirt.kernel import nft_rules, nftables
 from minirt.kernel.steps import step
 
 _COUNTER = re.compile(r"counter packets \d+ bytes \d+ ")
@@ -71,9 +71,9 @@ class Table:
     def _nft_chain(self, name: str) -> Chain | None:
         family = "ip" if self.family == 4 else "ip6"
         table = f"{family} filter"
-        # Asked first, since libnftables takes its time for what is not there: it looks for
-        # something alike among all elements of all sets.
-        if f"table {table}\n" not in nftables.ask(f"list tables {family}"):
+        # Asked first, without libnftables, which takes its time for what is not there: it looks
+        # for something alike among all elements of all sets.
+        if not nft_rules.has_chain(table, name):
             return None
         try:
             listed = nftables.ask(f"list chain {table} {name}")
