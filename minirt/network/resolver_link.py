@@ -71,14 +71,13 @@ def sockets(netns: Netns) -> tuple[int, int]:
     Both have the same, random port, and rules in there lead port 53 of that address to it:
     a server of the container's own may still take port 53 of all addresses.
     """
-    from minirt.kernel import loopback, nftables
+    from minirt.kernel import loopback
 
     loopback.set_up(netns)  # Before, there is no address to bind to.
     with inside(netns):
         tcp, udp = _pair()
-    commands = f"add table ip minirt_dns; flush table ip minirt_dns; {_table(tcp.getsockname()[1])}"
     try:
-        nftables.run(commands, "lead port 53 of 127.0.0.11 to the resolver", netns)
+        _lead(tcp.getsockname()[1], netns)
     except BaseException:
         tcp.close()
         udp.close()
@@ -86,19 +85,24 @@ def sockets(netns: Netns) -> tuple[int, int]:
     return udp.detach(), tcp.detach()
 
 
-def _table(port: int) -> str:
-    """Return rules that write another port into questions, and back into answers.
+def _lead(port: int, netns: Netns) -> None:
+    """Have rules in ``netns`` that write another port into questions, and back into answers.
 
     A "dnat" rule would do, but bring connection tracking into the container: for each of its
     packets, whatever they are about.
     """
-    rules = []
+    from minirt.kernel import nft_messages, nft_rules
+    from minirt.kernel.nft_rules import NOTRACK, address_is, port_is, set_port
+
+    table, chain = "ip minirt_dns", "output"
+    changes = [nft_rules.add_table(table), nft_rules.flush_table(table)]
+    changes.append(nft_rules.add_chain(table, chain, "output", -300))
     for protocol in ("udp", "tcp"):
-        asked, heard = f"{protocol} dport", f"{protocol} sport"
-        rules.append(f"ip daddr {ADDRESS} {asked} 53 notrack {asked} set {port}")
-        rules.append(f"ip saddr {ADDRESS} {heard} {port} notrack {heard} set 53")
-    chain = f"chain output {{ type filter hook output priority -300; {'; '.join(rules)}; }}"
-    return f"table ip minirt_dns {{ {chain}; }}"
+        for of, field, old, new in (("daddr", "dport", 53, port), ("saddr", "sport", port, 53)):
+            met = address_is(of, ADDRESS), port_is(protocol, field, old)
+            done = NOTRACK, set_port(protocol, field, new)
+            changes.append(nft_rules.add_rule(table, chain, *met, *done))
+    nft_messages.run(changes, "lead port 53 of 127.0.0.11 to the resolver", netns)
 
 
 def connect(network: str) -> socket.socket:
