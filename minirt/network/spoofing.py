@@ -15,7 +15,8 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
-from minirt.kernel import nftables
+from minirt.kernel import nft_messages, nftables
+from minirt.kernel.nft_elements import Element, add, create, ip_key, mac_key, name_key
 from minirt.kernel.steps import announce
 from minirt.network import choice, leases, store
 from minirt.network.block import Address, Interface, interface
@@ -25,6 +26,7 @@ from minirt.network.spec import Network
 RULES = Path(__file__).with_name("spoofing.nft")
 TABLE = "bridge minirt"
 
+_TIE = "tie the port to its addresses"
 _ABSENT = {errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
 _PORT = re.compile(r'"(\S+)" comment "([^"]+)" : ')  # of "get" and of "list"
 
@@ -57,16 +59,17 @@ def bind(
     # as usual it needs not be asked: it is replaced by the same, or an unusual one is in its way.
     usual = is_usual(network, mac, ips)
     verdict = f"{'jump' if usual else 'goto'} {'trusted' if trusted else 'strict'}"
-    entry = f'element {TABLE} ports {{ {port} comment "{identity}" : {verdict} }}'
-    commands = [f"{'add' if usual else 'create'} {entry}", *_each("add", port, identity)]
+    entry = Element(TABLE, "ports", (name_key(port),), verdict, identity)
+    changes = [add(entry) if usual else create(entry), *map(add, _elements(port, identity))]
     try:
-        _run(commands)
+        nft_messages.run(changes, _TIE)
     except FileExistsError:
-        _run([*_forgetting(port, _known(port)), *commands])
+        commands = [*_forgetting(port, _known(port)), *(one.words for one in changes)]
+        nftables.run("; ".join(commands), _TIE)
     except FileNotFoundError:
         restore()
         with suppress(FileNotFoundError, FileExistsError):  # no such kernel; restored
-            _run(commands)
+            nft_messages.run(changes, _TIE)
 
 
 def release(port: str) -> None:
@@ -108,10 +111,6 @@ def _gateway(network: Network) -> str:
     return f"{TABLE} taken {{ {network.gateway4} }}"
 
 
-def _run(commands: list[str]) -> None:
-    nftables.run("; ".join(commands), "tie the port to its addresses")
-
-
 def _known(port: str) -> str:
     """Return what a port may say. Raises FileNotFoundError."""
     found = _PORT.search(nftables.ask(f"get element {TABLE} ports {{ {port} }}"))
@@ -121,20 +120,23 @@ def _known(port: str) -> str:
 def _forgetting(port: str, identity: str) -> list[str]:
     """Return the commands that remove all that is known of a port."""
     # Added before it is deleted, an element may be missing.
-    elements = [*_each("add", port, identity), *_each("delete", port, identity)]
-    return [f"delete element {TABLE} ports {{ {port} }}", *elements]
+    others = [one.words for one in _elements(port, identity)]
+    commands = [f"{verb} element {words}" for verb in ("add", "delete") for words in others]
+    return [f"delete element {TABLE} ports {{ {port} }}", *commands]
 
 
-def _each(verb: str, port: str, identity: str) -> list[str]:
-    """Return the commands for all elements of a port but that in the map of ports."""
-    mac, *addresses = identity.split()
-    found = [f"macs {{ {port} . {mac} }}"]
-    for address in addresses:
-        if ":" in address:
-            found.append(f"addresses6 {{ {port} . {address} }}")
+def _elements(port: str, identity: str) -> list[Element]:
+    """Return all elements of a port but that in the map of ports."""
+    first, *others = identity.split()
+    link, own = name_key(port), mac_key(first)
+    found = [Element(TABLE, "macs", (link, own))]
+    for address in map(ip_address, others):
+        if address.version == 6:
+            found.append(Element(TABLE, "addresses6", (link, ip_key(address))))
         else:
-            found += [f"addresses {{ {port} . {mac} . {address} }}", f"taken {{ {address} }}"]
-    return [f"{verb} element {TABLE} {one}" for one in found]
+            found.append(Element(TABLE, "addresses", (link, own, ip_key(address))))
+            found.append(Element(TABLE, "taken", (ip_key(address),)))
+    return found
 
 
 def _living(network: Network) -> Iterable[tuple[str, str, list[Interface], bool]]:

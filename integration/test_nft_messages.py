@@ -1,0 +1,194 @@
+"""Our own messages to nftables make what nft(8) makes of the words that are shown for them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from pathlib import Path
+
+import pytest
+
+from integration.sandbox import in_netns, shell, started
+from minirt.kernel import namespaces, nft_messages, nft_rules, nftables, processes, steps
+from minirt.kernel.namespaces import Namespace
+from minirt.kernel.nft_elements import Element, add, create, mark_key, name_key
+from minirt.network import choice, resolver_link, spoofing
+from minirt.network.block import Interface
+from minirt.network.identity import mac_of
+from minirt.network.spec import Network
+
+LONGEST = "a" * 15  # IFNAMSIZ, without the zero at its end
+FOREIGN = "02:66:6f:72:67:65"
+TABLE = "inet tried"
+ELEMENT = Element(TABLE, "names", (name_key("one"),))
+PLAIN = Network("ab" * 32, "net1", "2026-07-01T12:00:00Z", subnet4=IPv4Network("172.18.0.0/16"))
+SUBNET6 = IPv6Network("fd00:1::/64")
+DUAL = replace(PLAIN, subnet6=SUBNET6, gateway6=SUBNET6[1])
+LISTINGS = (("list",), ("-a", "list"), ("-j", "list"), ("--debug=netlink", "list"))
+
+
+@pytest.fixture(autouse=True)
+def let_go_of_the_filter() -> Iterator[None]:
+    yield
+    steps.send_to(None)
+    shell("nft", "flush", "ruleset")
+    nftables.close()
+
+
+@contextmanager
+def namespace() -> Iterator[int]:
+    """Keep another network namespace for the body."""
+    with started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper:
+        assert keeper.stdout and keeper.stdout.readline() == "up\n"
+        yield keeper.pid
+
+
+def ruleset(pid: int | str) -> list[str]:
+    """Return all that is in a namespace, also as the kernel has it: its expressions."""
+    enter = ("nsenter", f"--net=/proc/{pid}/ns/net", "nft")
+    return [shell(*enter, *words, "ruleset").stdout for words in LISTINGS]
+
+
+def told(title: str, all_steps: list[steps.Step]) -> str:
+    """Return the words for nft(8) of the only step with a title."""
+    (command,) = (one.command for one in all_steps if one.title == title)
+    return shlex.split(command)[-1]
+
+
+def test_the_rules_that_lead_to_the_resolver_are_those_of_nft() -> None:
+    all_steps: list[steps.Step] = []
+    with namespace() as ours, namespace() as typed:
+        steps.send_to(all_steps.append)
+        with namespaces.network_of(ours) as netns:
+            for fd in resolver_link.sockets(netns):
+                os.close(fd)
+        words = told("lead port 53 of 127.0.0.11 to the resolver", all_steps)
+        assert all_steps[-1].command.startswith(f"nsenter --net=/proc/{ours}/ns/net nft ")
+        in_netns(typed, "nft", words)
+        assert ruleset(ours) == ruleset(typed)
+        for protocol in ("udp", "tcp"):
+            assert f"notrack {protocol} sport set 53" in ruleset(ours)[0]
+        # Again, as for a resolver's next sockets: what was there has been replaced.
+        with namespaces.network_of(ours) as netns:
+            for fd in resolver_link.sockets(netns):
+                os.close(fd)
+        in_netns(typed, "nft", shlex.split(all_steps[-1].command)[-1])
+        assert ruleset(ours) == ruleset(typed)
+
+
+@pytest.mark.parametrize("port", ["vethac120002", LONGEST])
+@pytest.mark.parametrize("trusted", [False, True], ids=["strict", "trusted"])
+@pytest.mark.parametrize("usual", [False, True], ids=["goto", "jump"])
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
+def test_the_elements_of_a_port_are_those_of_nft(
+    port: str, trusted: bool, usual: bool, ipv6: bool
+) -> None:
+    network = DUAL if ipv6 else PLAIN
+    addresses: list[Interface] = [IPv4Interface("172.18.0.2/16")]
+    if ipv6:
+        twin = choice.twin(network.block(4), network.block(6), addresses[0].ip)
+        addresses.append(IPv6Interface(f"{twin}/64"))
+    mac = mac_of(addresses[0].ip) if usual else FOREIGN
+    all_steps: list[steps.Step] = []
+    nftables.load(spoofing.RULES)
+    steps.send_to(all_steps.append)
+    spoofing.bind(network, port, mac, addresses, trusted=trusted)
+    with namespace() as typed:
+        in_netns(typed, "nft", "-f", spoofing.RULES)
+        in_netns(typed, "nft", told("tie the port to its addresses", all_steps))
+        assert ruleset("self") == ruleset(typed)
+    assert (
+        f": {'jump' if usual else 'goto'} {'trusted' if trusted else 'strict'}"
+        in all_steps[-1].command
+    )
+
+
+def test_what_is_refused_changes_nothing_and_is_what_python_calls_it() -> None:
+    with pytest.raises(FileNotFoundError, match=r"No such file.*nft add element inet tried names"):
+        nft_messages.run([add(ELEMENT)], "try")
+    nftables.run(f"add table {TABLE}; add set {TABLE} names {{ type ifname; }}")
+    nftables.run(f"add map {TABLE} ways {{ type ifname : verdict; }}")
+    nftables.run(f"add chain {TABLE} one; add chain {TABLE} two")
+    nft_messages.run([create(ELEMENT)], "try")
+    before = shell("nft", "list", "ruleset").stdout
+    another = add(Element(TABLE, "names", (name_key("two"),)))
+    missing = add(Element(TABLE, "nosuch", (name_key("two"),)))
+    with pytest.raises(FileExistsError, match="File exists: nft create element inet tried"):
+        nft_messages.run([another, create(ELEMENT), missing], "try")
+    with pytest.raises(FileNotFoundError, match="nosuch"):
+        nft_messages.run([missing, create(ELEMENT), another], "try")
+    with pytest.raises(FileNotFoundError, match="nosuch"):
+        nft_messages.run([another, add(ELEMENT), missing], "try")
+    with pytest.raises(OSError, match="Invalid argument"):
+        nft_messages.run([another, add(Element(TABLE, "names", (mark_key(1),)))], "try")
+    assert shell("nft", "list", "ruleset").stdout == before
+    nft_messages.run([another, add(ELEMENT)], "try")  # "add" is content with what is there,
+    way = Element(TABLE, "ways", (name_key("one"),), "jump one")
+    nft_messages.run([add(way), add(way)], "try")
+    with pytest.raises(FileExistsError):  # unless it leads elsewhere
+        nft_messages.run([add(Element(TABLE, "ways", (name_key("one"),), "jump two"))], "try")
+
+
+def test_a_change_that_the_kernel_refuses_as_a_whole_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nftables.run(f"add table {TABLE}; add set {TABLE} names {{ type ifname; }}")
+
+    def child() -> int:
+        namespaces.unshare(Namespace.USER)  # No right is left over the namespace outside.
+        with pytest.raises(PermissionError, match="Operation not permitted: nft all changes"):
+            nft_messages.run([add(ELEMENT)], "try")
+        with pytest.raises(PermissionError, match="can't be asked"):
+            nft_rules.has_chain(TABLE, "one")
+        return 0
+
+    assert processes.wait(processes.fork(child)) == 0
+    assert "one" not in shell("nft", "list", "ruleset").stdout
+    monkeypatch.setattr(nft_messages, "_NFTABLES", 13)  # There is no such subsystem.
+    with pytest.raises(OSError, match=r"Invalid argument|not supported"):
+        nft_messages.run([add(ELEMENT)], "try")
+
+
+def test_a_failed_step_is_told_as_one() -> None:
+    all_steps: list[steps.Step] = []
+    steps.send_to(all_steps.append)
+    with pytest.raises(FileNotFoundError):
+        nft_messages.run([add(ELEMENT)], "try")
+    assert [(one.title, one.failed) for one in all_steps] == [("try", True)]
+
+
+@pytest.mark.parametrize("family", ["ip", "ip6", "inet", "bridge"])
+def test_a_chain_is_there_or_not(family: str) -> None:
+    table = f"{family} filter"
+    assert not nft_rules.has_chain(table, "FORWARD")
+    nftables.run(f"add table {table}")
+    assert not nft_rules.has_chain(table, "FORWARD")
+    base = "{ type filter hook forward priority 0; }"
+    nftables.run(f"add chain {table} FORWARD {base}; add chain {table} OTHER")
+    assert nft_rules.has_chain(table, "FORWARD")
+    assert nft_rules.has_chain(table, "OTHER")
+    assert not nft_rules.has_chain(table, "FORWAR")
+    assert not nft_rules.has_chain(f"{'ip6' if family == 'ip' else 'ip'} filter", "FORWARD")
+
+
+def test_no_program_inherits_a_socket_and_none_is_left() -> None:
+    nftables.run(f"add table {TABLE}; add set {TABLE} names {{ type ifname; }}")
+    before = sorted(Path("/proc/self/fd").iterdir())
+    nft_messages.run([add(ELEMENT)], "try")
+    with pytest.raises(FileExistsError):
+        nft_messages.run([create(ELEMENT)], "try")
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    with nft_messages._line() as line:
+        assert not line.get_inheritable()
+
+
+def test_it_speaks_to_the_namespace_that_it_was_told() -> None:
+    with namespace() as other, namespaces.network_of(other) as netns:
+        in_netns(other, "nft", f"add table {TABLE}; add set {TABLE} names {{ type ifname; }}")
+        nft_messages.run([add(ELEMENT)], "try", netns)
+        assert '"one"' in in_netns(other, "nft", "list", "ruleset").stdout
+        assert shell("nft", "list", "ruleset").stdout == ""
