@@ -116,6 +116,18 @@ def test_what_is_there_is_not_made_again(minirt: Minirt, image: str) -> None:
     assert [title for title in titles if title in told]
 
 
+def test_a_start_on_a_network_does_without_libnftables(minirt: Minirt, image: str) -> None:
+    """It would make the command write to a quarter more pages (kernel/nft_messages.py)."""
+    minirt("network", "create", "--ipv6", "net1")
+    words = ["run", "-d", "--net", "net1", image, *SLEEPER]
+    program = "import sys; from minirt import cli; from minirt.kernel import nftables; "
+    program += "nftables._libnftables = lambda: sys.exit('libnftables was called'); "
+    program += f"cli.run({words!r})"
+    shell(sys.executable, "-c", program)
+    shell("nft", "delete", "table", "inet", "minirt")  # The control: now it is needed.
+    assert "was called" in shell(sys.executable, "-c", program, code=1).stderr
+
+
 def test_a_pipe_is_handed_through_where_nothing_is_logged(minirt: Minirt, image: str) -> None:
     """Never a file: that has a place on the host's disks."""
     look = ("sh", "-c", "readlink /proc/self/fd/1; readlink /proc/self/fd/2")

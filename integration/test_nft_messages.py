@@ -162,10 +162,13 @@ def test_a_failed_step_is_told_as_one() -> None:
 
 
 @pytest.mark.parametrize("family", ["ip", "ip6", "inet", "bridge"])
-def test_a_chain_is_there_or_not(family: str) -> None:
+def test_a_table_or_a_chain_is_there_or_not(family: str) -> None:
     table = f"{family} filter"
     assert not nft_rules.has_chain(table, "FORWARD")
+    assert not nft_rules.has_table(table)
     nftables.run(f"add table {table}")
+    assert nft_rules.has_table(table)
+    assert not nft_rules.has_table(f"{family} filte")
     assert not nft_rules.has_chain(table, "FORWARD")
     base = "{ type filter hook forward priority 0; }"
     nftables.run(f"add chain {table} FORWARD {base}; add chain {table} OTHER")

@@ -15,7 +15,8 @@ from minirt.kernel import nft_messages
 from minirt.kernel.nft_messages import APPEND, CREATE, Change, Part, body, nest, number, text
 from minirt.kernel.nlmsg import attribute
 
-_NEW_TABLE, _NEW_CHAIN, _GET_CHAIN, _NEW_RULE, _DELETE_RULE = 0, 3, 4, 6, 8  # NFT_MSG_*
+_NEW_TABLE, _GET_TABLE, _NEW_CHAIN, _GET_CHAIN = 0, 1, 3, 4  # NFT_MSG_*
+_NEW_RULE, _DELETE_RULE = 6, 8
 _TABLE_FLAGS = 2  # NFTA_TABLE_FLAGS
 _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_TYPE = 3, 4, 7  # NFTA_CHAIN_*
 _HOOK_NUMBER, _HOOK_PRIORITY = 1, 2  # NFTA_HOOK_*
@@ -42,6 +43,11 @@ _CHECKSUMS = {
     "tcp": number(_SUM_TYPE, 1) + number(_SUM_OFFSET, 16),
     "udp": number(_SUM_FLAGS, 1),
 }
+
+
+def has_table(table: str) -> bool:
+    """Say whether there is such a table. Raises OSError: EPERM without CAP_NET_ADMIN."""
+    return nft_messages.is_there(_GET_TABLE, body(table))
 
 
 def has_chain(table: str, name: str) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import re
 
-from minirt.kernel import nftables
+from minirt.kernel import nft_rules, nftables
 from minirt.kernel.steps import step
 from minirt.network.spec import Network
 
@@ -64,7 +64,7 @@ def remedy(bridge: str) -> str:
 
 def _is_here() -> bool:
     """Whether firewalld filters this network namespace: another one's is none of our business."""
-    return f"table {TABLE}\n" in nftables.ask("list tables inet")
+    return nft_rules.has_table(TABLE)
 
 
 def _named_links() -> set[str]:
