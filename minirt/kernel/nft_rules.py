@@ -16,7 +16,7 @@ from minirt.kernel.nft_messages import APPEND, CREATE, Change, Part, body, nest,
 from minirt.kernel.nlmsg import attribute
 
 _NEW_TABLE, _GET_TABLE, _NEW_CHAIN, _GET_CHAIN = 0, 1, 3, 4  # NFT_MSG_*
-_NEW_RULE, _DELETE_RULE = 6, 8
+_NEW_RULE, _DELETE_RULE = 6, 8  # these, too
 _TABLE_FLAGS = 2  # NFTA_TABLE_FLAGS
 _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_TYPE = 3, 4, 7  # NFTA_CHAIN_*
 _HOOK_NUMBER, _HOOK_PRIORITY = 1, 2  # NFTA_HOOK_*
