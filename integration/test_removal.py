@@ -1,12 +1,19 @@
-"""``rm`` of several containers: their folders go beside each other, and all before it ends."""
+"""Removals: of several containers at once; of one with ``--rm``, before and after the answer."""
 
 from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import shell
+from integration.containers import state_of
+from integration.sandbox import shell, wait_until
 from integration.traces import Ground
+from minirt.container import protocol
+from minirt.kernel import cgroups
 
 pytestmark = pytest.mark.core
 
@@ -36,3 +43,43 @@ def test_what_cannot_be_deleted_is_said_also_of_several(
     assert minirt("ps", "-aq").stdout == ""
     (left,) = (ground.root / "trash").iterdir()
     shell("umount", left / "used")
+
+
+def test_what_is_taken_away_after_the_answer_goes_also_if_the_monitor_is_killed_there(
+    minirt: Minirt, image: str, ground: Ground
+) -> None:
+    words = ("run", "-d", "--rm", "--name", "one", "--net", "none", image, "sleep", "1000")
+    container = minirt(*words).stdout.strip()
+    pids, folder = state_of(minirt, "one"), ground.run / "containers" / container
+    with protocol.connect(folder) as line:
+        protocol.tell(line, {"do": "attach", "stdin": False, "output": False})
+        protocol.hear_json(line)
+        os.kill(pids["pid"], signal.SIGKILL)
+        kind, code, _ = protocol.hear(line)
+        assert (kind, code) == (protocol.EXIT, b"137")
+        os.kill(pids["monitor"], signal.SIGKILL)  # It waits for us to leave, a second at most.
+        wait_until(lambda: not Path(f"/proc/{pids['monitor']}/ns").exists(), "its end")
+    group = cgroups.find(container)
+    assert folder.exists() and any(one.path.exists() for one in group.folders)
+    assert minirt("ps", "-aq").stdout == ""
+    minirt("run", "--rm", "--name", "one", "--net", "none", image, "true")
+    assert not folder.exists() and not any(one.path.exists() for one in group.folders)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_held"),
+    [
+        (("--rm",), True),
+        ((), False),
+        (("--rm", "-v", "/tmp:/x"), False),
+        (("--rm", "-v", "data:/x"), False),
+    ],
+)
+def test_nobody_keeps_the_operators_file_systems_longer_than_init(
+    minirt: Minirt, image: str, words: tuple[str, ...], is_held: bool
+) -> None:
+    """A mount namespace that the monitor holds ends after the answer, and so does what is in it."""
+    minirt("run", "-d", *words, "--name", "one", "--net", "none", image, "sleep", "1000")
+    monitor = state_of(minirt, "one")["monitor"]
+    held = [str(one.readlink()) for one in Path(f"/proc/{monitor}/fd").iterdir()]
+    assert any(one.startswith("mnt:") for one in held) == is_held

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from minirt.container import record
@@ -58,20 +60,28 @@ def state(container_id: str) -> dict[str, Any]:
 
 def end(container_id: str) -> None:
     """Take all of it away at once; the lock falls when its descriptor is closed."""
-    try:
-        grave = set_aside(record.run_directory(container_id), run_dir())
-    except FileNotFoundError:
-        return
-    shutil.rmtree(grave, ignore_errors=True)
+    _delete(_set_aside(container_id))
 
 
 def let_go(container_id: str, lock: int) -> None:
     """End it, and let the lock fall."""
-    end(container_id)
+    graves = _set_aside(container_id)
     os.close(lock)
+    _delete(graves)
+
+
+def _set_aside(container_id: str) -> list[Path]:
+    try:
+        return [set_aside(record.run_directory(container_id), run_dir())]
+    except FileNotFoundError:
+        return []
+
+
+def _delete(graves: Iterable[Path]) -> None:
+    for grave in graves:
+        shutil.rmtree(grave, ignore_errors=True)
 
 
 def sweep() -> None:
     """Delete what killed processes had taken away, and not deleted."""
-    for grave in names_in(run_dir() / "trash"):
-        shutil.rmtree(run_dir() / "trash" / grave, ignore_errors=True)
+    _delete(run_dir() / "trash" / grave for grave in names_in(run_dir() / "trash"))

@@ -96,7 +96,7 @@ def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> tuple[Created,
         resources.apply(site.cgroup, plan.spec.resources)  # for the command, which is yet to come
         pid, born = _put_on_record(site, plan, pidfd)
         wire(pidfd, pid, born)
-        ready.append(life.prepare(plan.record, plan.holdings, pidfd, streams, held))
+        ready.append(life.prepare(plan.record, plan.holdings, (pidfd, pid), streams, held))
 
     created = _create(site, plan, given, on_isolated)
     held.callback(create.discard, created)

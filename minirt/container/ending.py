@@ -1,8 +1,9 @@
 """What happens when a container has ended, in the order that lets it be started again at once.
 
 First what the kernel does not free by itself (elements of published ports, cgroups), while
-the locks still keep others away; then the locks; then, if it was started with ``--rm``, its
-name and its folder. Only deleting files comes after the answer.
+the locks still keep others away; then the locks. One that was started with ``--rm`` isn't
+started again: of it only what others may want comes before the answer (addresses, ports, its
+name), and the rest after it. Who is killed between the two leaves a lock that nobody holds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from minirt import state
@@ -22,14 +24,19 @@ from minirt.kernel.cgroups import Cgroup
 Delete = Callable[[list[Path]], None]
 
 
-def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool) -> list[Path]:
-    """Free everything that a run of the container held; return folders to delete.
+def is_forgotten(one: Record) -> bool:
+    """Say whether nobody asks for what the kernel has of it any more when its init is dead.
 
-    A ``--rm`` container that ``ran`` is removed; of one that could not, whoever asked decides.
+    With a PID namespace of another's, somebody may live in its cgroup still.
     """
+    return one.host.auto_remove and not one.host.pid_mode
+
+
+def release(one: Record, holdings: Holdings, cgroup: Cgroup) -> Callable[[], None]:
+    """Free what a run of the container held; return what is to be done after the answer."""
     if holdings.bindings:
         _unpublish(holdings)
-    if cgroup is not None:
+    if not is_forgotten(one):
         cgroup.end()
     if not joining.hand_on(holdings.locked(), holdings.heirs):
         for path, _ in holdings.locked():
@@ -39,15 +46,23 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup | None, *, ran: bool
     if holdings.link is not None:
         holdings.link.close()
     remains = []
-    if ran and one.host.auto_remove:
+    if one.host.auto_remove:
         volumes.remove_anonymous(one)
         remains = [set_aside(one)]
     # The ports before the lock: who finds that it has fallen may want them at once.
     descriptors.close(holdings.descriptors() - {holdings.lock})
-    alive.let_go(one.id, holdings.lock)
     if holdings.joined is not None:
         joining.free(holdings.joined)
-    return remains
+    if not is_forgotten(one):
+        alive.let_go(one.id, holdings.lock)
+        return partial(delete_all, remains)
+
+    def finish() -> None:
+        cgroup.end()
+        alive.let_go(one.id, holdings.lock)
+        delete_all(remains)
+
+    return finish
 
 
 def sweep_dead(one: Record) -> None:
@@ -85,7 +100,9 @@ def set_aside(one: Record) -> Path:
 
     Raises FileNotFoundError if that was done already.
     """
-    names.release(one.name, one.id)
+    if not names.release(one.name, one.id):
+        with suppress(FileNotFoundError, *record.DAMAGED):  # It may have been renamed.
+            names.release(record.load(one.id).name, one.id)
     return state.set_aside(record.directory(one.id), state.root_dir())
 
 

@@ -14,7 +14,7 @@ from minirt.container.log_writer import LogWriter, timestamp
 from minirt.container.loop import Loop
 from minirt.container.record import LastRun, Record
 from minirt.errors import MinirtError, kernel_refused
-from minirt.kernel import processes
+from minirt.kernel import descriptors, processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,20 @@ class Streams:
 class Life:
     """What a monitor has of a container whose command runs."""
 
-    id: str
+    record: Record  # as it was at the start; only its name may have changed since then
     holdings: Holdings
     init: int  # its pidfd
     streams: Streams
     listener: int  # the socket for whoever has something to say
     log: int | None  # None: it has no log
     attached: int | None = None  # the socket to who has started it, and stays
+    mounts: int | None = None  # its mount namespace, where init needs not wait for the end of that
 
     def descriptors(self) -> set[int]:
         """Return all descriptors."""
-        own = {fd for fd in (self.init, self.listener, self.log, self.attached) if fd is not None}
-        return own | self.holdings.descriptors() | self.streams.descriptors()
+        own = (self.init, self.listener, self.log, self.attached, self.mounts)
+        known = {fd for fd in own if fd is not None}
+        return known | self.holdings.descriptors() | self.streams.descriptors()
 
     def voices(self) -> set[int]:
         """Return the descriptors over which somebody may have something to say."""
@@ -60,16 +62,25 @@ class Life:
         return {fd for fd in lines + said if fd is not None}
 
 
-def prepare(one: Record, holdings: Holdings, init: int, streams: Streams, held: ExitStack) -> Life:
-    """Open what the monitor needs from the moment on at which the command runs."""
+def prepare(
+    one: Record, holdings: Holdings, init: tuple[int, int], streams: Streams, held: ExitStack
+) -> Life:
+    """Open what the monitor needs from the moment on at which the command runs.
+
+    ``init``: its pidfd, and its pid.
+    """
     log = None
     if one.host.log_driver != "none":
         log = log_writer.open_log(record.directory(one.id) / "log")
         held.callback(os.close, log)
     listener = protocol.listen(record.run_directory(one.id)).detach()
     held.callback(os.close, listener)
+    mounts = None
+    if ending.is_forgotten(one) and not one.mounts:  # Else the operator may wait for its end.
+        mounts = os.open(f"/proc/{init[1]}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        held.callback(os.close, mounts)
     holdings.introduce_names()
-    return Life(one.id, holdings, init, streams, listener, log)
+    return Life(one, holdings, init[0], streams, listener, log, mounts=mounts)
 
 
 def live(life: Life) -> int:
@@ -77,8 +88,8 @@ def live(life: Life) -> int:
     try:
         _end(life, _serve(life))
     except Exception as error:  # Nobody sees its standard error; "inspect" shows this.
-        last = record.load_last(life.id)
-        record.save_last(life.id, LastRun(last.started, error=str(in_words(error))))
+        last = record.load_last(life.record.id)
+        record.save_last(life.record.id, LastRun(last.started, error=str(in_words(error))))
         raise
     return 0
 
@@ -116,16 +127,17 @@ def _serve(life: Life) -> Hub:
 
 
 def _end(life: Life, hub: Hub) -> None:
-    """Free everything, and only then tell the exit code."""
+    """Free everything that others may want, and only then tell the exit code."""
     code = processes.collect(life.init)
-    one = record.load(life.id)
+    one = life.record
     cgroup = lifecycle.group_of(one)
     if not one.host.auto_remove:  # Else nothing will be left that could be asked.
         last = record.load_last(one.id)
         record.save_last(one.id, LastRun(last.started, timestamp(), code, cgroup.oom_kills() > 0))
-    remains = ending.release(one, life.holdings, cgroup, ran=True)
+    finish = ending.release(one, life.holdings, cgroup)
     hub.finish(code)
-    ending.delete_all(remains)
+    descriptors.close([] if life.mounts is None else [life.mounts])
+    finish()
 
 
 def _connect(hub: Hub, life: Life) -> None:

@@ -35,14 +35,16 @@ def make_last() -> None:
     flush(root_dir() / "names")
 
 
-def release(name: str, container_id: str) -> None:
-    """Take a name back, if it is still this container's."""
+def release(name: str, container_id: str) -> bool:
+    """Take a name back, if it is still this container's; say whether it was."""
     link = root_dir() / "names" / name
     try:
-        if str(link.readlink()) == container_id:
-            link.unlink()
+        if str(link.readlink()) != container_id:
+            return False
+        link.unlink()
     except FileNotFoundError:
-        pass
+        return False
+    return True
 
 
 def sweep() -> None:
