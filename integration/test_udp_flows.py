@@ -84,13 +84,13 @@ def kill_its_monitor(minirt: Minirt, name: str) -> None:
 def test_a_client_that_never_pauses_reaches_the_container_that_replaces_its_server(
     minirt: Minirt, outside: Outside, tmp_path: Path, end: Callable[[Minirt, str], None]
 ) -> None:
-    minirt("network", "create", "mynet")
+    minirt("network", "create", "--subnet", "10.88.0.0/24", "mynet")
     with sender(outside, tmp_path) as answers:  # The first packets find nobody.
         first = server(minirt, "first")
         with first.serving(80):
             is_answered(answers)
         end(minirt, "first")
-        guest(minirt, "heir", "--net", "mynet")  # It gets the address of the first.
+        guest(minirt, "heir", "--net", "mynet", "--ip", first.address)
         second = server(minirt, "second")
         assert second.address != first.address
         with second.serving(80):
