@@ -16,9 +16,10 @@ from integration.sandbox import in_netns, shell, started
 from minirt.kernel import namespaces, nft_messages, nft_rules, nftables, processes, steps
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.nft_elements import Element, add, create, mark_key, name_key
-from minirt.network import choice, resolver_link, spoofing
+from minirt.network import choice, filters, nat, resolver_link, spoofing
 from minirt.network.block import Interface
 from minirt.network.identity import mac_of
+from minirt.network.port_binding import Binding
 from minirt.network.spec import Network
 
 LONGEST = "a" * 15  # IFNAMSIZ, without the zero at its end
@@ -51,6 +52,11 @@ def ruleset(pid: int | str) -> list[str]:
     """Return all that is in a namespace, also as the kernel has it: its expressions."""
     enter = ("nsenter", f"--net=/proc/{pid}/ns/net", "nft")
     return [shell(*enter, *words, "ruleset").stdout for words in LISTINGS]
+
+
+def in_order(listings: list[str]) -> list[list[str]]:
+    """Sort their lines: each set of the kernel's has an order of its own by chance."""
+    return [sorted(one.splitlines()) for one in listings]
 
 
 def told(title: str, all_steps: list[steps.Step]) -> str:
@@ -105,6 +111,25 @@ def test_the_elements_of_a_port_are_those_of_nft(
         f": {'jump' if usual else 'goto'} {'trusted' if trusted else 'strict'}"
         in all_steps[-1].command
     )
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "::", "2001:db8::1"])
+def test_the_elements_of_published_ports_are_those_of_nft(protocol: str, host: str) -> None:
+    both = [Binding(protocol, 80, host, 8080), Binding(protocol, 53, host, 65535)]
+    to = IPv4Interface("172.18.0.2/16"), IPv6Interface("fd00:1::2/64")
+    all_steps: list[steps.Step] = []
+    nftables.load(filters.RULES)
+    steps.send_to(all_steps.append)
+    nat.publish(both, *to)
+    with namespace() as typed:
+        in_netns(typed, "nft", "-f", filters.RULES)
+        in_netns(typed, "nft", told("publish the ports", all_steps))
+        assert in_order(ruleset("self")) == in_order(ruleset(typed))
+        nat.unpublish(both[:1], *to)
+        in_netns(typed, "nft", told("close the published ports", all_steps))
+        assert in_order(ruleset("self")) == in_order(ruleset(typed))
+        assert "65535" in ruleset(typed)[0] and "8080" not in ruleset(typed)[0]
 
 
 def test_what_is_refused_changes_nothing_and_is_what_python_calls_it() -> None:

@@ -145,23 +145,7 @@ def _delete_what_comes(reader: int) -> int:
 
 
 def _unpublish(holdings: Holdings) -> None:
-    """Remove the elements of published ports in a child: the monitor itself stays small.
+    from minirt.network import nat
 
-    Its end is not waited for: the kernel keeps it for a grace period of some 15 ms, until
-    its netlink socket is closed (``kernel.nftables``). So it lets go of what it has inherited
-    first: a copy of a port's socket would keep the port from whoever is next.
-    """
-    reader, writer = os.pipe()
-
-    def main() -> int:
-        from minirt.network import nat
-
-        processes.close_all_but({0, 1, 2, writer})
+    with suppress(OSError):  # They lead to nobody: the next one's sweep tries again.
         nat.unpublish(holdings.bindings, *holdings.published_to)
-        os.write(writer, b"!")
-        return 0
-
-    processes.fork(main)
-    os.close(writer)
-    os.read(reader, 1)  # at its end, too
-    os.close(reader)

@@ -108,7 +108,7 @@ def free(joined: Joined) -> None:
 
 
 def _unpublish(documents: list[dict[str, Any]], address: str) -> None:
-    """Close the ports that were the other one's, in a child: the monitor itself stays small."""
+    """Close the ports that were the other one's, in a child: what that keeps open goes with it."""
 
     def main() -> int:
         from minirt.network import nat, port_binding

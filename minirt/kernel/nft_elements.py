@@ -1,6 +1,7 @@
 """Elements of the packet filter's sets and maps: asked for, and added, without libnftables.
 
     struct nfgenmsg | TABLE, SET, ELEMENTS { ELEM { KEY { VALUE }, DATA { … }, USERDATA } }
+    the DATA of a map:              DATA { VALUE }
     the DATA of a map of verdicts:  DATA { VERDICT { CODE, CHAIN } }
 
 libnftables knows no question for one element: to answer "get element", and even to list a small
@@ -8,8 +9,8 @@ set, it first reads all sets of the table, half a millisecond each time. The ker
 takes 10 µs.
 
 The key is that of a set without intervals: its fields one after another, each filled up to 4
-bytes. A comment is for nft(8) only: the kernel keeps it as bytes, which libnftnl arranges
-(include/libnftnl/udata.h): a type, a length, a value.
+bytes, and so is a value. A comment is for nft(8) only: the kernel keeps it as bytes, which
+libnftnl arranges (include/libnftnl/udata.h): a type, a length, a value.
 """
 
 from __future__ import annotations
@@ -22,40 +23,44 @@ from minirt.kernel import nft_messages
 from minirt.kernel.nft_messages import CREATE, EXCLUSIVE, Change, Part, nest, number, text
 from minirt.kernel.nlmsg import attribute
 
-_NEW, _GET = 12, 13  # NFT_MSG_NEWSETELEM, NFT_MSG_GETSETELEM
+_NEW, _GET, _DELETE = 12, 13, 14  # NFT_MSG_NEWSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_DELSETELEM
 _SET, _ELEMENTS = 2, 3  # NFTA_SET_ELEM_LIST_*
 _ELEMENT, _KEY, _DATA, _USERDATA = 1, 1, 2, 6  # NFTA_LIST_ELEM, NFTA_SET_ELEM_*
 _VALUE, _VERDICT, _CODE, _CHAIN = 1, 2, 1, 2  # NFTA_DATA_*, NFTA_VERDICT_*
 _VERDICTS = {"jump": -3, "goto": -4}  # NFT_JUMP, NFT_GOTO
 _COMMENT = 0  # NFTNL_UDATA_SET_ELEM_COMMENT
+_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}  # IPPROTO_*
 _IFNAMSIZ = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element; in a map of verdicts with its verdict, like "jump strict"."""
+    """One element; in a map with its value, in one of verdicts with that, like "jump strict"."""
 
     table: str  # with its family: "inet minirt"
     set: str
     key: tuple[Part, ...]
     verdict: str = ""
     comment: str = ""
+    value: tuple[Part, ...] = ()
 
     @property
     def words(self) -> str:
         """Return how nft(8) is told of it, behind "add element" and the like."""
         comment = f' comment "{self.comment}"' if self.comment else ""
-        verdict = f" : {self.verdict}" if self.verdict else ""
-        key = " . ".join(field.words for field in self.key)
-        return f"{self.table} {self.set} {{ {key}{comment}{verdict} }}"
+        target = self.verdict or _words(self.value)
+        return (
+            f"{self.table} {self.set} {{ {_words(self.key)}{comment}{target and f' : {target}'} }}"
+        )
 
     @property
     def body(self) -> bytes:
         """Return the message about it."""
-        key = b"".join(field.data + bytes(-len(field.data) % 4) for field in self.key)
-        parts = [nest(_KEY, attribute(_VALUE, key))]
+        parts = [nest(_KEY, attribute(_VALUE, _bytes(self.key)))]
         if self.verdict:
             parts.append(nest(_DATA, _verdict(self.verdict)))
+        if self.value:
+            parts.append(nest(_DATA, attribute(_VALUE, _bytes(self.value))))
         if self.comment:
             comment = self.comment.encode() + b"\0"
             parts.append(attribute(_USERDATA, bytes([_COMMENT, len(comment)]) + comment))
@@ -84,6 +89,12 @@ def create(element: Element) -> Change:
     return Change(f"create element {element.words}", _NEW, element.body, CREATE | EXCLUSIVE)
 
 
+def delete(element: Element) -> Change:
+    """Return the change that removes the element with that key, else FileNotFoundError."""
+    key = Element(element.table, element.set, element.key)
+    return Change(f"delete element {key.words}", _DELETE, key.body, removes=True)
+
+
 def name_key(of: str) -> Part:
     """Return an interface's name, type ifname of nft(8)."""
     return Part(of, of.encode().ljust(_IFNAMSIZ, b"\0"))
@@ -102,6 +113,24 @@ def mac_key(address: str) -> Part:
 def ip_key(address: IPv4Address | IPv6Address) -> Part:
     """Return an address, type ipv4_addr or ipv6_addr of nft(8)."""
     return Part(str(address), address.packed)
+
+
+def protocol_key(name: str) -> Part:
+    """Return a protocol above IP, type inet_proto of nft(8)."""
+    return Part(name, bytes([_PROTOCOLS[name]]))
+
+
+def port_key(number: int) -> Part:
+    """Return a port, type inet_service of nft(8)."""
+    return Part(str(number), number.to_bytes(2, "big"))
+
+
+def _words(fields: tuple[Part, ...]) -> str:
+    return " . ".join(field.words for field in fields)
+
+
+def _bytes(fields: tuple[Part, ...]) -> bytes:
+    return b"".join(field.data + bytes(-len(field.data) % 4) for field in fields)
 
 
 def _verdict(words: str) -> bytes:

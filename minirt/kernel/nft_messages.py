@@ -36,7 +36,11 @@ _BEGIN, _END = 16, 17  # NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END
 _START = struct.Struct("!BBH")  # struct nfgenmsg: family, version, for whom a batch is
 _FAMILIES = {"inet": 1, "ip": 2, "bridge": 7, "ip6": 10}  # NFPROTO_*
 _TABLE = 1  # NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_ELEM_LIST_TABLE
+_SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h
+_ROOM = 1 << 16  # bytes that a socket takes at once; socket(7): by default it has three times that
 _ABSENT = {errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
+
+_kept: list[socket.socket] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Change:
     kind: int  # NFT_MSG_*
     body: bytes
     flags: int = 0
+    removes: bool = False  # something that is there
 
 
 def body(table: str, *attributes: bytes) -> bytes:
@@ -100,9 +105,22 @@ def run(changes: Sequence[Change], title: str, netns: Netns | None = None) -> No
     with step(title, *enter, "nft", "; ".join(one.words for one in changes)):
         with nullcontext() if netns is None else namespaces.inside(netns):
             line = _line()  # It stays in the network namespace of its birth.
-        with line:
-            line.send(batch(changes))
+        try:
+            _send(line, batch(changes))
             _settle(line, changes)
+        finally:
+            # To close one over which something was removed waits for the kernel's readers,
+            # 10-20 ms: that is left to the end of the process.
+            if any(one.removes for one in changes):
+                _kept.append(line)
+            else:
+                line.close()
+
+
+def close() -> None:
+    """Close what was kept open, which holds a network namespace."""
+    while _kept:
+        _kept.pop().close()
 
 
 def batch(changes: Sequence[Change]) -> bytes:
@@ -117,6 +135,12 @@ def batch(changes: Sequence[Change]) -> bytes:
         whole.append(nlmsg.request(_NFTABLES << 8 | one.kind, flags, one.body, order))
     whole.append(nlmsg.request(_END, 0, _start(0, _NFTABLES), len(whole)))
     return b"".join(whole)
+
+
+def _send(line: socket.socket, whole: bytes) -> None:
+    if len(whole) > _ROOM:  # five hundred ports
+        line.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 2 * len(whole))
+    line.send(whole)
 
 
 def _settle(line: socket.socket, changes: Sequence[Change]) -> None:

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
-from minirt.kernel import namespaces
+from minirt.kernel import namespaces, nft_messages
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.steps import step
 
@@ -98,7 +98,8 @@ def look(netns: Netns | None = None) -> tuple[str, str]:
 
 
 def close() -> None:
-    """Close the context of this process, which holds its network namespace."""
+    """Close all that this process has open to nftables, which holds its network namespace."""
+    nft_messages.close()
     global _context
     if _context is not None and _context.owner[0] == os.getpid():
         _context.free()

@@ -11,17 +11,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from socket import AF_INET, AF_INET6
 
-from minirt.kernel import conntrack, locks, nftables
+from minirt.kernel import conntrack, locks, nft_messages
+from minirt.kernel.nft_elements import Element, add, delete, ip_key, port_key, protocol_key
+from minirt.kernel.nft_messages import Change
 from minirt.network.block import Address as Target
 from minirt.network.block import Interface
 from minirt.network.port_binding import ANY, Binding
 from minirt.state import made, run_dir
 
 TABLE = "inet minirt"
-Place = tuple[str, str]  # a map, and a key in it
 
 
 def publish(bindings: Iterable[Binding], *addresses: Target | Interface) -> None:
@@ -33,10 +34,10 @@ def publish(bindings: Iterable[Binding], *addresses: Target | Interface) -> None
     if not wanted:
         return
     with _changing():
-        if not _run(_add(wanted)):
-            for place, target in wanted.items():
-                if not _run(_add({place: target})):
-                    _run(f"{_delete([place])}; {_add({place: target})}")
+        if not _run([add(one) for one in wanted]):
+            for one in wanted:
+                if not _run([add(one)]):
+                    _run([delete(one), add(one)])
     _forget_flows(wanted)
 
 
@@ -47,66 +48,56 @@ def unpublish(bindings: Iterable[Binding], *addresses: Target | Interface) -> No
         return
     with _changing():
         if not _close(wanted):
-            wanted = {place: target for place, target in wanted.items() if _close({place: target})}
+            wanted = [one for one in wanted if _close([one])]
     _forget_flows(wanted)
 
 
 def _elements(
     bindings: Iterable[Binding], addresses: Iterable[Target | Interface]
-) -> dict[Place, str]:
-    """Return for each map and key the target that belongs there."""
+) -> list[Element]:
+    """Return for each port the element that belongs into a map."""
     targets = {one.version: _ip(one) for one in addresses}
-    found = {}
+    found = []
     for one in bindings:
         version = 6 if one.is_v6 else 4
         if version not in targets or one.host_ip == "::1":  # no rule leads ::1 elsewhere
             continue
-        key = f"{one.protocol} . {one.host_port}"
+        key = protocol_key(one.protocol), port_key(one.host_port)
+        target = ip_key(targets[version]), port_key(one.container_port)
         if one.host_ip in ANY:
-            place = f"pub{version}_any", key
+            found.append(Element(TABLE, f"pub{version}_any", key, value=target))
         else:
-            place = f"pub{version}_addr", f"{one.host_ip} . {key}"
-        found[place] = f"{targets[version]} . {one.container_port}"
+            host = ip_key(ip_address(one.host_ip))
+            found.append(Element(TABLE, f"pub{version}_addr", (host, *key), value=target))
     return found
 
 
-def _add(wanted: dict[Place, str]) -> str:
-    lines = [
-        f"add element {TABLE} {name} {{ {key} : {target} }}"
-        for (name, key), target in wanted.items()
-    ]
-    return "; ".join(lines)
-
-
-def _delete(places: Iterable[Place]) -> str:
-    return "; ".join(f"delete element {TABLE} {name} {{ {key} }}" for name, key in places)
-
-
-def _forget_flows(places: Iterable[Place]) -> None:
+def _forget_flows(elements: Iterable[Element]) -> None:
     """Let UDP clients that send without pause find the new way (Docker's issue 8795)."""
     ports: dict[int, set[int]] = {AF_INET: set(), AF_INET6: set()}
-    for name, key in places:
-        *_, protocol, port = key.split(" . ")
+    for one in elements:
+        *_, protocol, port = (field.words for field in one.key)
         if protocol == "udp":
-            ports[AF_INET6 if name.startswith("pub6") else AF_INET].add(int(port))
+            ports[AF_INET6 if one.set.startswith("pub6") else AF_INET].add(int(port))
     for family, changed in ports.items():
         conntrack.forget_udp(changed, family)
 
 
-def _close(elements: dict[Place, str]) -> bool:
+def _close(elements: list[Element]) -> bool:
     """Remove elements; False: one of them leads elsewhere, and nothing has changed.
 
     To add what is there already changes nothing, and what leads elsewhere can't be added.
     """
+    changes = [change(one) for change in (add, delete) for one in elements]
     with suppress(FileNotFoundError):  # somebody has flushed the tables: nothing leads anywhere
-        return _run(f"{_add(elements)}; {_delete(elements)}", "close the published ports")
+        return _run(changes, "close the published ports")
     return True
 
 
-def _run(commands: str, title: str = "publish the ports") -> bool:
-    """Run a transaction; False: a key leads elsewhere, and nothing has changed."""
+def _run(changes: list[Change], title: str = "publish the ports") -> bool:
+    """Make a transaction; False: a key leads elsewhere, and nothing has changed."""
     try:
-        nftables.run(commands, title)
+        nft_messages.run(changes, title)
     except FileExistsError:
         return False
     return True
