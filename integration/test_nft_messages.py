@@ -15,7 +15,7 @@ import pytest
 from integration.sandbox import in_netns, shell, started
 from minirt.kernel import namespaces, nft_messages, nft_rules, nftables, processes, steps
 from minirt.kernel.namespaces import Namespace
-from minirt.kernel.nft_elements import Element, add, create, mark_key, name_key
+from minirt.kernel.nft_elements import Element, add, create, delete, has, mark_key, name_key
 from minirt.network import choice, filters, nat, resolver_link, spoofing
 from minirt.network.block import Interface
 from minirt.network.identity import mac_of
@@ -203,15 +203,45 @@ def test_a_table_or_a_chain_is_there_or_not(family: str) -> None:
     assert not nft_rules.has_chain(f"{'ip6' if family == 'ip' else 'ip'} filter", "FORWARD")
 
 
-def test_no_program_inherits_a_socket_and_none_is_left() -> None:
+def open_files() -> list[Path]:
+    return sorted(Path("/proc/self/fd").iterdir())
+
+
+def test_no_program_inherits_the_line_and_only_one_stays() -> None:
     nftables.run(f"add table {TABLE}; add set {TABLE} names {{ type ifname; }}")
-    before = sorted(Path("/proc/self/fd").iterdir())
+    nft_messages.close()
+    before = open_files()
     nft_messages.run([add(ELEMENT)], "try")
     with pytest.raises(FileExistsError):
         nft_messages.run([create(ELEMENT)], "try")
-    assert sorted(Path("/proc/self/fd").iterdir()) == before
-    with nft_messages._line() as line:
-        assert not line.get_inheritable()
+    assert nft_rules.has_table(TABLE)
+    assert len(open_files()) == len(before) + 1
+    assert not nft_messages._own_line().get_inheritable()
+    nft_messages.close()
+    assert open_files() == before
+
+
+def test_what_was_said_to_a_refused_change_is_not_taken_for_the_next_answer() -> None:
+    nftables.run(f"add table {TABLE}; add set {TABLE} names {{ type ifname; }}")
+    missing = [add(Element(TABLE, "nosuch", (name_key(str(one)),))) for one in range(20)]
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError, match="0 }"):
+            nft_messages.run(missing, "try")
+        assert nft_rules.has_table(TABLE)
+        assert not has(ELEMENT)
+
+
+def test_a_child_does_not_read_its_parents_answers() -> None:
+    nftables.run(f"add table {TABLE}; add set {TABLE} names {{ type ifname; }}")
+    nft_messages.run([add(ELEMENT)], "try")
+    line = nft_messages._own_line()
+
+    def child() -> int:
+        nft_messages.run([delete(ELEMENT)], "try")
+        return int(nft_messages._own_line() is line)
+
+    assert processes.wait(processes.fork(child)) == 0
+    assert not has(ELEMENT) and nft_messages._own_line() is line
 
 
 def test_it_speaks_to_the_namespace_that_it_was_told() -> None:

@@ -177,6 +177,7 @@ def test_the_first_error_counts_and_nobody_waits_for_an_answer(
     answers: list[bytes], error: str | None
 ) -> None:
     ours, kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
     changes = [Change("first", 0, b""), Change("second", 0, b"")]
     with ours, kernels:
         for one in answers:

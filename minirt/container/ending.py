@@ -27,9 +27,10 @@ Delete = Callable[[list[Path]], None]
 def is_forgotten(one: Record) -> bool:
     """Say whether nobody asks for what the kernel has of it any more when its init is dead.
 
-    With a PID namespace of another's, somebody may live in its cgroup still.
+    With a PID namespace of another's, somebody may live in its cgroup still; and one below
+    another's nobody would find without the record, if the monitor were killed.
     """
-    return one.host.auto_remove and not one.host.pid_mode
+    return one.host.auto_remove and not one.host.pid_mode and not one.host.cgroup_parent
 
 
 def release(one: Record, holdings: Holdings, cgroup: Cgroup) -> Callable[[], None]:

@@ -39,7 +39,7 @@ class Streams:
 class Life:
     """What a monitor has of a container whose command runs."""
 
-    record: Record  # as it was at the start; only its name may have changed since then
+    record: Record  # as it was at the start; its name and its plugs may have changed since then
     holdings: Holdings
     init: int  # its pidfd
     streams: Streams

@@ -92,7 +92,7 @@ def create(element: Element) -> Change:
 def delete(element: Element) -> Change:
     """Return the change that removes the element with that key, else FileNotFoundError."""
     key = Element(element.table, element.set, element.key)
-    return Change(f"delete element {key.words}", _DELETE, key.body, removes=True)
+    return Change(f"delete element {key.words}", _DELETE, key.body)
 
 
 def name_key(of: str) -> Part:

@@ -20,7 +20,7 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from dataclasses import dataclass
 
 from minirt.kernel import namespaces, nlmsg
@@ -40,7 +40,7 @@ _SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h
 _ROOM = 1 << 16  # bytes that a socket takes at once; socket(7): by default it has three times that
 _ABSENT = {errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
 
-_kept: list[socket.socket] = []
+_own: tuple[tuple[int, int], socket.socket] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,6 @@ class Change:
     kind: int  # NFT_MSG_*
     body: bytes
     flags: int = 0
-    removes: bool = False  # something that is there
 
 
 def body(table: str, *attributes: bytes) -> bytes:
@@ -85,14 +84,14 @@ def nest(kind: int, *attributes: bytes) -> bytes:
 
 def is_there(kind: int, question: bytes) -> bool:
     """Ask for one thing: NFT_MSG_GET*. Raises OSError: EPERM without CAP_NET_ADMIN."""
-    with _line() as line:
-        nlmsg.send(line, _NFTABLES << 8 | kind, nlmsg.ACK, question)
-        try:
-            nlmsg.settle(line)  # What comes is the thing itself.
-        except OSError as error:
-            if error.errno in _ABSENT:
-                return False
-            raise OSError(error.errno, "the packet filter can't be asked") from None
+    line = _own_line()
+    nlmsg.send(line, _NFTABLES << 8 | kind, nlmsg.ACK, question)
+    try:
+        nlmsg.settle(line)  # What comes is the thing itself.
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return False
+        raise OSError(error.errno, "the packet filter can't be asked") from None
     return True
 
 
@@ -103,24 +102,21 @@ def run(changes: Sequence[Change], title: str, netns: Netns | None = None) -> No
     """
     enter = () if netns is None else ("nsenter", f"--net={netns.path}")
     with step(title, *enter, "nft", "; ".join(one.words for one in changes)):
-        with nullcontext() if netns is None else namespaces.inside(netns):
+        if netns is None:
+            _make(_own_line(), changes)
+            return
+        with namespaces.inside(netns):
             line = _line()  # It stays in the network namespace of its birth.
-        try:
-            _send(line, batch(changes))
-            _settle(line, changes)
-        finally:
-            # To close one over which something was removed waits for the kernel's readers,
-            # 10-20 ms: that is left to the end of the process.
-            if any(one.removes for one in changes):
-                _kept.append(line)
-            else:
-                line.close()
+        with line:
+            _make(line, changes)
 
 
 def close() -> None:
-    """Close what was kept open, which holds a network namespace."""
-    while _kept:
-        _kept.pop().close()
+    """Close the line of this process, which holds its network namespace."""
+    global _own
+    if _own is not None:
+        _own[1].close()
+    _own = None
 
 
 def batch(changes: Sequence[Change]) -> bytes:
@@ -137,19 +133,22 @@ def batch(changes: Sequence[Change]) -> bytes:
     return b"".join(whole)
 
 
-def _send(line: socket.socket, whole: bytes) -> None:
+def _make(line: socket.socket, changes: Sequence[Change]) -> None:
+    whole = batch(changes)
     if len(whole) > _ROOM:  # five hundred ports
         line.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 2 * len(whole))
     line.send(whole)
+    try:
+        _settle(line, changes)
+    except OSError:
+        with suppress(BlockingIOError):
+            while True:  # What is said to the others is not for the next who asks here.
+                nlmsg.verdict(line)
+        raise
 
 
 def _settle(line: socket.socket, changes: Sequence[Change]) -> None:
-    """Read what the kernel says to a batch.
-
-    It has said all before send(2) returned (net/netfilter/nfnetlink.c, nfnetlink_rcv_batch):
-    so nobody waits for an answer that doesn't come.
-    """
-    line.setblocking(False)
+    """Read what the kernel says to a batch."""
     order = None
     while order != len(changes):
         try:
@@ -165,8 +164,26 @@ def _start(family: int, resource: int = 0) -> bytes:
     return _START.pack(family, 0, resource)
 
 
+def _own_line() -> socket.socket:
+    """Return the line of this process, and of the network namespace that it is in now.
+
+    It stays open: to close one when something was removed, by whomever, waits for the kernel's
+    readers, 10-20 ms. One that was inherited by a fork(2) is the parent's.
+    """
+    global _own
+    here = os.getpid(), os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 - a magic link
+    if _own is None or _own[0] != here:
+        close()
+        _own = here, _line()
+    return _own[1]
+
+
 def _line() -> socket.socket:
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    """Open a line at which nobody has to wait.
+
+    The kernel has said all before send(2) returns (net/netfilter/nfnetlink.c, nfnetlink_rcv).
+    """
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     line = socket.socket(socket.AF_NETLINK, kind, _NETFILTER)
     line.bind((0, 0))
     return line
