@@ -115,7 +115,11 @@ def close() -> None:
     """Close the line of this process, which holds its network namespace."""
     global _own
     if _own is not None:
-        _own[1].close()
+        (owner, _), line = _own
+        if owner == os.getpid():
+            line.close()
+        else:
+            line.detach()  # Its number may be that of another file by now.
     _own = None
 
 
