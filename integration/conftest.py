@@ -35,7 +35,7 @@ from integration.sandbox import (
 )
 from integration.traces import Ground
 from integration.warm import Hearth, servers
-from minirt.kernel import libc, namespaces
+from minirt.kernel import libc, namespaces, nftables
 from minirt.kernel.namespaces import Namespace
 from minirt.network import resolver_link
 
@@ -170,6 +170,7 @@ def ground(
     before = traces.now(here)
     with alarm(request.node):
         yield here
+    nftables.close()  # It keeps the network namespace of the test, and the links in it.
     remove_containers(here)
     dismiss_resolvers(here)
     stop_servers(here, but=server)

@@ -18,7 +18,14 @@ from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, SocketKind, socket
 from typing import Any
 
-from integration.sandbox import PATIENCE, command_lines, in_netns, started, wait_until
+from integration.sandbox import (
+    PATIENCE,
+    another_network,
+    command_lines,
+    in_netns,
+    started,
+    wait_until,
+)
 from minirt.kernel import libc, locks, namespaces
 from minirt.network import lease_folder, lending, resolver_link
 from minirt.network.leases import Facts
@@ -122,13 +129,12 @@ def asdict_json(facts: Facts) -> str:
 @contextlib.contextmanager
 def box(*networks: str, servers: Sequence[str] = (), **words: object) -> Iterator[Box]:
     """Make a namespace that the resolver of the first network serves during the body."""
-    with started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper:
-        assert keeper.stdout and keeper.stdout.readline() == "up\n"
-        with namespaces.network_of(keeper.pid) as netns:
+    with another_network() as pid:
+        with namespaces.network_of(pid) as netns:
             sockets = resolver_link.sockets(netns)
         said = {"container": "c" * 64, "networks": networks, "servers": servers, "bare": True}
         said |= words
-        made = Box(keeper.pid, sockets, networks[0], said)
+        made = Box(pid, sockets, networks[0], said)
         try:
             made.connect()
             yield made

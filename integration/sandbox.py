@@ -154,12 +154,19 @@ class Outside:
 
 
 @contextlib.contextmanager
-def outside_host() -> Iterator[Outside]:
-    """Connect the network of the test with another machine, its default gateway."""
+def another_network() -> Iterator[int]:
+    """Keep another network namespace for the body; yield the pid of who lives there."""
     with started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper:
         assert keeper.stdout and keeper.stdout.readline() == "up\n"
-        there = Outside(keeper.pid)
-        peer = ("peer", "name", "eth0", "netns", keeper.pid)
+        yield keeper.pid
+
+
+@contextlib.contextmanager
+def outside_host() -> Iterator[Outside]:
+    """Connect the network of the test with another machine, its default gateway."""
+    with another_network() as pid:
+        there = Outside(pid)
+        peer = ("peer", "name", "eth0", "netns", pid)
         shell("ip", "link", "add", OUTSIDE_LINK, "type", "veth", *peer)
         shell("ip", "address", "add", f"{there.host_address}/24", "dev", OUTSIDE_LINK)
         shell("ip", "link", "set", OUTSIDE_LINK, "up")

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from integration.sandbox import Outside, shell, started
-from integration.traffic import ask_from, let_go_of_the_filter, published
+from integration.sandbox import Outside, another_network, shell
+from integration.traffic import ask_from, published
 from integration.wires import ask, machine, network
 from minirt.kernel import namespaces
 from minirt.network import bridge, leases, port_binding
-
-__all__ = ["let_go_of_the_filter"]  # fixtures
 
 
 def test_a_filter_that_somebody_flushed_comes_back_with_all_ports(outside: Outside) -> None:
@@ -52,12 +50,13 @@ def test_a_network_comes_back_after_a_reboot(
     net = network()
     monkeypatch.setenv("MINIRT_RUNROOT", str(tmp_path / "run"))
     with (
-        started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper,
-        namespaces.network_of(keeper.pid) as fresh,
+        another_network() as pid,
+        namespaces.network_of(pid) as fresh,
+        namespaces.inside(fresh),
+        machine(net) as one,
+        machine(net) as two,
     ):
-        assert keeper.stdout and keeper.stdout.readline()
-        with namespaces.inside(fresh), machine(net) as one, machine(net) as two:
-            assert one.ask(two.address, 80) == one.address
+        assert one.ask(two.address, 80) == one.address
 
 
 def test_a_filter_of_an_older_minirt_is_renewed_and_keeps_its_elements(outside: Outside) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from integration.conftest import Minirt
 from integration.containers import pid_of
-from integration.sandbox import in_netns, shell, started
+from integration.sandbox import another_network, in_netns, shell
 
 COMMAND = re.compile(r"^ {20}\$ (.*)$", re.MULTILINE)
 SHOWN = ("addr", "route", "link")
@@ -79,10 +79,9 @@ def test_a_network_made_by_hand_from_the_story_is_the_same(
     script = tmp_path / "by-hand.sh"
     lines = ["set -eu", *network, "INIT=$1", *wiring]
     script.write_text("\n".join(lines) + "\n")
-    with started("unshare", "--net", "sh", "-c", "echo up; exec sleep 100") as keeper:
-        assert keeper.stdout and keeper.stdout.readline() == "up\n"
-        shell("sh", script, keeper.pid)
-        assert picture(keeper.pid) == ours
+    with another_network() as pid:
+        shell("sh", script, pid)
+        assert picture(pid) == ours
         shell("ip", "link", "del", next(one for one in ours["bridges"] if one.startswith("br-")))
 
 

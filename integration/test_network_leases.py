@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -15,7 +15,7 @@ import pytest
 from integration.sandbox import shell, wait_until
 from integration.wires import elements, machine, network
 from minirt.errors import Conflict, MinirtError
-from minirt.kernel import namespaces, nftables, processes
+from minirt.kernel import namespaces, processes
 from minirt.network import (
     bridge,
     create,
@@ -35,12 +35,6 @@ from minirt.network.plan import Plan
 from minirt.network.port_binding import Binding
 
 SHELLS, EACH = 8, 25
-
-
-@pytest.fixture(autouse=True)
-def let_go_of_the_filter() -> Iterator[None]:
-    yield
-    nftables.close()
 
 
 def at_once(number: int, work: Callable[[int], object]) -> list[object]:

@@ -6,7 +6,6 @@ Each attack is tried twice: as it is, and with the bridge's filter flushed, wher
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from integration.containers import pid_of
 from integration.forger import ARP, BROADCAST, IPV4, IPV6, VLAN, ethernet
 from integration.sandbox import in_netns, shell, started
 from integration.wires import Machine, machine, network
-from minirt.kernel import namespaces, nftables
+from minirt.kernel import namespaces
 from minirt.network import bridge, endpoint, finding, leases, spoofing
 from minirt.network.identity import host_end, mac_of
 
@@ -25,12 +24,6 @@ FORGER = (sys.executable, "-I", Path(forger.__file__))
 FOREIGN = "02:66:6f:72:67:65"
 
 either_filter = pytest.mark.parametrize("filtered", [True, False], ids=["filtered", "control"])
-
-
-@pytest.fixture(autouse=True)
-def let_go_of_the_filter() -> Iterator[None]:
-    yield
-    nftables.close()  # It keeps the network namespace of the test, and the links in it.
 
 
 def send(pid: int, *frames: bytes) -> None:

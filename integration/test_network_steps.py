@@ -12,19 +12,16 @@ from typing import Any
 
 import pytest
 
-from integration.sandbox import shell, started, wait_until
+from integration.sandbox import another_network, shell, started, wait_until
 from minirt.kernel import namespaces, netlink, nftables, processes, steps
 from minirt.kernel.namespaces import Netns
 from minirt.network import bridge, create, endpoint, leases, nat, port_syntax, ports
 from minirt.network.plan import Plan
 
-SLEEPER = ("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity")
-
 
 @pytest.fixture(autouse=True)
-def let_go_of_the_filter() -> Iterator[None]:
+def fall_silent() -> Iterator[None]:
     yield
-    nftables.close()
     steps.send_to(None)
 
 
@@ -81,26 +78,26 @@ def build(there: Netns) -> None:
 
 def test_the_told_commands_typed_by_hand_give_the_same_network() -> None:
     told: list[str] = []
-    with started(*SLEEPER) as one, started(*SLEEPER) as two, started(*SLEEPER) as host:
-        for each in (one, two, host):
-            assert each.stdout and each.stdout.readline() == "up\n"
-        with (
-            namespaces.network_of(one.pid) as first,
-            namespaces.network_of(two.pid) as second,
-            namespaces.network_of(host.pid) as again,
-            namespaces.network_of(os.getpid()) as own,
-        ):
-            steps.send_to(lambda step: told.append(step.command))
-            build(first)
-            steps.send_to(None)
-            script = "\n".join(told).replace(first.path, second.path)
-            assert script.count("\n") > 10
-            with namespaces.inside(again):
-                shell("ip", "link", "set", "lo", "up")
-                lines = [line for line in script.splitlines() if not line.startswith("nc ")]
-                shell("sh", "-e", "-c", "\n".join(lines))
-            for mine, typed in ((own, again), (first, second)):
-                assert look(mine) == look(typed)
+    with (
+        another_network() as one,
+        another_network() as two,
+        another_network() as host,
+        namespaces.network_of(one) as first,
+        namespaces.network_of(two) as second,
+        namespaces.network_of(host) as again,
+        namespaces.network_of(os.getpid()) as own,
+    ):
+        steps.send_to(lambda step: told.append(step.command))
+        build(first)
+        steps.send_to(None)
+        script = "\n".join(told).replace(first.path, second.path)
+        assert script.count("\n") > 10
+        with namespaces.inside(again):
+            shell("ip", "link", "set", "lo", "up")
+            lines = [line for line in script.splitlines() if not line.startswith("nc ")]
+            shell("sh", "-e", "-c", "\n".join(lines))
+        for mine, typed in ((own, again), (first, second)):
+            assert look(mine) == look(typed)
     shell("nft", "flush", "ruleset")
 
 

@@ -14,14 +14,11 @@ from integration.traffic import (
     ask_from,
     either_bridge,
     filter_bridges,
-    let_go_of_the_filter,
     published,
 )
 from integration.wires import PEER, ask, machine, network
 from minirt.network import endpoint, nat, spec
 from minirt.network.port_binding import Binding
-
-__all__ = ["let_go_of_the_filter"]  # fixtures
 
 
 def test_two_on_one_network_reach_each_other_by_their_own_addresses() -> None:

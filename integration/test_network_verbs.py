@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from integration.conftest import Minirt
 from integration.sandbox import shell
 from integration.wires import machine
-from minirt.kernel import nftables
 from minirt.network import finding, store
 
 pytestmark = pytest.mark.core
-
-
-@pytest.fixture(autouse=True)
-def let_go_of_the_filter() -> Iterator[None]:
-    yield
-    nftables.close()
 
 
 def links() -> set[str]:

@@ -17,7 +17,6 @@ LONGEST = "a" * 15  # IFNAMSIZ, without the zero at its end
 def table(request: pytest.FixtureRequest) -> Iterator[str]:
     yield (name := f"{request.param} tried")
     nftables.run(f"delete table {name}")
-    nftables.close()
 
 
 def has(table: str, name: str, key: Part) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from pathlib import Path
 
 import pytest
 
-from integration.sandbox import in_netns, shell, started
+from integration.sandbox import another_network, in_netns, shell
 from minirt.kernel import namespaces, nft_messages, nft_rules, nftables, processes, steps
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.nft_elements import Element, add, create, delete, has, mark_key, name_key
@@ -33,19 +32,10 @@ LISTINGS = (("list",), ("-a", "list"), ("-j", "list"), ("--debug=netlink", "list
 
 
 @pytest.fixture(autouse=True)
-def let_go_of_the_filter() -> Iterator[None]:
+def tidy_up() -> Iterator[None]:
     yield
     steps.send_to(None)
     shell("nft", "flush", "ruleset")
-    nftables.close()
-
-
-@contextmanager
-def namespace() -> Iterator[int]:
-    """Keep another network namespace for the body."""
-    with started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper:
-        assert keeper.stdout and keeper.stdout.readline() == "up\n"
-        yield keeper.pid
 
 
 def ruleset(pid: int | str) -> list[str]:
@@ -67,7 +57,7 @@ def told(title: str, all_steps: list[steps.Step]) -> str:
 
 def test_the_rules_that_lead_to_the_resolver_are_those_of_nft() -> None:
     all_steps: list[steps.Step] = []
-    with namespace() as ours, namespace() as typed:
+    with another_network() as ours, another_network() as typed:
         steps.send_to(all_steps.append)
         with namespaces.network_of(ours) as netns:
             for fd in resolver_link.sockets(netns):
@@ -103,7 +93,7 @@ def test_the_elements_of_a_port_are_those_of_nft(
     nftables.load(spoofing.RULES)
     steps.send_to(all_steps.append)
     spoofing.bind(network, port, mac, addresses, trusted=trusted)
-    with namespace() as typed:
+    with another_network() as typed:
         in_netns(typed, "nft", "-f", spoofing.RULES)
         in_netns(typed, "nft", told("tie the port to its addresses", all_steps))
         assert ruleset("self") == ruleset(typed)
@@ -122,7 +112,7 @@ def test_the_elements_of_published_ports_are_those_of_nft(protocol: str, host: s
     nftables.load(filters.RULES)
     steps.send_to(all_steps.append)
     nat.publish(both, *to)
-    with namespace() as typed:
+    with another_network() as typed:
         in_netns(typed, "nft", "-f", filters.RULES)
         in_netns(typed, "nft", told("publish the ports", all_steps))
         assert in_order(ruleset("self")) == in_order(ruleset(typed))
@@ -248,7 +238,7 @@ def test_a_child_does_not_read_its_parents_answers() -> None:
 
 
 def test_it_speaks_to_the_namespace_that_it_was_told() -> None:
-    with namespace() as other, namespaces.network_of(other) as netns:
+    with another_network() as other, namespaces.network_of(other) as netns:
         in_netns(other, "nft", f"add table {TABLE}; add set {TABLE} names {{ type ifname; }}")
         nft_messages.run([add(ELEMENT)], "try", netns)
         assert '"one"' in in_netns(other, "nft", "list", "ruleset").stdout

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 from ipaddress import IPv4Address
-
-import pytest
 
 from integration.sandbox import needs_tool, shell
 from integration.wires import elements, network
-from minirt.kernel import nftables
 from minirt.network import leases, nat, port_syntax, ports
 from minirt.network.port_binding import Binding
-
-
-@pytest.fixture(autouse=True)
-def let_go_of_the_filter() -> Iterator[None]:
-    yield
-    nftables.close()
 
 
 def test_a_port_that_somebody_else_has_taken_over_is_left_to_him() -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from integration.sandbox import Outside, needs_file
 from integration.wires import PEER, Machine
-from minirt.kernel import nftables
 from minirt.network import nat, port_syntax, ports
 from minirt.network.port_binding import Binding
 
@@ -31,12 +30,6 @@ def published(target: Machine, *texts: str) -> Iterator[list[Binding]]:
     finally:
         nat.unpublish(bindings, target.lease.address)
         ports.close(bindings)
-
-
-@pytest.fixture(autouse=True)
-def let_go_of_the_filter() -> Iterator[None]:
-    yield
-    nftables.close()  # It keeps the network namespace of the test, and the links in it.
 
 
 # br_netfilter shows the packet filter also what is bridged, in the networks that switch it on.

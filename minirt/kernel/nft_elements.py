@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from minirt.kernel import nft_messages
-from minirt.kernel.nft_messages import CREATE, EXCLUSIVE, Change, Part, nest, number, text
+from minirt.kernel.nft_messages import CREATE, EXCLUSIVE, Change, Part, nest, number, raw, text
 from minirt.kernel.nlmsg import attribute
 
 _NEW, _GET, _DELETE = 12, 13, 14  # NFT_MSG_NEWSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_DELSETELEM
 _SET, _ELEMENTS = 2, 3  # NFTA_SET_ELEM_LIST_*
 _ELEMENT, _KEY, _DATA, _USERDATA = 1, 1, 2, 6  # NFTA_LIST_ELEM, NFTA_SET_ELEM_*
-_VALUE, _VERDICT, _CODE, _CHAIN = 1, 2, 1, 2  # NFTA_DATA_*, NFTA_VERDICT_*
+_VERDICT, _CODE, _CHAIN = 2, 1, 2  # NFTA_DATA_VERDICT, NFTA_VERDICT_*
 _VERDICTS = {"jump": -3, "goto": -4}  # NFT_JUMP, NFT_GOTO
 _COMMENT = 0  # NFTNL_UDATA_SET_ELEM_COMMENT
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}  # IPPROTO_*
@@ -56,11 +56,11 @@ class Element:
     @property
     def body(self) -> bytes:
         """Return the message about it."""
-        parts = [nest(_KEY, attribute(_VALUE, _bytes(self.key)))]
+        parts = [raw(_KEY, _bytes(self.key))]
         if self.verdict:
             parts.append(nest(_DATA, _verdict(self.verdict)))
         if self.value:
-            parts.append(nest(_DATA, attribute(_VALUE, _bytes(self.value))))
+            parts.append(raw(_DATA, _bytes(self.value)))
         if self.comment:
             comment = self.comment.encode() + b"\0"
             parts.append(attribute(_USERDATA, bytes([_COMMENT, len(comment)]) + comment))

@@ -38,6 +38,7 @@ _FAMILIES = {"inet": 1, "ip": 2, "bridge": 7, "ip6": 10}  # NFPROTO_*
 _TABLE = 1  # NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_ELEM_LIST_TABLE
 _SO_SNDBUFFORCE = 32  # include/uapi/asm-generic/socket.h
 _ROOM = 1 << 16  # bytes that a socket takes at once; socket(7): by default it has three times that
+_VALUE = 1  # NFTA_DATA_VALUE
 _ABSENT = {errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
 
 _own: tuple[tuple[int, int], socket.socket] | None = None
@@ -80,6 +81,11 @@ def number(kind: int, value: int) -> bytes:
 def nest(kind: int, *attributes: bytes) -> bytes:
     """Write an attribute that consists of others."""
     return attribute(kind | NESTED, b"".join(attributes))
+
+
+def raw(kind: int, data: bytes) -> bytes:
+    """Write an attribute that holds bytes as packets have them."""
+    return nest(kind, attribute(_VALUE, data))
 
 
 def is_there(kind: int, question: bytes) -> bool:
@@ -175,7 +181,7 @@ def _own_line() -> socket.socket:
     readers, 10-20 ms. One that was inherited by a fork(2) is the parent's.
     """
     global _own
-    here = os.getpid(), os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 - a magic link
+    here = namespaces.here()
     if _own is None or _own[0] != here:
         close()
         _own = here, _line()

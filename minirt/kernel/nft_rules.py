@@ -12,8 +12,18 @@ from __future__ import annotations
 import socket
 
 from minirt.kernel import nft_messages
-from minirt.kernel.nft_messages import APPEND, CREATE, Change, Part, body, nest, number, text
-from minirt.kernel.nlmsg import attribute
+from minirt.kernel.nft_elements import port_key, protocol_key
+from minirt.kernel.nft_messages import (
+    APPEND,
+    CREATE,
+    Change,
+    Part,
+    body,
+    nest,
+    number,
+    raw,
+    text,
+)
 
 _NEW_TABLE, _GET_TABLE, _NEW_CHAIN, _GET_CHAIN = 0, 1, 3, 4  # NFT_MSG_*
 _NEW_RULE, _DELETE_RULE = 6, 8  # these, too
@@ -24,7 +34,6 @@ _RULE_CHAIN, _RULE_EXPRESSIONS = 2, 4  # NFTA_RULE_*
 _HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}  # NF_INET_*
 
 _EXPRESSION, _NAME, _DATA = 1, 1, 2  # NFTA_LIST_ELEM, NFTA_EXPR_*
-_VALUE = 1  # NFTA_DATA_VALUE
 _REGISTER = 1  # NFT_REG_1, 16 bytes
 _CMP_SOURCE, _CMP_HOW, _CMP_DATA, _EQUAL = 1, 2, 3, 0  # NFTA_CMP_*, NFT_CMP_EQ
 _META_TO, _META_KEY, _L4PROTO = 1, 2, 16  # NFTA_META_*, NFT_META_L4PROTO
@@ -35,7 +44,6 @@ _IP_HEADER, _TRANSPORT_HEADER = 1, 2  # NFT_PAYLOAD_NETWORK_HEADER, …
 
 _ADDRESSES = {"saddr": 12, "daddr": 16}  # offsets in the headers
 _PORTS = {"sport": 0, "dport": 2}
-_PROTOCOLS = {"tcp": 6, "udp": 17}
 # What is to be done about the checksum of a header that is written to. TCP's is put right where
 # it stands (NFT_PAYLOAD_CSUM_INET). UDP may have none, 0: which the kernel knows if it is left to
 # find the checksum itself (NFT_PAYLOAD_L4CSUM_PSEUDOHDR).
@@ -93,15 +101,15 @@ def address_is(field: str, address: str) -> Part:
 def port_is(protocol: str, field: str, port: int) -> Part:
     """Return what a packet must please: its protocol, and its "sport" or "dport"."""
     kind = _expression("meta", number(_META_KEY, _L4PROTO), number(_META_TO, _REGISTER))
-    kind += _is(bytes([_PROTOCOLS[protocol]]))
+    kind += _is(protocol_key(protocol).data)
     loaded = _load(_TRANSPORT_HEADER, _PORTS[field], 2)
-    return Part(f"{protocol} {field} {port}", kind + loaded + _is(port.to_bytes(2, "big")))
+    return Part(f"{protocol} {field} {port}", kind + loaded + _is(port_key(port).data))
 
 
 def set_port(protocol: str, field: str, port: int) -> Part:
     """Return what writes another port into a packet, which must be of that protocol."""
-    value = nest(_IMMEDIATE_DATA, attribute(_VALUE, port.to_bytes(2, "big")))
-    fetched = _expression("immediate", number(_IMMEDIATE_TO, _REGISTER), value)
+    data = raw(_IMMEDIATE_DATA, port_key(port).data)
+    fetched = _expression("immediate", number(_IMMEDIATE_TO, _REGISTER), data)
     place = _place(_TRANSPORT_HEADER, _PORTS[field], 2)
     written = _expression("payload", number(_WRITE_FROM, _REGISTER), place, _CHECKSUMS[protocol])
     return Part(f"{protocol} {field} set {port}", fetched + written)
@@ -115,8 +123,8 @@ def _place(base: int, offset: int, length: int) -> bytes:
     return number(_BASE, base) + number(_OFFSET, offset) + number(_LENGTH, length)
 
 
-def _is(value: bytes) -> bytes:
-    data = nest(_CMP_DATA, attribute(_VALUE, value))
+def _is(wanted: bytes) -> bytes:
+    data = raw(_CMP_DATA, wanted)
     return _expression("cmp", number(_CMP_SOURCE, _REGISTER), number(_CMP_HOW, _EQUAL), data)
 
 

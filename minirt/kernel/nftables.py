@@ -110,7 +110,7 @@ class _Context:
     """One nft context: a netlink socket in the namespace of its birth, and two buffers."""
 
     def __init__(self) -> None:
-        self.owner = _here()
+        self.owner = namespaces.here()
         self._library = _libnftables()
         lowest = os.open("/dev/null", os.O_RDONLY)
         os.close(lowest)
@@ -162,14 +162,10 @@ def _own_context() -> _Context:
     the parent's answers: it is left alone.
     """
     global _context
-    if _context is None or _context.owner != _here():
+    if _context is None or _context.owner != namespaces.here():
         close()
         _context = _Context()
     return _context
-
-
-def _here() -> tuple[int, int]:
-    return os.getpid(), os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 - a magic link
 
 
 def preload() -> None:

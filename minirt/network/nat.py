@@ -2,8 +2,8 @@
 
 A port's element may outlive its owner, who may have been killed. So an element is replaced
 by whoever publishes the same port anew (its socket proves that nobody else has it), and removed
-only if it still leads where the remover says. Nobody looks first: to find one element, libnftables
-reads all of them. Instead, a transaction fails as a whole that adds a key which leads elsewhere.
+only if it still leads where the remover says. Nobody looks first, as that could change meanwhile: a
+transaction fails as a whole that adds a key which leads elsewhere.
 """
 
 from __future__ import annotations
