@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
 from integration.containers import state_of
-from integration.sandbox import shell, wait_until
+from integration.sandbox import minirt_words, shell, wait_until
 from integration.traces import Ground
 from minirt.container import protocol
 from minirt.kernel import cgroups
@@ -83,3 +87,37 @@ def test_nobody_keeps_the_operators_file_systems_longer_than_init(
     monitor = state_of(minirt, "one")["monitor"]
     held = [str(one.readlink()) for one in Path(f"/proc/{monitor}/fd").iterdir()]
     assert any(one.startswith("mnt:") for one in held) == is_held
+
+
+@pytest.mark.in_process  # It is this process that is looked at.
+@pytest.mark.parametrize(
+    ("words", "is_held"), [((), True), (("-v", "/tmp:/x"), False), (("-v", "data:/x"), False)]
+)
+def test_who_removes_a_container_takes_its_own_file_system_down_last(
+    minirt: Minirt, image: str, ground: Ground, words: tuple[str, ...], is_held: bool
+) -> None:
+    minirt("run", "-d", *words, "--name", "one", "--net", "none", image, "sleep", "1000")
+    pids = state_of(minirt, "one")
+    with removing("one") as remover:
+        there = ("containers/*", "trash/*")
+        wait_until(lambda: not any(any(ground.root.glob(one)) for one in there), "the removal")
+        held = [str(one.readlink()) for one in Path(f"/proc/{remover}/fd").iterdir()]
+        assert any(one.startswith("mnt:") for one in held) == is_held
+        assert Path(f"/proc/{pids['monitor']}/ns").exists()  # It dies when it is left.
+    wait_until(lambda: not Path(f"/proc/{pids['monitor']}/ns").exists(), "its end")
+
+
+@contextmanager
+def removing(name: str) -> Iterator[int]:
+    """Remove a container, for a reader who is slow to take the answer; yield the PID."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writer, bytes(4096))
+    command = subprocess.Popen([*minirt_words(), "rm", "-f", name], stdout=writer)
+    os.close(writer)
+    try:
+        yield command.pid
+    finally:
+        with open(reader, "rb") as told:
+            told.read()
+        assert command.wait() == 0

@@ -8,7 +8,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from minirt.container import (
@@ -29,6 +29,7 @@ from minirt.container.record import EndpointRequest, HostConfig, Record
 from minirt.container.undoing import taking_back
 from minirt.errors import Conflict, InvalidRequest, MinirtError, kernel_refused
 from minirt.images import store as images
+from minirt.kernel import descriptors
 from minirt.network import finding
 from minirt.state import check_name, flush, new_id
 
@@ -163,7 +164,20 @@ def _killed(one: Record, *, force: bool) -> Callable[[], None]:
         remedy = f"Stop it first (minirt stop {one.name}), or use rm -f."
         why = "it is paused" if lifecycle.is_paused(one) else "it is running"
         raise Conflict(f"Cannot remove container {one.name}", why, remedy)
+    _be_the_last_to_have_its_mounts(one)
     return stop.begin_kill(one)
+
+
+def _be_the_last_to_have_its_mounts(one: Record) -> None:
+    """Leave it to the end of this process to take them down.
+
+    For an overlay's end the kernel writes out the whole file system of its upper layer, and init
+    would be that long about its exit(2). Not where the operator may wait for the end of a mount.
+    """
+    init = lifecycle.init_of(one)
+    if init is not None and not one.mounts:
+        with suppress(OSError):  # It is dead.
+            descriptors.leave(os.open(f"/proc/{init[0]}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
 
 
 def _named(one: Record) -> Record:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-from minirt.container import lifecycle, protocol, record, signals
+from minirt.container import ending, lifecycle, protocol, record, signals
 from minirt.container.record import Record
-from minirt.kernel import processes
+from minirt.kernel import descriptors, processes
 from minirt.kernel.steps import step
 
 KILL_PATIENCE = 10  # seconds that the kernel may need to end a process that was killed
@@ -96,6 +96,7 @@ class Waiter:
 
     def __init__(self, one: Record) -> None:
         self.code: int | None = None
+        self._one = one
         self._line = self._attach(one)
         self._pidfd = None if self._line else lifecycle.open_monitor(one)
 
@@ -114,9 +115,14 @@ class Waiter:
         return True
 
     def close(self) -> None:
-        """Leave the monitor."""
-        if self._line:
+        """Leave the monitor, which dies then: that takes a processor for a millisecond.
+
+        So late, except where it has to take the last of the container away before.
+        """
+        if self._line and ending.is_forgotten(self._one):
             self._line.close()
+        elif self._line:
+            descriptors.leave(self._line.detach())
         if self._pidfd is not None:
             os.close(self._pidfd)
 

@@ -6,11 +6,26 @@ import fcntl
 import os
 from collections.abc import Iterable, Mapping
 
+MOST_LEFT = 200  # below what a process may have open: 1024 as a rule (getrlimit(2))
+
+_left: list[int] = []
+
 
 def close(fds: Iterable[int]) -> None:
     """Close them all, close(2)."""
     for fd in fds:
         os.close(fd)
+
+
+def leave(fd: int) -> None:
+    """Leave it to the end of this process to close ``fd``, with what that makes the kernel do.
+
+    A command has answered before its end, so nobody waits. When there are many all are closed.
+    """
+    if len(_left) >= MOST_LEFT:
+        close(_left)
+        _left.clear()
+    _left.append(fd)
 
 
 def renumber(wanted: Mapping[int, int]) -> None:

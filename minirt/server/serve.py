@@ -33,6 +33,9 @@ from minirt.server.sources import Sources
 
 IDLE = float(os.environ.get("MINIRT_SERVER_IDLE") or 600)  # seconds
 _READY = 5.0  # seconds that a child waits for a command
+# Seconds from the end of a client's connection to the next fork. The kernel closes what a dying
+# process has open before it lets anyone know of its death, and a fork may take its processor.
+_A_MOMENT = 0.001
 
 
 def main(folder: str, name: str) -> None:
@@ -96,6 +99,7 @@ class Server:
             if self._listener.fileno() in happened and not self._accept():
                 return self._step_aside()
             if was_busy and not self._is_busy():
+                time.sleep(_A_MOMENT)
                 self._get_ready()
             elif not happened and self._ready:
                 signal.pidfd_send_signal(self._ready.pidfd, signal.SIGKILL)
