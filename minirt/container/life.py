@@ -83,10 +83,17 @@ def prepare(
     return Life(one, holdings, init[0], streams, listener, log, mounts=mounts)
 
 
-def live(life: Life) -> int:
-    """Serve until init is dead, free everything, tell the exit code; return the monitor's own."""
+def live(life: Life, line: socket.socket) -> int:
+    """Serve until init is dead, free everything, tell the exit code; return the monitor's own.
+
+    From the word at ``line`` on. It is ready by then: a command may be done within a millisecond.
+    """
     try:
-        _end(life, _serve(life))
+        serving = _get_ready(life)
+        with line:
+            if not _hear_that_it_runs(line):
+                return 0
+        _end(life, _serve(life, *serving))
     except Exception as error:  # Nobody sees its standard error; "inspect" shows this.
         last = record.load_last(life.record.id)
         record.save_last(life.record.id, LastRun(last.started, error=str(in_words(error))))
@@ -103,8 +110,17 @@ def in_words(error: Exception) -> MinirtError:
     return MinirtError("This is a bug in minirt's monitor", f"{type(error).__name__}: {error}")
 
 
-def _serve(life: Life) -> Hub:
-    """Serve all that have something to say until init is dead; return who is still there."""
+def _hear_that_it_runs(line: socket.socket) -> bool:
+    """Wait for the word "live"; False if the start has failed, or the command was killed."""
+    try:
+        protocol.hear_json(line)
+    except EOFError:
+        return False
+    return True
+
+
+def _get_ready(life: Life) -> tuple[Hub, Loop, socket.socket]:
+    """Connect all that may have something to say; nobody is heard yet."""
     holdings, loop = life.holdings, Loop()
     hub = Hub(loop, None if life.log is None else LogWriter(life.log), holdings.answer)
     _connect(hub, life)
@@ -113,13 +129,18 @@ def _serve(life: Life) -> Hub:
     holdings.keep_names_served(loop)
     holdings.watch_host(loop)
     holdings.serve_ports(loop, holdings.bindings)
+    return hub, loop, listener
+
+
+def _serve(life: Life, hub: Hub, loop: Loop, listener: socket.socket) -> Hub:
+    """Serve all that have something to say until init is dead; return who is still there."""
     ended: list[bool] = []
     loop.on_readable(life.init, lambda: ended.append(True))
     while not ended:
         loop.turn()
     loop.forget(life.init)
     hub.drain()
-    holdings.end_ports()
+    life.holdings.end_ports()
     listener.close()
     # A slow reader still keeps the loop turning: not on what is closed from here on.
     loop.keep_only(hub.descriptors())

@@ -43,11 +43,11 @@ def main(line: socket.socket) -> int:
     steps.speak_as("monitor")
     _leave_the_parent(line)
     try:
-        given = _serve(line)
+        given, line = _serve(line)
     except (EOFError, BrokenPipeError):
         return 0  # Nobody wanted it, or who did has given up, or was killed.
     steps.fall_silent()
-    return life.live(given)
+    return life.live(given, line)
 
 
 def _leave_the_parent(line: socket.socket) -> None:
@@ -63,8 +63,11 @@ def _leave_the_parent(line: socket.socket) -> None:
         signal.signal(one, signal.SIG_IGN)
 
 
-def _serve(line: socket.socket) -> Life:
-    """Do what the command asks for until it hands over what it has. Raises EOFError."""
+def _serve(line: socket.socket) -> tuple[Life, socket.socket]:
+    """Do what the command asks for until it hands over what it has; return it, and the line.
+
+    That may have had to make room. Raises EOFError.
+    """
     numbers: list[int] = []
     held: list[int] = []
     while True:
@@ -78,10 +81,8 @@ def _serve(line: socket.socket) -> Life:
         held += fds
         if message["more"]:
             continue
-        with sockets.moved_above(line, max(*numbers, *held)) as line:
-            given = _received(numbers, held)
-            protocol.hear_json(line)  # "live": its command runs.
-            return given
+        line = sockets.moved_above(line, max(*numbers, *held))
+        return _received(numbers, held), line
 
 
 def _bear(line: socket.socket, kinds: int | None, fds: list[int]) -> None:

@@ -127,7 +127,8 @@ def start(created: Created, meanwhile: Callable[[], None] = lambda: None) -> Non
     except OSError as error:
         raise command.refused(created.spec.process.args[0], error) from error
     created.line.close()
-    hooks.run("poststart", created.spec.hooks.poststart, _state(created, "running"))
+    if created.spec.hooks.poststart:
+        hooks.run("poststart", created.spec.hooks.poststart, _state(created, "running"))
 
 
 def leave(created: Created) -> None:
