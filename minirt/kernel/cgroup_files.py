@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from minirt.kernel.steps import Shell, step
@@ -21,6 +22,13 @@ def write(title: str, file: Path, value: str | int) -> None:
     """Write one value into one file, and tell it. Raises OSError with the file's name."""
     with step(title, "sh", "-c", f"echo {shlex.quote(str(value))} > {shlex.quote(str(file))}"):
         _put(file, str(value))
+
+
+def write_each(title: str, file: Path, values: Sequence[str]) -> None:
+    """Write values into one file, one after the other. Raises OSError with the file's name."""
+    loop = 'for value do echo "$value"; done > "$0"'
+    with step(title, "sh", "-c", loop, file, *values):
+        _put(file, *values)
 
 
 def write_to_all(title: str, value: str, files: list[Path], told: str | Shell = "") -> None:
@@ -52,10 +60,11 @@ def fields(file: Path) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in pairs if len(words) == 2 and words[1].isdigit()}
 
 
-def _put(file: Path, value: str) -> None:
+def _put(file: Path, *values: str) -> None:
     fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(fd, value.encode())
+        for value in values:
+            os.write(fd, value.encode())
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(file)) from None
     finally:

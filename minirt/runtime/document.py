@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from minirt.errors import InvalidRequest
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 _UNSIGNED_64 = 1 << 64
 
 
-@dataclass(frozen=True, slots=True)
 class Place:
     """A value of the document, and its path: ``process.rlimits[0].type``.
 
@@ -24,8 +22,18 @@ class Place:
     A null counts as absent: Go's encoder, which wrote most such documents, means that.
     """
 
-    value: Any
-    path: str = ""
+    __slots__ = ("_above", "_here", "value")
+
+    def __init__(self, value: Any, here: str | int = "", above: Place | None = None) -> None:
+        self.value, self._here, self._above = value, here, above
+
+    @property
+    def path(self) -> str:
+        """Return the way from the top; put together when somebody complains, which is seldom."""
+        above = self._above.path if self._above else ""
+        if isinstance(self._here, int):
+            return f"{above}[{self._here}]"
+        return f"{above}.{self._here}" if above else self._here
 
     def has(self, key: str) -> bool:
         """Say whether the object here has the key."""
@@ -33,8 +41,7 @@ class Place:
 
     def get(self, key: str) -> Place:
         """Go to the value of a key; absent is the value None."""
-        path = f"{self.path}.{key}" if self.path else key
-        return Place(self.object().get(key), path)
+        return Place(self.object().get(key), key, self)
 
     def refuse(self, why: str) -> NoReturn:
         """Say that this place is wrong."""
@@ -101,7 +108,7 @@ class Place:
         if not isinstance(self.value, list | tuple):
             self.refuse("is not a list")
         for number, one in enumerate(self.value):
-            yield Place(one, f"{self.path}[{number}]")
+            yield Place(one, number, self)
 
     def texts(self) -> tuple[str, ...]:
         """Read a list of strings."""

@@ -11,12 +11,13 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
 from minirt.errors import InvalidRequest, kernel_refused
 from minirt.kernel import cgroups, device_filter
-from minirt.kernel.cgroup_files import write
+from minirt.kernel.cgroup_files import write, write_each
 from minirt.kernel.cgroups import Cgroup, Folder
 from minirt.kernel.device_filter import Rule
 from minirt.runtime import resources_v1 as v1
@@ -86,9 +87,9 @@ def limit_devices(cgroup: Cgroup, rules: list[Rule]) -> None:
     folder = cgroup.folder("devices")
     try:
         if folder:
-            for rule in rules:
-                file = folder.path / ("devices.allow" if rule.allow else "devices.deny")
-                write("limit the devices", file, str(rule))
+            for allow, some in groupby(rules, lambda rule: rule.allow):
+                file = folder.path / ("devices.allow" if allow else "devices.deny")
+                write_each("limit the devices", file, [str(rule) for rule in some])
         elif cgroup.unified:
             device_filter.attach(cgroup.unified, rules)
         else:

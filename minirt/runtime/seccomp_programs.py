@@ -9,7 +9,7 @@ let a container do everything.
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import stat
 from collections.abc import Mapping
@@ -46,9 +46,10 @@ def _digest(rules: Mapping[str, Any]) -> str:
     folder = syscall_tables.FILE.parent
     files = [Path(__file__).with_name("seccomp_rules.py"), *(folder / one for one in _MADE_FROM)]
     ages = [file.stat().st_mtime_ns for file in files]
-    text = json.dumps([rules, syscall_tables.native(), ages], sort_keys=True)
+    # Without references, which depend on who else has the same string; version 2 of marshal.
+    packed = marshal.dumps([rules, syscall_tables.native(), ages], 2)
     # SHA-256 would be OpenSSL's, and its first use in a process takes a millisecond.
-    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
+    return hashlib.blake2b(packed, digest_size=32).hexdigest()
 
 
 def _fetch(path: Path) -> bytes | None:
