@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_a_command_is_where_its_client_is(server: int, image: str, tmp_path: Pat
     )
     assert "FROM_FILE=yes" in done.stdout
     assert "MINE=from the client" in done.stdout
+
+
+def test_times_are_those_of_the_clients_zone(server: int, image: str) -> None:
+    run("run", "-d", "--name", "one", "--net", "none", image, "sleep", "99")
+    shown = []
+    for zone in ("", "UTC0", "IST-5:30"):
+        environment = {key: value for key, value in os.environ.items() if key != "TZ"}
+        environment |= {"TZ": zone} if zone else {}
+        hours, minutes = run("top", "one", env=environment).stdout.split()[12].split(":")
+        shown.append(60 * int(hours) + int(minutes))
+    assert run("rm", "-f", "one").returncode == 0
+    offset = -time.timezone // 60  # of the machine: what counts where the client has no TZ
+    assert [(one - shown[1]) % 1440 for one in shown] == [offset % 1440, 0, 330]
 
 
 @pytest.mark.parametrize("options", [(), ("--userns", "private"), ("--pid", "host")])

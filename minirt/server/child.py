@@ -44,6 +44,8 @@ class Request:
 
 def main(house: socket.socket) -> int:
     """Wait for a client, and run its command line; return the exit status."""
+    os.environ.clear()
+    time.tzset()  # /etc/localtime may be another than when the server was started.
     pages.copy(pages.RUN, pages.EXEC, until=house.fileno())
     try:
         _, (fd, *spare) = protocol.hear_json(house)
@@ -168,7 +170,8 @@ def _become(request: Request, client: int) -> None:
     numbers = [0, 1, 2, *request.named]
     sources = [request.fds[number] for number in (0, 1, 2)] + request.fds[4:]
     # Out of each other's way first: a number that is wanted may be taken by another.
-    safe = [_above(fd, max(numbers) + 1) for fd in sources]
+    highest = max(numbers)
+    safe = [fd if fd > highest else _above(fd, highest + 1) for fd in sources]
     for fd, number in zip(safe, numbers, strict=True):
         os.dup2(fd, number, inheritable=number > 2)
     for fd in {*safe, *request.fds} - set(numbers):
@@ -180,10 +183,10 @@ def _become(request: Request, client: int) -> None:
             signal.signal(number, signal.SIG_IGN)
     if not request.ignored >> signal.SIGINT & 1:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.clear()
     for key, value in request.environment.items():
         os.environb[key] = value
-    time.tzset()
+    if b"TZ" in request.environment:
+        time.tzset()
     sys.argv[:] = request.arguments
     sys.stdin = os.fdopen(0, "r", closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False, buffering=1 if os.isatty(1) else -1)
