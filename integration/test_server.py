@@ -98,6 +98,18 @@ def test_descriptors_that_are_named_come_along(server: int, image: str) -> None:
     assert "PIPED=yes" in done.stdout
 
 
+@pytest.mark.parametrize("number", range(3, 16))
+def test_whatever_number_it_has(server: int, image: str, tmp_path: Path, number: int) -> None:
+    """The child has the low numbers itself, for the line to its client, for instance."""
+    (tmp_path / "vars").write_text("FROM_FILE=yes\n")
+    wait_until(lambda: commands_of(server), "a child that waits")
+    command = words("run", "--rm", "--net", "none", "--env-file", f"/dev/fd/{number}", image, "env")
+    shown = ["bash", "-c", f'exec "$@" {number}< "$0"', str(tmp_path / "vars"), *command]
+    done = subprocess.run(shown, capture_output=True, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert "FROM_FILE=yes" in done.stdout
+
+
 def test_input_goes_through(server: int, image: str) -> None:
     text = "line\n" * 50_000
     done = run("run", "--rm", "-i", "--net", "none", image, "cat", input=text)

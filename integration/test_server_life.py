@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import termios
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,8 +21,10 @@ from integration.sandbox import PATIENCE, REPOSITORY, started, wait_until, wait_
 from integration.serving import listening, parent_of, run, served, server, words
 from integration.traces import Ground
 from integration.warm import commands_of, monitors_of, servers
+from minirt import state
 from minirt.kernel import processes
 from minirt.server import client
+from minirt.server.listener import listen
 
 __all__ = ["server"]  # fixtures
 pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselves.
@@ -84,6 +90,31 @@ def test_a_client_that_went_on_alone_is_not_waited_for(server: int) -> None:
     with suppress(ProcessLookupError):  # The server has heard the end of the client.
         os.kill(slow, signal.SIGCONT)
     wait_until(lambda: slow not in commands_of(server), "its end")
+
+
+def test_a_child_that_was_killed_before_the_word_is_told_as_any(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client's words are there unread, so the line does not end but is reset (unix(7))."""
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    with listen(state.made(ground.run / "server"), client.name()) as listener:
+        typed = subprocess.Popen(words("version"), stderr=subprocess.PIPE)
+        line, _ = listener.accept()
+        pidfd = os.pidfd_open(os.getpid())
+        socket.send_fds(line, [client.ACCEPTED], [pidfd])
+        said = 8 + int.from_bytes(line.recv(8, socket.MSG_PEEK)) + len(client.GO)
+        wait_until(lambda: unread(line) == said, "the word")
+        line.close()
+        assert typed.communicate(timeout=20 * PATIENCE)[1] == b""
+    os.close(pidfd)
+    assert typed.returncode == -signal.SIGKILL
+
+
+def unread(line: socket.socket) -> int:
+    """Return how many bytes have come (unix(7), SIOCINQ)."""
+    count = array.array("i", [0])
+    fcntl.ioctl(line, termios.FIONREAD, count)
+    return count[0]
 
 
 def test_a_killed_server_is_not_missed(server: int, image: str, ground: Ground) -> None:

@@ -113,10 +113,12 @@ def owner(protocol: str, port: int) -> tuple[int, str] | None:
 
 
 def moved_above(end: socket.socket, fd: int) -> socket.socket:
-    """Return the same socket under a higher number than ``fd``; ``end`` is closed.
+    """Return the same socket under a higher number than ``fd``; ``end`` is it, or is closed.
 
     Raises OSError beyond RLIMIT_NOFILE; then nothing has changed.
     """
+    if end.fileno() > fd:
+        return end
     number = fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, fd + 1)
     end.close()
     return socket.socket(fileno=number)

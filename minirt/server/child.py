@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from minirt.container import birth, protocol
-from minirt.kernel import descriptors, pages, processes
+from minirt.kernel import descriptors, pages, processes, sockets
 from minirt.runtime import inheritance
 from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 
@@ -56,6 +56,7 @@ def main(house: socket.socket) -> int:
         line.settimeout(_PATIENCE)
         request = receive(line)
         line.settimeout(None)
+        line = sockets.moved_above(line, max(request.named, default=0))
         _ask_for_monitor(house, request, spare)
         _accept(line)
         _become(request, credentials(line)[0])
@@ -94,14 +95,15 @@ def _ask_for_monitor(house: socket.socket, request: Request, spare: list[int]) -
     with house:
         if not birth.may_be_wanted(request.arguments):
             descriptors.close(spare)
-        elif spare:
+            return
+        if spare:
             protocol.tell(house, {"taken": True})
-            birth.offer(socket.socket(fileno=spare[0]))
+            ours = socket.socket(fileno=spare[0])
         else:
             ours, theirs = protocol.pair()
             with theirs:
                 protocol.tell(house, {"keep": True}, (theirs.fileno(),))
-            birth.offer(ours)
+    birth.offer(sockets.moved_above(ours, max(request.named, default=0)))
 
 
 def _run(line: socket.socket, request: Request) -> int:

@@ -11,8 +11,8 @@ The child runs nothing before "go", so a command never runs twice: a client that
 runs it itself, and a child that hears no "G" leaves. The child tells its exit status itself,
 so a server that dies meanwhile is not missed. Of a child that was killed the server tells.
 
-Only modules written in C are imported here: ``os``, ``socket``, ``signal`` and ``json`` would cost
-more than all the rest of this file's work together. So would __future__, with its annotations.
+Only modules written in C are imported here: ``os``, ``socket``, ``json`` or __future__ would cost
+more than all the rest of this file's work together.
 """
 
 import _signal
@@ -41,9 +41,9 @@ def main() -> None:
     line = dial()
     if line is None:
         start_server()
+    elif (pidfd := hand_over(line, named)) is not None:
+        leave(*wait(line, pidfd))
     else:
-        if (pidfd := hand_over(line, named)) is not None:
-            leave(*wait(line, pidfd))
         line.close()
     in_process()
 
@@ -226,13 +226,16 @@ def wait(line: _socket.socket, pidfd: int) -> tuple[bytes, int]:
             _signal.signal(number, relay)
     if _signal.getsignal(_signal.SIGTSTP) != _signal.SIG_IGN:
         _signal.signal(_signal.SIGTSTP, pause)
-    answer = bytearray()
+    answer = b""
     while len(answer) < 5:
-        more = line.recv(5 - len(answer))
+        try:
+            more = line.recv(5 - len(answer))
+        except ConnectionResetError:  # before they had read "go"
+            more = b""
         if not more:  # Child and server were killed, both before they could tell.
             return KILLED, _signal.SIGKILL
         answer += more
-    return bytes(answer[:1]), int.from_bytes(answer[1:], "big")
+    return answer[:1], int.from_bytes(answer[1:], "big")
 
 
 def leave(how: bytes, number: int) -> None:
