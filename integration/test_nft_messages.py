@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,9 +40,14 @@ def tidy_up() -> Iterator[None]:
 
 
 def ruleset(pid: int | str) -> list[str]:
-    """Return all that is in a namespace, also as the kernel has it: its expressions."""
+    """Return all that is in a namespace, also as the kernel has it: its expressions.
+
+    But for the handles of tables: they count what was begun and undone, too, as the kernel does
+    where it has to load a module first.
+    """
     enter = ("nsenter", f"--net=/proc/{pid}/ns/net", "nft")
-    return [shell(*enter, *words, "ruleset").stdout for words in LISTINGS]
+    listings = [shell(*enter, *words, "ruleset").stdout for words in LISTINGS]
+    return [re.sub(r"(?m)^(table .*) # handle \d+$", r"\1", one) for one in listings]
 
 
 def in_order(listings: list[str]) -> list[list[str]]:

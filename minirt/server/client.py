@@ -175,8 +175,7 @@ def _state() -> list[int]:
     """Return umask, and ignored signals; limits and niceness the server can see for itself."""
     umask = posix.umask(0o22)
     posix.umask(umask)
-    ignored = sum(1 << one for one in range(1, 32) if _signal.getsignal(one) == _signal.SIG_IGN)
-    return [umask, ignored]
+    return [umask, sum(1 << n for n in range(1, 32) if _signal.getsignal(n) == _signal.SIG_IGN)]
 
 
 def _bytes(word: str) -> bytes:
