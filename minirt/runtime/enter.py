@@ -8,10 +8,10 @@
        |  ------------------- "go" --------------> |
        |  <----- end of file, or an error ---------|
 
-The guide does all that takes time where nobody in the container can see it: only a *child* of
-who enters a PID namespace is in it. The newcomer lives for microseconds before its execve, not
-dumpable, so that its descriptors, its memory and its binary are out of reach for a container that
-waits for such visits (CVE-2016-9962, CVE-2019-5736).
+The guide does what takes time where nobody in the container can see it: only a *child* of
+who enters a PID namespace is in it. The newcomer is not dumpable, so that its descriptors, its
+memory and its binary are out of reach for a container that waits for such visits (CVE-2016-9962,
+CVE-2019-5736); and when it waits for the word, it is a springboard and no interpreter any more.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from minirt.kernel import processes, terminals
@@ -41,7 +42,7 @@ class Visit:
 
 
 def become(visit: Visit, process: Process, path: str) -> int:
-    """Be the newcomer: take the terminal, wait for the word, drop all privileges, execute."""
+    """Be the newcomer: take the terminal, drop all privileges, wait for the word, execute."""
     try:
         os.setsid()
         if process.terminal:
@@ -52,13 +53,14 @@ def become(visit: Visit, process: Process, path: str) -> int:
             pid = visit.line.await_number()
             state = visit.state or State("", "running", pid, Path("/"), {})
             visit.filters.agent.introduce(pid, state)
-        visit.line.await_word(GO)
         for fd in visit.handed_on:
             os.set_inheritable(fd, True)
         launch.set_scheduling(process, visit.personality)
         if not visit.has_own_ids:  # Else the caller has: to raise them takes the host's root.
             launch.set_limits(process)
-        launch.become(process, path, visit.filters, visit.line.fileno())
+        # To stop being Python takes a millisecond: better while the word is waited for.
+        wait = partial(visit.line.await_word, GO)
+        launch.become(process, path, visit.filters, visit.line.fileno(), wait)
     except CreatorDied:
         pass
     except BaseException as error:
