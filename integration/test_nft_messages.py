@@ -30,6 +30,7 @@ PLAIN = Network("ab" * 32, "net1", "2026-07-01T12:00:00Z", subnet4=IPv4Network("
 SUBNET6 = IPv6Network("fd00:1::/64")
 DUAL = replace(PLAIN, subnet6=SUBNET6, gateway6=SUBNET6[1])
 LISTINGS = (("list",), ("-a", "list"), ("-j", "list"), ("--debug=netlink", "list"))
+TABLES_HANDLE = re.compile(r'(?m)^(table .*) # handle \d+$|("table": {[^}]*), "handle": \d+')
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,7 @@ def ruleset(pid: int | str) -> list[str]:
     """
     enter = ("nsenter", f"--net=/proc/{pid}/ns/net", "nft")
     listings = [shell(*enter, *words, "ruleset").stdout for words in LISTINGS]
-    return [re.sub(r"(?m)^(table .*) # handle \d+$", r"\1", one) for one in listings]
+    return [TABLES_HANDLE.sub(r"\1\2", one) for one in listings]
 
 
 def in_order(listings: list[str]) -> list[list[str]]:
