@@ -6,7 +6,9 @@ import fcntl
 import os
 from collections.abc import Iterable, Mapping
 
-MOST_LEFT = 200  # below what a process may have open: 1024 as a rule (getrlimit(2))
+from minirt.kernel import rlimits
+
+MOST_LEFT = 200
 
 _left: list[int] = []
 
@@ -20,12 +22,19 @@ def close(fds: Iterable[int]) -> None:
 def leave(fd: int) -> None:
     """Leave it to the end of this process to close ``fd``, with what that makes the kernel do.
 
-    A command has answered before its end, so nobody waits. When there are many all are closed.
+    A command has answered before its end, so nobody waits. When there are many, or a quarter of
+    what this process may have open (getrlimit(2)), all are closed.
     """
-    if len(_left) >= MOST_LEFT:
-        close(_left)
-        _left.clear()
+    soft, _ = rlimits.read("nofile")
+    if len(_left) >= min(MOST_LEFT, soft // 4):
+        close_left()
     _left.append(fd)
+
+
+def close_left() -> None:
+    """Close what was left."""
+    close(_left)
+    _left.clear()
 
 
 def renumber(wanted: Mapping[int, int]) -> None:
