@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from integration.listings import in_order, ruleset
 from integration.sandbox import another_network, in_netns, shell
 from minirt.kernel import namespaces, nft_messages, nft_rules, nftables, processes, steps
 from minirt.kernel.namespaces import Namespace
@@ -29,10 +29,6 @@ ELEMENT = Element(TABLE, "names", (name_key("one"),))
 PLAIN = Network("ab" * 32, "net1", "2026-07-01T12:00:00Z", subnet4=IPv4Network("172.18.0.0/16"))
 SUBNET6 = IPv6Network("fd00:1::/64")
 DUAL = replace(PLAIN, subnet6=SUBNET6, gateway6=SUBNET6[1])
-LISTINGS = (("list",), ("-a", "list"), ("-j", "list"), ("--debug=netlink", "list"))
-TABLES_HANDLE = re.compile(r'(?m)^(table .*) # handle \d+$|("table": {[^}]*), "handle": \d+')
-UDP_CHECKSUM_BEFORE = "csum_type 1 csum_off 6 csum_flags 0x0"
-UDP_CHECKSUM = "csum_type 0 csum_off 0 csum_flags 0x1"
 
 
 @pytest.fixture(autouse=True)
@@ -40,24 +36,6 @@ def tidy_up() -> Iterator[None]:
     yield
     steps.send_to(None)
     shell("nft", "flush", "ruleset")
-
-
-def ruleset(pid: int | str) -> list[str]:
-    """Return all that is in a namespace, also as the kernel has it: its expressions.
-
-    But for the handles of tables: they count what was begun and undone, too, as the kernel does
-    where it has to load a module first. And nft 1.0.6 mends a checksum of UDP as if there always
-    were one; later ones, and we, let the kernel look.
-    """
-    enter = ("nsenter", f"--net=/proc/{pid}/ns/net", "nft")
-    listings = [shell(*enter, *words, "ruleset").stdout for words in LISTINGS]
-    listings = [TABLES_HANDLE.sub(r"\1\2", one) for one in listings]
-    return [one.replace(UDP_CHECKSUM_BEFORE, UDP_CHECKSUM) for one in listings]
-
-
-def in_order(listings: list[str]) -> list[list[str]]:
-    """Sort their lines: each set of the kernel's has an order of its own by chance."""
-    return [sorted(one.splitlines()) for one in listings]
 
 
 def told(title: str, all_steps: list[steps.Step]) -> str:

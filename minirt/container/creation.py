@@ -169,15 +169,12 @@ def _killed(one: Record, *, force: bool) -> Callable[[], None]:
 
 
 def _be_the_last_to_have_its_mounts(one: Record) -> None:
-    """Leave it to the end of this process to take them down.
-
-    For an overlay's end the kernel writes out the whole file system of its upper layer, and init
-    would be that long about its exit(2). Not where the operator may wait for the end of a mount.
-    """
+    """Leave it to the end of this process to take them down."""
     init = lifecycle.init_of(one)
-    if init is not None and not one.mounts:
-        with suppress(OSError):  # It is dead.
-            descriptors.leave(os.open(f"/proc/{init[0]}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+    with suppress(OSError):  # It is dead.
+        mounts = ending.open_mounts(one, init[0]) if init else None
+        if mounts is not None:
+            descriptors.leave(mounts)
 
 
 def _named(one: Record) -> Record:

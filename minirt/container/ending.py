@@ -33,6 +33,16 @@ def is_forgotten(one: Record) -> bool:
     return one.host.auto_remove and not one.host.pid_mode and not one.host.cgroup_parent
 
 
+def open_mounts(one: Record, init: int) -> int | None:
+    """Open the mount namespace of its init, a pid, for who will be the last to have that.
+
+    For an overlay's end the kernel writes out the whole file system of its upper layer, and init
+    would be that long about its exit(2). None if something of the operator's is mounted there,
+    who may wait for its end. Raises OSError.
+    """
+    return None if one.mounts else os.open(f"/proc/{init}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def release(one: Record, holdings: Holdings, cgroup: Cgroup) -> Callable[[], None]:
     """Free what a run of the container held; return what is to be done after the answer."""
     if holdings.bindings:

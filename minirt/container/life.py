@@ -75,10 +75,8 @@ def prepare(
         held.callback(os.close, log)
     listener = protocol.listen(record.run_directory(one.id)).detach()
     held.callback(os.close, listener)
-    mounts = None
-    if ending.is_forgotten(one) and not one.mounts:  # Else the operator may wait for its end.
-        mounts = os.open(f"/proc/{init[1]}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        held.callback(os.close, mounts)
+    mounts = ending.open_mounts(one, init[1]) if ending.is_forgotten(one) else None
+    held.callback(descriptors.close, [] if mounts is None else [mounts])
     holdings.introduce_names()
     return Life(one, holdings, init[0], streams, listener, log, mounts=mounts)
 

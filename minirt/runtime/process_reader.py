@@ -98,12 +98,14 @@ def _capabilities(place: Place) -> Capabilities:
 
 def names(place: Place) -> tuple[str, ...]:
     """Read names of capabilities."""
-    found = place.texts()
-    if not capabilities.NUMBERS.keys() >= set(found):
-        for one in place.items():
-            if one.value not in capabilities.NUMBERS:
-                one.refuse(f"is {one.value!r}, which is no capability")
-    return found
+    return place.each(_name)
+
+
+def _name(place: Place) -> str:
+    name = place.text()
+    if name not in capabilities.NUMBERS:
+        place.refuse(f"is {name!r}, which is no capability")
+    return name
 
 
 def _rlimits(place: Place) -> tuple[Rlimit, ...]:

@@ -41,6 +41,11 @@ class Request:
     named: list[int]  # the numbers of further descriptors
     fds: list[int]  # 0, 1, 2, the working directory, and the named ones
 
+    @property
+    def highest(self) -> int:
+        """Return the highest number that one of them is to get."""
+        return max([2, *self.named])
+
 
 def main(house: socket.socket) -> int:
     """Wait for a client, and run its command line; return the exit status."""
@@ -56,7 +61,7 @@ def main(house: socket.socket) -> int:
         line.settimeout(_PATIENCE)
         request = receive(line)
         line.settimeout(None)
-        line = sockets.moved_above(line, max(request.named, default=0))
+        line = sockets.moved_above(line, request.highest)
         _ask_for_monitor(house, request, spare)
         _accept(line)
         _become(request, credentials(line)[0])
@@ -103,7 +108,7 @@ def _ask_for_monitor(house: socket.socket, request: Request, spare: list[int]) -
             ours, theirs = protocol.pair()
             with theirs:
                 protocol.tell(house, {"keep": True}, (theirs.fileno(),))
-    birth.offer(sockets.moved_above(ours, max(request.named, default=0)))
+    birth.offer(sockets.moved_above(ours, request.highest))
 
 
 def _run(line: socket.socket, request: Request) -> int:
@@ -168,16 +173,13 @@ def _understood(body: bytes, fds: list[int]) -> Request:
 
 def _become(request: Request, client: int) -> None:
     """Take over what the client is: descriptors, folder, environment, limits, signals."""
-    os.fchdir(request.fds[3])
+    *standard, folder = request.fds[:4]
+    os.fchdir(folder)
+    os.close(folder)
     numbers = [0, 1, 2, *request.named]
-    sources = [request.fds[number] for number in (0, 1, 2)] + request.fds[4:]
-    # Out of each other's way first: a number that is wanted may be taken by another.
-    highest = max(numbers)
-    safe = [fd if fd > highest else _above(fd, highest + 1) for fd in sources]
-    for fd, number in zip(safe, numbers, strict=True):
-        os.dup2(fd, number, inheritable=number > 2)
-    for fd in {*safe, *request.fds} - set(numbers):
-        os.close(fd)
+    descriptors.renumber(dict(zip(numbers, standard + request.fds[4:], strict=True)))
+    for number in request.named:
+        os.set_inheritable(number, True)
     os.umask(request.umask)
     inheritance.of(client).take()
     for number in range(1, 32):
@@ -193,9 +195,3 @@ def _become(request: Request, client: int) -> None:
     sys.stdin = os.fdopen(0, "r", closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False, buffering=1 if os.isatty(1) else -1)
     sys.stderr = os.fdopen(2, "w", closefd=False, buffering=1)
-
-
-def _above(fd: int, lowest: int) -> int:
-    import fcntl
-
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
