@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import prctl
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from minirt.kernel import beneath, devices, libc, mounts, processes
 from minirt.kernel.namespaces import Namespace
 
-NULL = PurePath("/dev/null")
+NULL = "/dev/null"
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_node_has_the_mode_that_was_asked_for_whatever_the_umask(
     old = os.umask(0o077)
     try:
         devices.make(folder, NULL, "c", devices.NULL, 0o666, (1, 2))
-        devices.make(folder, PurePath("/dev/pipe"), "p", (0, 0), 0o620, (0, 0))
+        devices.make(folder, "/dev/pipe", "p", (0, 0), 0o620, (0, 0))
     finally:
         os.umask(old)
     found = (tmp_path / "null").stat()

@@ -14,7 +14,7 @@ import os
 import stat
 import struct
 from enum import IntFlag
-from pathlib import Path
+from functools import cache
 
 from minirt.kernel import libc
 from minirt.kernel.steps import step
@@ -71,14 +71,14 @@ class Below:
 
 def path_of(fd: int) -> str:
     """Return where the file of a descriptor is now (proc(5), /proc/pid/fd)."""
-    return str(Path(f"/proc/self/fd/{fd}").readlink())
+    return os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 - on each start's road
 
 
 def open_beneath(
     root: int, path: str, flags: int = PATH_ONLY, mode: int = 0, resolve: Resolve = INSIDE
 ) -> int:
     """Open ``path`` with the directory ``root`` as its "/". Raises OSError."""
-    how = ctypes.create_string_buffer(_OPEN_HOW.pack(flags | os.O_CLOEXEC, mode, resolve))
+    how = _how(flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_RETRIES):
         try:
             return libc.syscall("openat2", root, path or "/", how, _OPEN_HOW.size)
@@ -87,6 +87,11 @@ def open_beneath(
         except OSError as error:
             raise type(error)(error.errno, error.strerror, path) from None
     raise BlockingIOError(f"{path} does not stand still")
+
+
+@cache
+def _how(flags: int, mode: int, resolve: Resolve) -> ctypes.Array[ctypes.c_char]:
+    return ctypes.create_string_buffer(_OPEN_HOW.pack(flags, mode, resolve))
 
 
 def make_directories(root: int, path: str, mode: int = 0o755) -> int:

@@ -32,9 +32,10 @@ NAMES = tuple(
 )
 NUMBERS = {name: number for number, name in enumerate(NAMES)}
 
-# include/uapi/linux/prctl.h: what python-prctl has no function for.
+# include/uapi/linux/prctl.h: what python-prctl has no function for, or only for the capabilities
+# that were known when it was built.
 _AMBIENT, _AMBIENT_RAISE, _AMBIENT_CLEAR = 47, 2, 4
-_CAPBSET_READ = 23
+_CAPBSET_READ, _CAPBSET_DROP = 23, 24
 # include/uapi/linux/capability.h: _LINUX_CAPABILITY_VERSION_3, and 0 for the caller.
 _HEADER = struct.pack("Ii", 0x2008_0522, 0)
 
@@ -97,7 +98,7 @@ def limit_bounding(keep: int) -> None:
         every = known_to_kernel()
         for number in range(every.bit_length()):
             if not keep >> number & 1:
-                prctl.capbset_drop(number)
+                libc.prctl(_CAPBSET_DROP, number)
 
 
 def keep_across_setuid(keep: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import PurePath
 
 from minirt.kernel import beneath, mounts
 from minirt.kernel.beneath import Below
@@ -18,7 +17,7 @@ NULL = (1, 3)  # Documentation/admin-guide/devices.txt
 
 def make(
     folder: int,
-    path: PurePath,
+    path: str,
     kind: str,
     number: tuple[int, int],
     mode: int,
@@ -28,7 +27,7 @@ def make(
 
     Where mknod(2) is forbidden, as in every user namespace, show the host's of that path instead.
     """
-    name = path.name
+    name = path.rpartition("/")[2]
     numbers = number if kind != "p" else ()
     words = ("mknod", "-m", f"{mode:o}", Below(folder, name), kind, *numbers)
     with step("make a device node", *words):
@@ -62,9 +61,9 @@ def open_null() -> int:
     return fd
 
 
-def _bind(folder: int, path: PurePath, kind: str, number: tuple[int, int]) -> None:
+def _bind(folder: int, path: str, kind: str, number: tuple[int, int]) -> None:
     """Attach the host's node of that path, which must be the same device."""
-    name = path.name
+    name = path.rpartition("/")[2]
     source = os.open(path, beneath.PATH_ONLY | os.O_NOFOLLOW)
     try:
         _check(os.fstat(source), kind, number, name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from typing import Any
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 
@@ -41,9 +42,15 @@ _NUMBERS = {
     "fchmodat2": 452,
 }
 
-_libc.syscall.restype = ctypes.c_long
-_libc.syscall.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * 6)  # words, whatever they mean
-_ZEROS = (0,) * 6
+
+def _call_with(count: int) -> Any:
+    """Return syscall(2) for so many arguments: words, whatever they mean."""
+    call = _libc["syscall"]
+    call.restype, call.argtypes = ctypes.c_long, (ctypes.c_long, *[ctypes.c_void_p] * count)
+    return call
+
+
+_CALLS = [_call_with(count) for count in range(7)]
 _STATFS, _TYPE = 120, struct.Struct("@l")  # struct statfs of 64 bits, and what it begins with
 _libc.mount.argtypes = (
     ctypes.c_char_p,
@@ -90,12 +97,12 @@ def madvise(address: int, length: int, advice: int) -> None:
 
 
 def syscall(name: str, *arguments: int | str | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
-    """Call the kernel by number, syscall(2).
+    """Call the kernel by number, syscall(2), with all arguments that it looks at.
 
     Integers go as 64-bit words, text as a C string, buffers by address. Raises OSError.
     """
     words = [os.fsencode(one) if isinstance(one, str) else one for one in arguments]
-    return _check(_libc.syscall(_NUMBERS[name], *words, *_ZEROS[len(words) :]))
+    return _check(_CALLS[len(words)](_NUMBERS[name], *words))
 
 
 def file_system(fd: int) -> int:

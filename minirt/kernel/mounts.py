@@ -109,11 +109,18 @@ def change(
     recursive: bool = False,
 ) -> None:
     """Change the attributes of the mount at an open file, mount_setattr(2)."""
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    attr = _attr(add, clear, propagation)
+    libc.syscall("mount_setattr", fd, "", flags, attr, _MOUNT_ATTR.size)
+
+
+@cache
+def _attr(
+    add: Attribute, clear: Attribute, propagation: Propagation
+) -> ctypes.Array[ctypes.c_char]:
     if add & Attribute.ATIME:
         clear |= Attribute.ATIME  # A field, not bits: it is cleared as a whole first.
-    attr = ctypes.create_string_buffer(_MOUNT_ATTR.pack(add, clear, propagation, 0))
-    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
-    libc.syscall("mount_setattr", fd, "", flags, attr, _MOUNT_ATTR.size)
+    return ctypes.create_string_buffer(_MOUNT_ATTR.pack(add, clear, propagation, 0))
 
 
 def map_owners(fd: int, user_namespace: int, *, recursive: bool = False) -> None:

@@ -85,12 +85,13 @@ def receive(line: Line) -> tuple[Plan, Line]:
 
 
 def _wait_and_live(line: Line) -> int:
+    init.leave_session()
     pages.copy(pages.INIT, until=line.fileno())
     try:
         plan, line = receive(line)
     except CreatorDied:
         return 1
-    return init.main(plan, line)
+    return init.live(plan, line)
 
 
 def _children_born_in(path: str) -> AbstractContextManager[None]:

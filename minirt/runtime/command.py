@@ -68,7 +68,7 @@ def _candidates(name: str, environment: Iterable[str]) -> Iterator[str]:
 def _obstacle(path: str) -> str | None:
     """Say what keeps a file from being run: None if nothing, "" if it doesn't exist."""
     try:
-        status = Path(path).stat()
+        status = os.stat(path)  # noqa: PTH116 - for each folder of PATH
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:

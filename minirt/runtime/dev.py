@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from minirt.errors import InvalidRequest
 from minirt.kernel import beneath, devices, terminals
@@ -39,10 +38,11 @@ def is_own(mounts: Iterable[Mount]) -> bool:
 def fill(root: int, asked: tuple[Device, ...]) -> None:
     """Make the default nodes, those that were asked for, and the links. Raises OSError."""
     for one in {device.path: device for device in (*_DEFAULTS, *asked)}.values():
-        path = PurePosixPath(one.path)
-        if str(path.parent) == "/dev" and path.name in _LINKS:
+        path = os.path.normpath(one.path)
+        place, name = os.path.split(path)
+        if place == "/dev" and name in _LINKS:
             continue  # The terminals are those of its own devpts, whatever node is asked for.
-        folder = _folder(root, str(path.parent))
+        folder = _folder(root, place)
         try:
             number, owner = (one.major, one.minor), (one.uid, one.gid)
             devices.make(folder, path, one.kind, number, one.mode, owner)

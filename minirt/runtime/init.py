@@ -54,6 +54,20 @@ from minirt.runtime.spec import Process, Spec
 
 def main(plan: Plan, line: Line) -> int:
     """Become the command. Returns only if that failed, after a report to ``line``."""
+    leave_session()
+    return live(plan, line)
+
+
+def leave_session() -> None:
+    """Have a session of one's own; after that the scheduler lets others run (sched(7), autogroup).
+
+    So who waits for its plan does it before that comes.
+    """
+    os.setsid()
+
+
+def live(plan: Plan, line: Line) -> int:
+    """Do what :func:`main` does, in a session of one's own already."""
     speak_as("init")
     plan.inherited.take()
     out: Line | gate.Answer = line
@@ -86,7 +100,6 @@ def _prepare(plan: Plan, line: Line) -> tuple[Process, str, int]:
     for fd in plan.handed_on:
         os.set_inheritable(fd, True)
     own_descriptors = terminals.open_descriptors()
-    os.setsid()
     if plan.filters.agent:
         pid = processes.own_pid_as_seen_from_proc()
         plan.filters.agent.introduce(pid, replace(_state(plan, "creating"), pid=pid))

@@ -92,10 +92,11 @@ def _propagation(options: Options) -> str:
 
 def _new(root: int, one: Mount, options: Options) -> None:
     """Mount a file system that is made for it."""
-    existed = _exists(root, one.destination)
+    own = list(options.own)
+    takes_mode = one.kind == "tmpfs" and not any(text.startswith("mode=") for text in own)
+    existed = takes_mode and _exists(root, one.destination)
     with _target(root, one) as target:
-        own = list(options.own)
-        if one.kind == "tmpfs" and not any(text.startswith("mode=") for text in own):
+        if takes_mode:
             mode = stat.S_IMODE(os.fstat(target).st_mode) if existed else 0o1777
             own.append(f"mode={mode:o}")
         words = ("-t", one.kind, *_told(options, own), one.source or one.kind, Shown(target))
@@ -177,8 +178,9 @@ def _folder(root: int, path: str) -> int:
 
 def _refuse_proc(root: int, one: Mount, target: int) -> None:
     """Refuse what would cover /proc or a part of it."""
-    inside = Path("/") / os.path.relpath(beneath.path_of(target), beneath.path_of(root))
-    if inside.parts[1:2] == ("proc",) and "/".join(inside.parts[2:]) not in _IN_PROC:
+    top, path = beneath.path_of(root), beneath.path_of(target)
+    proc, _, inside = path.removeprefix(top).removeprefix("/").partition("/")
+    if proc == "proc" and inside not in _IN_PROC:
         why = "nothing may cover /proc: what hides the host's secrets relies on it"
         raise InvalidRequest(f"Cannot mount on {one.destination}", why, "Mount it elsewhere.")
 

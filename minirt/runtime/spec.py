@@ -184,7 +184,4 @@ class Spec:
 
     def new_namespaces(self) -> Namespace:
         """Return the kinds that are made for it."""
-        kinds = Namespace(0)
-        for kind, path in self.namespaces.items():
-            kinds |= Namespace(0) if path else kind
-        return kinds
+        return Namespace(sum(int(kind) for kind, path in self.namespaces.items() if not path))
