@@ -5,11 +5,14 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 from minirt.kernel import libc
 
 PAGE = mmap.PAGESIZE
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE of madvise(2), Linux 5.14
+_COLLAPSE = 25  # MADV_COLLAPSE, Linux 6.1
+_HUGE = 2 << 20  # bytes; where huge pages are of another size the kernel refuses, or takes more
 _ENTRY = 8  # bytes for a page in /proc/self/pagemap
 _OWN = bytes(byte & 1 for byte in range(256))  # bit 56 of an entry: nobody else maps the page
 
@@ -25,6 +28,19 @@ def writable() -> Iterator[range]:
             if rights == "rw-p" and not rest.rstrip().endswith("[stack]"):
                 start, _, end = places.partition("-")
                 yield range(int(start, 16), int(end, 16))
+
+
+def make_huge() -> None:
+    """Let huge pages take the place of small ones where they fit: fewer to copy for each fork(2).
+
+    Who writes there gets a copy of a small page all the same. Where the kernel can't, or has no
+    such memory at the moment, all stays as it is.
+    """
+    for place in list(writable()):
+        first = -(-place.start // _HUGE) * _HUGE
+        for start in range(first, place.stop - _HUGE + 1, _HUGE):
+            with suppress(OSError):
+                libc.madvise(start, _HUGE, _COLLAPSE)
 
 
 def own(place: range) -> bytes:

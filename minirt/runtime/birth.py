@@ -86,7 +86,7 @@ def receive(line: Line) -> tuple[Plan, Line]:
 
 def _wait_and_live(line: Line) -> int:
     init.leave_session()
-    pages.copy(pages.INIT, until=line.fileno())
+    pages.copy(pages.INIT, line.fileno())
     try:
         plan, line = receive(line)
     except CreatorDied:

@@ -51,7 +51,7 @@ def main(house: socket.socket) -> int:
     """Wait for a client, and run its command line; return the exit status."""
     os.environ.clear()
     time.tzset()  # /etc/localtime may be another than when the server was started.
-    pages.copy(pages.RUN, pages.EXEC, until=house.fileno())
+    pages.copy_for_any(house.fileno())
     try:
         _, (fd, *spare) = protocol.hear_json(house)
     except EOFError:
@@ -123,8 +123,8 @@ def _run(line: socket.socket, request: Request) -> int:
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass
-    for kind in {pages.RUN, pages.EXEC}.intersection(request.arguments):
-        pages.learn(kind)  # not later: the server kills us when the client has left
+    kind = next((word for word in request.arguments if word in pages.COMMANDS), pages.OTHER)
+    pages.learn(kind)  # not later: the server kills us when the client has left
     try:
         line.setsockopt(socket.SOL_SOCKET, _ENDED, 1)
         line.sendall(EXITED + code.to_bytes(4, "big"))

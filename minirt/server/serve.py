@@ -24,7 +24,7 @@ from pathlib import Path
 
 from minirt import state
 from minirt.container import birth, protocol
-from minirt.kernel import cgroups, descriptors, locks, pages, processes, sockets
+from minirt.kernel import cgroups, descriptors, locks, memory, pages, processes, sockets
 from minirt.server import child, immortal, preload
 from minirt.server.client import KILLED, REFUSED
 from minirt.server.forked import Child
@@ -54,6 +54,7 @@ def main(folder: str, name: str) -> None:
         gc.collect()
         immortal.make_all()  # Neither who looks at what is there
         gc.freeze()  # nor the collector writes into these pages, so children share them.
+        memory.make_huge()
         pages.open_books()
         Server(place, name, lock, listener, sources).serve()
 
