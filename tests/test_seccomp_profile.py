@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import os
 import stat
 from pathlib import Path
@@ -11,7 +12,7 @@ from minirt.errors import InvalidRequest
 from minirt.kernel import seccomp_compiler as bpf
 from minirt.kernel import syscall_tables
 from minirt.kernel.syscall_tables import ARCHITECTURES
-from minirt.runtime import seccomp_profile, seccomp_programs, seccomp_rules
+from minirt.runtime import filters, seccomp_profile, seccomp_programs, seccomp_rules
 from tests.bpf_machine import run
 
 TABLES = syscall_tables.load()
@@ -227,3 +228,16 @@ def test_a_kept_profile_that_looks_wrong_is_compiled_again(tmp_path: Path, damag
 def test_another_profile_is_another_program() -> None:
     first = seccomp_programs.compiled({"defaultAction": "SCMP_ACT_ALLOW"})
     assert seccomp_programs.compiled({"defaultAction": "SCMP_ACT_ERRNO"}) != first
+
+
+def test_a_filter_that_is_ready_is_taken_for_the_same_rules_and_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(filters, "_ready", None)
+    rules = seccomp_profile.default(["CAP_CHOWN"])
+    apart = filters.prepare(rules)
+    filters.get_ready(rules)
+    monkeypatch.setattr(seccomp_programs, "compiled", lambda _rules: b"another")
+    assert filters.prepare(copy.deepcopy(rules)) == apart
+    assert filters.prepare(seccomp_profile.default(["CAP_SYS_ADMIN"])).program == b"another"
+    assert filters.prepare(None).program is None

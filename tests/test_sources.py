@@ -23,9 +23,9 @@ def replace(file: Path) -> None:
 
 @pytest.fixture(params=["watched", "looked at"])
 def top(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a program of two files; without inotify it is looked at each time."""
+    """Return the folder of a program of three files; without inotify it is looked at each time."""
     (tmp_path / "below").mkdir()
-    for file in (tmp_path / "one.py", tmp_path / "below" / "two.py"):
+    for file in (tmp_path / "one.py", tmp_path / "below" / "two.py", tmp_path / "table.json"):
         file.write_text("one = 1\n")
         os.utime(file, (1, 1))
     monkeypatch.setattr(sources, "TOP", tmp_path)
@@ -53,7 +53,7 @@ def test_another_folder_under_its_name_is_seen(top: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [overwrite, replace, Path.unlink, Path.touch])
-@pytest.mark.parametrize("name", ["one.py", "below/two.py"])
+@pytest.mark.parametrize("name", ["one.py", "below/two.py", "table.json"])
 def test_a_change_is_seen_however_it_is_made(
     top: Path, name: str, change: Callable[[Path], None]
 ) -> None:

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from minirt.kernel import descriptors
+
+if TYPE_CHECKING:
+    from pickle import Pickler
 
 
 def pack(content: object) -> int:
     """Return a memory file with the object (memfd_create(2)), to be sent and closed."""
-    import pickle  # minirt-oci does without
-
     note = os.memfd_create("parcel")
     with os.fdopen(note, "wb", closefd=False) as file:
-        pickle.dump(content, file)
+        pickler()(file).dump(content)
     return note
+
+
+@cache
+def pickler() -> type[Pickler]:
+    """Return what writes data classes as calls of them, which takes half as long as by default."""
+    import pickle  # minirt-oci does without
+
+    class Short(pickle.Pickler):
+        def reducer_override(self, one: Any) -> Any:
+            names = getattr(type(one), "__dataclass_fields__", None)
+            if names is None:
+                return NotImplemented
+            return type(one), tuple([getattr(one, name) for name in names])
+
+    return Short
 
 
 def unpack(note: int, numbers: Iterable[int], held: Iterable[int]) -> Any:

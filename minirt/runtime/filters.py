@@ -43,10 +43,21 @@ class Filters:
             self.agent.close()
 
 
+_ready: tuple[Mapping[str, Any], Filters] | None = None
+
+
+def get_ready(rules: Mapping[str, Any]) -> None:
+    """Prepare rules, without a supervisor, for all processes that are forked from this one."""
+    global _ready
+    _ready = rules, prepare(rules)
+
+
 def prepare(rules: Mapping[str, Any] | None) -> Filters:
     """Compile config-linux.md, "Seccomp", and connect to its supervisor. Raises InvalidRequest."""
     if rules is None:
         return Filters()
+    if _ready and rules == _ready[0]:
+        return _ready[1]
     from minirt.runtime import seccomp_programs
 
     program = seccomp_programs.compiled(rules)

@@ -30,13 +30,16 @@ def everything() -> None:
     from minirt.commands import verbs
     from minirt.container import defaults
     from minirt.container.record import HostConfig
-    from minirt.kernel import nftables
+    from minirt.kernel import capabilities, nftables, parcels
     from minirt.network import filters
+    from minirt.runtime import filters as seccomp
     from minirt.runtime import mount_options, seccomp_profile
 
+    capabilities.known_to_kernel()
+    parcels.pickler()
     nftables.preload()
     filters.version()
-    seccomp_profile.default(defaults.CAPABILITIES)
+    seccomp.get_ready(seccomp_profile.default(defaults.CAPABILITIES))
     for one in defaults.mounts(shm_size=HostConfig().shm_size):
         mount_options.parse(tuple(one["options"]))
     verbs.get_ready(cli.root)

@@ -22,7 +22,7 @@ class Sources:
     """
 
     def __init__(self) -> None:
-        files = list(TOP.rglob("*.py"))
+        files = [*TOP.rglob("*.py"), *TOP.rglob("*.json")]  # The latter are tables and profiles.
         # Watch first, look second: nothing can happen in between.
         self._inotify = _watched({file.parent for file in files})
         self._top = _identity()
