@@ -35,9 +35,15 @@ def test_one_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     assert mode(tmp_path) == 0o750
 
 
-def test_a_document_has_a_line_for_each_member_of_the_upper_two_levels() -> None:
+def test_a_document_has_a_line_for_each_member_of_the_upper_levels() -> None:
     document = {"name": "web", "process": {"args": ["a", "b"], "user": {"uid": 0}}, "hooks": {}}
-    assert in_lines(document).splitlines() == [
+    assert in_lines({"name": "web", "host": {"init": True}}).splitlines() == [
+        "{",
+        '  "name": "web",',
+        '  "host": {"init": true}',
+        "}",
+    ]
+    assert in_lines(document, 2).splitlines() == [
         "{",
         '  "name": "web",',
         '  "process": {',
@@ -53,9 +59,10 @@ def test_a_document_has_a_line_for_each_member_of_the_upper_two_levels() -> None
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    )
+    ),
+    st.integers(0, 3),
 )
-def test_it_says_what_the_document_says(document: object) -> None:
-    written = in_lines(document)
+def test_it_says_what_the_document_says(document: object, levels: int) -> None:
+    written = in_lines(document, levels)
     assert json.loads(written) == document
     assert written.endswith("\n")

@@ -69,9 +69,10 @@ def begin(container_id: str, host: HostConfig, held: ExitStack) -> Site:
     site = Site(monitor, cgroup)
     held.callback(_forget_newborn, site)
     kinds = sharing.new_for(host)
-    if kinds is not None:
+    if kinds is None:
+        cgroup.make(1)
+    else:
         site.newborn = birth.bear_early(site.monitor, kinds, site.cgroup)
-    cgroup.make(1)  # Init enters them when it has its plan: until then it is being born.
     return site
 
 
@@ -114,7 +115,8 @@ def let_run(created: Created, one: Record, meanwhile: Callable[[], None]) -> Non
 
 def _put_on_record(site: Site, plan: Plan, pidfd: int) -> tuple[int, int]:
     """Write down what the container is, for those who look at it; return init's pid and birth."""
-    write_json(record.directory(plan.record.id) / "config.json", plan.document, durable=False)
+    place = record.directory(plan.record.id) / "config.json"
+    write_json(place, plan.document, durable=False, levels=2)
     pid, own = processes.pid_as_seen_from_proc(pidfd), site.monitor.pid
     born = processes.start_time(pid)
     state = {"pid": pid, "born": born}

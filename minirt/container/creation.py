@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from minirt.container import (
     alive,
@@ -54,7 +55,7 @@ def create(request: Request) -> Record:
     with taking_back() as held:
         held.callback(forget, container_id)
         begun = begin(request, container_id, held)
-        one = finish(begun, request, by_run=False)
+        one, _ = finish(begun, request, by_run=False)
         sweeping.sweep()
         make_last(one)
     alive.let_go(one.id, begun.lock)
@@ -69,8 +70,8 @@ def begin(request: Request, container_id: str, held: ExitStack) -> Draft:
     return Draft(container_id, host, lock)
 
 
-def finish(begun: Draft, request: Request, *, by_run: bool) -> Record:
-    """Make the container that was begun; it stays locked.
+def finish(begun: Draft, request: Request, *, by_run: bool) -> tuple[Record, tuple[Path, ...]]:
+    """Make the container that was begun; return it, and the layers of its image. It stays locked.
 
     One that is made ``by_run`` is to be started at once: whoever finds it unlocked and never
     started knows that its ``run`` was killed. Raises NotFound, Conflict or InvalidRequest.
@@ -91,8 +92,9 @@ def finish(begun: Draft, request: Request, *, by_run: bool) -> Record:
         by_run=by_run,
     )
     wanted = [*request.mounts, *volumes.inherited(request.host, request.mounts)]
-    mounts = volumes.resolve(wanted, config.volumes, image.layers, covered=request.host.tmpfs)
-    return _named(replace(one, mounts=mounts))
+    layers = image.layers
+    mounts = volumes.resolve(wanted, config.volumes, layers, covered=request.host.tmpfs)
+    return _named(replace(one, mounts=mounts)), layers
 
 
 def make_last(one: Record) -> None:

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from minirt.container import record
 from minirt.container.record import Record
-from minirt.images import store as images
 from minirt.runtime.rootfs import Overlay
 from minirt.state import made
 
 
-def over_image(one: Record) -> Overlay:
-    """Return the layers of a container; its own is made if it has none yet. Raises NotFound."""
-    folder, layers = record.directory(one.id), images.find(one.image_id).layers
+def over_image(one: Record, layers: tuple[Path, ...]) -> Overlay:
+    """Return its own layer, made if it has none yet, over those of its image."""
+    folder = record.directory(one.id)
     return Overlay(layers, _upper(folder / "upper", layers[0]), made(folder / "work"))
 
 

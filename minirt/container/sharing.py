@@ -38,13 +38,12 @@ def new_for(host: HostConfig) -> Namespace | None:
     """
     if host.userns_mode or not is_around(host):
         return None
-    kinds = Namespace(0)
-    modes = _modes(host)
+    modes, kinds = _modes(host), 0
     for kind in OWN:
         mode = modes.get(kind, "")
-        if mode != "host" and not container_of(mode):
-            kinds |= NAMESPACES[kind]
-    return kinds & ~Namespace.CGROUP
+        if kind != "cgroup" and mode != "host" and not container_of(mode):
+            kinds |= int(NAMESPACES[kind])
+    return Namespace(kinds)
 
 
 def is_around(host: HostConfig) -> bool:

@@ -27,6 +27,7 @@ from minirt.container import (
     user_ids,
 )
 from minirt.container.building import Plan, Site
+from minirt.container.life import Life
 from minirt.container.name_service import Service
 from minirt.container.networking import Wiring
 from minirt.container.options import Request
@@ -34,6 +35,7 @@ from minirt.container.record import Record
 from minirt.container.undoing import taking_back, undisturbed
 from minirt.container.user_ids import Range
 from minirt.errors import Conflict
+from minirt.images import store as images
 from minirt.kernel import (
     descriptors,
     namespaces,
@@ -42,6 +44,7 @@ from minirt.kernel import (
     terminal_modes,
 )
 from minirt.runtime import reader
+from minirt.runtime.rootfs import Overlay
 from minirt.state import made
 
 
@@ -69,9 +72,10 @@ def run(request: Request, container_id: str, *, attach: bool) -> Started:
         site = None
         if not begun.host.cgroup_parent:  # There nobody would find it without the record.
             site = building.begin(begun.id, begun.host, held)
-        one = creation.finish(begun, request, by_run=True)
+        one, layers = creation.finish(begun, request, by_run=True)
         site = site or building.begin(one.id, one.host, held)
-        line = _start(one, site, begun.lock, held, attach=attach, is_new=True)
+        overlay = layer.over_image(one, layers)
+        line = _start(one, overlay, site, begun.lock, held, attach=attach, is_new=True)
     steps.show()
     return Started(one, line)
 
@@ -85,20 +89,28 @@ def start(one: Record, *, attach: bool) -> Started:
     with taking_back() as held:
         lock = _become_alive(one)
         held.callback(alive.let_go, one.id, lock)
+        overlay = layer.over_image(one, images.find(one.image_id).layers)
         site = building.begin(one.id, one.host, held)
-        line = _start(one, site, lock, held, attach=attach)
+        line = _start(one, overlay, site, lock, held, attach=attach)
     steps.show()
     return Started(one, line)
 
 
 def _start(
-    one: Record, site: Site, lock: int, held: ExitStack, *, attach: bool, is_new: bool = False
+    one: Record,
+    overlay: Overlay,
+    site: Site,
+    lock: int,
+    held: ExitStack,
+    *,
+    attach: bool,
+    is_new: bool = False,
 ) -> socket.socket | None:
     """Start it, and leave it to its monitor; return the line to that if it is attached."""
     wiring = networking.prepare(one, held)
     ids = user_ids.take(one, held)
     service = name_service.plan(one, [plug.network for plug in wiring.plugs])
-    plan = _plan(one, wiring, service, lock, ids)
+    plan = _plan(one, overlay, wiring, service, lock, ids)
     if attach and one.host.log_driver == "none":
         plan = replace(plan, handed=frozenset(filter(copying.is_pipe, (1, 2))))
     held.callback(networking.unpublish, wiring)
@@ -116,10 +128,7 @@ def _start(
     created, own = building.build(site, plan, wire, held)
     ours = None
     if attach:
-        ours, theirs = protocol.pair()
-        held.callback(ours.close)
-        own = replace(own, attached=(fd := theirs.detach()))
-        held.callback(os.close, fd)
+        ours, own = _attached(own, held)
 
     def meanwhile() -> None:
         birth.hand_over(site.monitor, own)
@@ -134,6 +143,15 @@ def _start(
     return ours
 
 
+def _attached(own: Life, held: ExitStack) -> tuple[socket.socket, Life]:
+    """Return a line to the monitor, and what that is to hold with the other end of it."""
+    ours, theirs = protocol.pair()
+    held.callback(ours.close)
+    fd = theirs.detach()
+    held.callback(os.close, fd)
+    return ours, replace(own, attached=fd)
+
+
 def _become_alive(one: Record) -> int:
     """Take the lock that says "alive". Raises Conflict."""
     try:
@@ -144,7 +162,9 @@ def _become_alive(one: Record) -> int:
     return lock
 
 
-def _plan(one: Record, wiring: Wiring, service: Service, lock: int, ids: Range | None) -> Plan:
+def _plan(
+    one: Record, overlay: Overlay, wiring: Wiring, service: Service, lock: int, ids: Range | None
+) -> Plan:
     """Decide, and write the files that the container will see."""
     folder = record.directory(one.id)
     kinds = sharing.namespaces_of(one)
@@ -158,7 +178,6 @@ def _plan(one: Record, wiring: Wiring, service: Service, lock: int, ids: Range |
     if size:
         document["process"]["consoleSize"] = {"height": size[0], "width": size[1]}
     made(record.run_directory(one.id) / "rootfs")
-    overlay = layer.over_image(one)
     holdings = networking.hold(wiring, one.id, lock)
     holdings.ids = ids.lock if ids else None
     return Plan(one, document, reader.read(document), overlay, holdings)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,17 +49,22 @@ class Cgroup:
     name: str  # below the group of all our groups; with a "/" before it: below the root
     folders: tuple[Folder, ...]
 
-    def make(self, version: int) -> None:
+    def make(self, version: int, *, untold: bool = False) -> None:
         """Make its folders in the hierarchies of this version; those that exist stay as they are.
 
         Version 2 is what a process is born in; version 1 it enters later.
         """
-        folders = [one for one in self.folders if one.hierarchy.version == version]
-        if not folders:
-            return
-        with step("make the cgroup", "mkdir", "-p", *[one.path for one in folders]):
-            for one in folders:
+        with nullcontext() if untold else self.told(version):
+            for one in self._of(version):
                 _make(one)
+
+    def told(self, version: int) -> AbstractContextManager[None]:
+        """Tell the body as the making of its folders."""
+        folders = [one.path for one in self._of(version)]
+        return step("make the cgroup", "mkdir", "-p", *folders) if folders else nullcontext()
+
+    def _of(self, version: int) -> list[Folder]:
+        return [one for one in self.folders if one.hierarchy.version == version]
 
     def folder(self, controller: str) -> Folder | None:
         """Return the folder in which ``controller`` rules, None if this machine lacks it."""
@@ -92,7 +98,7 @@ class Cgroup:
 
     def enter_version_1(self) -> None:
         """Move the calling process in wherever it can't be born inside. It has no threads."""
-        files = [one.path / "tasks" for one in self.folders if one.hierarchy.version == 1]
+        files = [one.path / "tasks" for one in self._of(1)]
         if files:
             write_to_all("enter the cgroup", "0", files, Shell("$$"))
 
