@@ -111,9 +111,9 @@ def set_aside(one: Record) -> Path:
 
     Raises FileNotFoundError if that was done already.
     """
-    if not names.release(one.name, one.id):
+    if not names.take_along(one.name, one.id):
         with suppress(FileNotFoundError, *record.DAMAGED):  # It may have been renamed.
-            names.release(record.load(one.id).name, one.id)
+            names.take_along(record.load(one.id).name, one.id)
     return state.set_aside(record.directory(one.id), state.root_dir())
 
 

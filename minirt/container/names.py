@@ -38,13 +38,30 @@ def make_last() -> None:
 def release(name: str, container_id: str) -> bool:
     """Take a name back, if it is still this container's; say whether it was."""
     link = root_dir() / "names" / name
+    if not _is_of(link, container_id):
+        return False
+    link.unlink(missing_ok=True)
+    return True
+
+
+def take_along(name: str, container_id: str) -> bool:
+    """Do the same, but leave the symlink in the container's folder, to be deleted with that.
+
+    It fills a block, and to free one may wait for the disk (mount(8), "discard"). Raises
+    FileNotFoundError if that folder is not there any more.
+    """
+    link = root_dir() / "names" / name
+    if not _is_of(link, container_id):
+        return False
+    link.rename(record.directory(container_id) / "name")
+    return True
+
+
+def _is_of(link: Path, container_id: str) -> bool:
     try:
-        if str(link.readlink()) != container_id:
-            return False
-        link.unlink()
+        return str(link.readlink()) == container_id
     except FileNotFoundError:
         return False
-    return True
 
 
 def sweep() -> None:
