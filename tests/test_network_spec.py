@@ -8,6 +8,7 @@ import pytest
 from minirt.errors import Conflict, InvalidRequest, NotFound
 from minirt.network import describe, finding, spec, store
 from minirt.network.spec import Network
+from minirt.state import write_json
 
 NET = Network(
     id="ab" * 32,
@@ -95,6 +96,13 @@ def test_a_name_belongs_to_the_first_who_takes_it() -> None:
     with pytest.raises(Conflict, match="network with name net1 already exists"):
         store.add(replace(NET, id="ef" * 32))
     assert finding.find("net1") == NET
+
+
+def test_a_file_that_was_changed_is_read_anew() -> None:
+    store.add(NET)
+    assert store.load("net1") == store.load("net1") == NET
+    write_json(store.spec_path("net1"), spec.to_json(replace(NET, internal=False)))
+    assert store.load("net1") == replace(NET, internal=False)
 
 
 def test_a_damaged_file_is_named() -> None:
