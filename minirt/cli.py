@@ -10,17 +10,18 @@ from typing import Any
 import click
 
 from minirt import __version__
+from minirt.commands.lean import Lean
 from minirt.commands.verbs import FOR_ANYONE, GROUPS, VERBS, load
 from minirt.errors import InvalidRequest, MinirtError, kernel_refused, say
 
 OWN_FAILURE = 125  # Docker's code for "the failure is the runtime's, not the command's".
 
 
-class Verbs(click.Group):
+class Verbs(Lean, click.Group):
     """A group that imports a verb only when it is called: ``ps`` pays nothing for ``run``."""
 
     def __init__(self, verbs: dict[str, str], of: str = "", **attributes: Any) -> None:
-        super().__init__(**attributes)
+        super().__init__(no_args_is_help=False, **attributes)
         self.verbs, self.of = verbs, of
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minirt import cli
 from minirt.commands import verbs
 from minirt.commands.lean import Lean
 
@@ -78,3 +79,37 @@ def test_what_nobody_has_typed_is_each_time_the_same() -> None:
     first = understood(command, ["--name", "a", "box"], by_click=False)
     assert understood(command, ["box"], by_click=False)[0]["name"] == ""
     assert understood(command, ["--name", "a", "box"], by_click=False) == first
+
+
+@given(
+    words=st.lists(
+        st.sampled_from(
+            [
+                "--root",
+                "--root=/a",
+                "--explain",
+                "--time",
+                "--no",
+                "-x",
+                "/b",
+                "",
+                "ps",
+                "run",
+                "-a",
+            ]
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_so_does_what_stands_before_the_verb(words: list[str]) -> None:
+    found: list[object] = []
+    for parse in (click.Group.parse_args, type(cli.root).parse_args):
+        context = click.Context(cli.root, **cli.root.context_settings)
+        try:
+            rest = parse(cli.root, context, list(words))
+        except click.ClickException as error:
+            found.append((type(error), error.format_message()))
+        else:
+            found.append((context.params, rest, context.args))
+    assert found[0] == found[1]

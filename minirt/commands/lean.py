@@ -23,23 +23,29 @@ class Lean(click.Command):
         return {text: one for one in options for text in (*one.opts, *one.secondary_opts)}
 
     @cached_property
+    def arguments(self) -> list[click.Argument]:
+        """All that is no flag."""
+        return [one for one in self.params if isinstance(one, click.Argument)]
+
+    @cached_property
     def untyped(self) -> dict[str, Any]:
         """What flags are worth that nobody has typed."""
+        if not self.flags:
+            return {}
         context = click.Context(self)
         self._look_at(self.flags.values(), context, [])
         return context.params
 
     def get_ready(self) -> None:
         """Work out what is the same each time, before somebody waits for it."""
-        _ = self.untyped
+        _ = self.untyped, self.arguments
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Fill ``ctx.params``; return the words that are left. Raises UsageError."""
         typed = self._typed(args)
         if typed is None:
             return super().parse_args(ctx, args)
-        arguments = [one for one in self.params if isinstance(one, click.Argument)]
-        rest = self._look_at([*typed, *arguments], ctx, args)
+        rest = self._look_at([*typed, *self.arguments], ctx, args)
         ctx.params = {**self.untyped, **ctx.params}
         return rest
 
