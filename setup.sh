@@ -143,11 +143,13 @@ make_venv() {
 
 # Write the commands anew: without a look at the environment and at site-packages (-I, -S of
 # python(1)) an interpreter starts in half the time. minirt mostly asks its server only, and of
-# minirt-oci a caller needs three starts for one container.
+# minirt-oci a caller needs three starts for one container. Their first module is read from its
+# file: to look for it by its name takes a quarter of a millisecond.
 quick_start() {
     case $PWD in *[!a-zA-Z0-9/._+-]*) return ;; esac # no name for a first line
     packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
     for command in minirt:minirt.server.client minirt-oci:minirt.oci.main; do
+        module=${command##*:}
         cat > ".venv/bin/${command%%:*}" << END
 #!$PWD/.venv/bin/python -IS
 import sys
@@ -155,9 +157,10 @@ import sys
 sys.path.insert(0, "$PWD")
 sys.path.append("$packages")
 
-from ${command##*:} import main
-
-sys.exit(main())
+names = {"__name__": "$module"}
+reader = type(__loader__)("$module", "$PWD/$(echo "$module" | tr . /).py")
+exec(reader.get_code("$module"), names)
+sys.exit(names["main"]())
 END
     done
 }
