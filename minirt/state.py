@@ -56,8 +56,12 @@ def set_aside(folder: Path, top: Path) -> Path:
 
     Raises FileNotFoundError if it is not there any more.
     """
-    grave = made(top / "trash") / new_id()
-    folder.rename(grave)
+    grave = top / "trash" / new_id()
+    try:
+        folder.rename(grave)
+    except FileNotFoundError:
+        made(grave.parent)  # It is not there yet.
+        folder.rename(grave)
     return grave
 
 

@@ -19,7 +19,6 @@ from minirt.container import alive, joining, lifecycle, names, record, volumes
 from minirt.container.holdings import Holdings
 from minirt.container.record import Record
 from minirt.kernel import descriptors, processes, trees
-from minirt.kernel.cgroups import Cgroup
 
 Delete = Callable[[list[Path]], None]
 
@@ -43,12 +42,12 @@ def open_mounts(one: Record, init: int) -> int | None:
     return None if one.mounts else os.open(f"/proc/{init}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def release(one: Record, holdings: Holdings, cgroup: Cgroup) -> Callable[[], None]:
+def release(one: Record, holdings: Holdings) -> Callable[[], None]:
     """Free what a run of the container held; return what is to be done after the answer."""
     if holdings.bindings:
         _unpublish(holdings)
     if not is_forgotten(one):
-        cgroup.end()
+        lifecycle.group_of(one).end()
     if not joining.hand_on(holdings.locked(), holdings.heirs):
         for path, _ in holdings.locked():
             path.unlink(missing_ok=True)  # before its lock falls: nobody ever locks a dead file
@@ -69,7 +68,7 @@ def release(one: Record, holdings: Holdings, cgroup: Cgroup) -> Callable[[], Non
         return partial(delete_all, remains)
 
     def finish() -> None:
-        cgroup.end()
+        lifecycle.group_of(one).end()
         alive.let_go(one.id, holdings.lock)
         delete_all(remains)
 

@@ -149,11 +149,10 @@ def _end(life: Life, hub: Hub) -> None:
     """Free everything that others may want, and only then tell the exit code."""
     code = processes.collect(life.init)
     one = life.record
-    cgroup = lifecycle.group_of(one)
     if not one.host.auto_remove:  # Else nothing will be left that could be asked.
-        last = record.load_last(one.id)
-        record.save_last(one.id, LastRun(last.started, timestamp(), code, cgroup.oom_kills() > 0))
-    finish = ending.release(one, life.holdings, cgroup)
+        last, killed = record.load_last(one.id), lifecycle.group_of(one).oom_kills() > 0
+        record.save_last(one.id, LastRun(last.started, timestamp(), code, killed))
+    finish = ending.release(one, life.holdings)
     hub.finish(code)
     descriptors.close([] if life.mounts is None else [life.mounts])
     finish()

@@ -74,9 +74,7 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     Raises CommandNotFound, CommandNotRunnable, InvalidRequest,
     Conflict if the container has ended.
     """
-    kinds = Namespace(0)
-    for kind in spec.namespaces:
-        kinds |= kind
+    kinds = Namespace(sum(map(int, spec.namespaces)))
     handed_on = stripped.to_hand_on(keep_fds, {pidfd})
     rules = filters.prepare(spec.seccomp)
     ours, theirs = handshake.open_pair()
