@@ -123,19 +123,15 @@ def _fork(*, is_around: bool) -> Monitor:
 
 
 def bear_early(monitor: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
-    """Have init born from now on, in new namespaces of these kinds; does not wait for it.
-
-    The monitor makes the cgroups of version 1 before, which init enters when it has its plan.
-    """
+    """Have init born from now on, in new namespaces of these kinds; does not wait for it."""
     ours, theirs = handshake.open_pair()
-    with steps.in_the_name_of("monitor"), cgroup.told(1):
-        pass
+    birth.name_groups(cgroup, ours)
     story = ExitStack()
     story.enter_context(birth.told(kinds))
     folder = cgroup.clone_fd()
     given = [theirs.fileno(), *([] if folder is None else [folder])]
     try:
-        _tell(monitor, {"bear": int(kinds), "state": _state(), "cgroup": cgroup.name}, given)
+        _tell(monitor, {"bear": int(kinds)}, given)
         return Newborn(ours, story)
     except BaseException:
         ours.close()
@@ -157,25 +153,22 @@ def bear(monitor: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, 
     if newborn:
         try:
             birth.send(plan, newborn.line)
-            return born(monitor, newborn), newborn.line
+            child = born(monitor, newborn)
+            newborn.line.hear(handshake.GROUPS)
+            return child, newborn.line
         except BaseException:
             newborn.line.close()
             raise
     ours, theirs = handshake.open_pair()
     try:
         highest = max(birth.numbers_of(plan), default=0)
-        _tell(monitor, {"bear": None, "state": _state(), "highest": highest}, [theirs.fileno()])
+        _tell(monitor, {"bear": None, "highest": highest}, [theirs.fileno()])
         theirs.close()
         birth.send(plan, ours)
         return _told_of(monitor), ours
     except BaseException:
         ours.close()
         raise
-
-
-def _state() -> dict[str, str]:
-    """Return what says where state is kept, and under which names."""
-    return {name: value for name, value in os.environ.items() if name.startswith("MINIRT_")}
 
 
 def _tell(monitor: Monitor, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
@@ -203,8 +196,9 @@ def hand_over(monitor: Monitor, given: Life) -> None:
     """
     link, given.holdings.link = given.holdings.link, None
     numbers = sorted(given.descriptors() | ({link.fileno()} if link else set()))
+    state = {name: value for name, value in os.environ.items() if name.startswith("MINIRT_")}
     with link or nullcontext():
-        note = parcels.pack((link.fileno() if link else None, given))
+        note = parcels.pack((state, link.fileno() if link else None, given))
         fds = [note, *numbers]
         try:
             while fds:

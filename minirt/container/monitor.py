@@ -30,7 +30,7 @@ from typing import Any
 from minirt.container import life, protocol
 from minirt.container.life import Life
 from minirt.errors import pack
-from minirt.kernel import cgroups, descriptors, parcels, processes, sockets, steps
+from minirt.kernel import descriptors, parcels, processes, sockets, steps
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.runtime import birth, handshake, launch
@@ -73,10 +73,9 @@ def _serve(line: socket.socket) -> tuple[Life, socket.socket]:
     while True:
         message, fds = protocol.hear_json(line)
         if "bear" in message:
-            os.environ.update(message["state"])
             if message["bear"] is None:  # What comes with the plan may have our line's number.
                 line = sockets.moved_above(line, message["highest"])
-            _bear(line, message, fds)
+            _bear(line, message["bear"], fds)
             continue
         numbers += message["numbers"]
         held += fds
@@ -86,12 +85,12 @@ def _serve(line: socket.socket) -> tuple[Life, socket.socket]:
         return _received(numbers, held), line
 
 
-def _bear(line: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+def _bear(line: socket.socket, kinds: int | None, fds: list[int]) -> None:
     """Have init born in new namespaces of these kinds; None: the plan comes first, and says."""
     inits = handshake.of_descriptor(fds[0])
     cgroup = fds[1] if len(fds) > 1 else None
     try:
-        child = _born(message, cgroup, inits)
+        child = _born(kinds, cgroup, inits)
     except BaseException as error:
         answer: dict[str, Any] = {"error": pack(launch.explained(error)).decode()}
         protocol.tell(line, answer)
@@ -102,11 +101,9 @@ def _bear(line: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
     os.close(child.pidfd)
 
 
-def _born(message: dict[str, Any], cgroup: int | None, inits: handshake.Line) -> Child:
-    kinds = message["bear"]
+def _born(kinds: int | None, cgroup: int | None, inits: handshake.Line) -> Child:
     if kinds is not None:
         try:
-            cgroups.find(message["cgroup"]).make(1, untold=True)  # The command tells it.
             return birth.give_early(Namespace(kinds), cgroup, inits)
         finally:
             inits.close()
@@ -119,7 +116,8 @@ def _born(message: dict[str, Any], cgroup: int | None, inits: handshake.Line) ->
 
 
 def _received(numbers: list[int], held: list[int]) -> Life:
-    link, given = parcels.unpack(held[0], numbers[1:], held[1:])
+    state, link, given = parcels.unpack(held[0], numbers[1:], held[1:])
+    os.environ.update(state)
     assert isinstance(given, Life)
     given.holdings.link = socket.socket(fileno=link) if link is not None else None
     return given

@@ -5,7 +5,8 @@ that has something to do until the plan is ready may have init born at once, by 
 namespaces alone; then init waits at the line for the plan, which comes with its descriptors:
 
     creator                               init
-       |  ------- clone3 ------------------> |
+       |  -- "groups", then clone3 --------> |
+       |  <--------- "groups" -------------- |    has made its cgroups of version 1
        |  -- "plan", and descriptors ------> |    goes on as if it had been born with it
 """
 
@@ -13,13 +14,15 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
-from minirt.kernel import clone, descriptors, namespaces, pages, parcels, steps
+from minirt.kernel import cgroups, clone, descriptors, namespaces, pages, parcels, steps
+from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
-from minirt.runtime import init, joining, user_namespace
-from minirt.runtime.handshake import PLAN, CreatorDied, Line
+from minirt.runtime import init, joining, launch, user_namespace
+from minirt.runtime.handshake import GROUPS, PLAN, CreatorDied, Line
 from minirt.runtime.plan import Plan
 
 
@@ -44,6 +47,16 @@ def give(plan: Plan, line: Line) -> Child:
 def give_early(kinds: Namespace, cgroup: int | None, line: Line) -> Child:
     """Start an init that waits at ``line`` for its plan; ``cgroup`` is as for clone."""
     return clone.clone(lambda: _wait_and_live(line), kinds, cgroup=cgroup)
+
+
+def name_groups(cgroup: Cgroup, line: Line) -> None:
+    """Say, to who is to be born early, where its groups are.
+
+    It makes those of version 1, and says so.
+    """
+    with steps.in_the_name_of("init"), cgroup.told(1):
+        place = Path("/", cgroups.base_name(), cgroup.name)  # A name with "/" before it stays.
+        line.say(GROUPS + str(place).encode())
 
 
 def told(kinds: Namespace) -> AbstractContextManager[None]:
@@ -86,12 +99,24 @@ def receive(line: Line) -> tuple[Plan, Line]:
 
 def _wait_and_live(line: Line) -> int:
     init.leave_session()
-    pages.copy(pages.INIT, line.fileno())
     try:
+        _make_groups(line)
+        pages.copy(pages.INIT, line.fileno())
         plan, line = receive(line)
     except CreatorDied:
         return 1
+    except OSError as error:
+        line.report(launch.explained(error))
+        return 1
     return init.live(plan, line)
+
+
+def _make_groups(line: Line) -> None:
+    message, _ = line.receive()
+    if not message.startswith(GROUPS):
+        raise CreatorDied
+    cgroups.find(message.removeprefix(GROUPS).decode()).make(1, untold=True)
+    line.say(GROUPS)
 
 
 def _children_born_in(path: str) -> AbstractContextManager[None]:

@@ -2,7 +2,8 @@
 
     creator                               init
        |                                    |    born in its namespaces
-       |  ---------- "plan" --------------> |    only if it was born without one (``birth``)
+       |  --- "groups", then "plan" ------> |    only if it was born without one (``birth``)
+       |  <--------- "groups" ------------- |    they are made
        |  -------- "outfitted" -----------> |    only if mounts were made for it outside
        |  (wires them up)                   |    (mounts its root)
        |  <--------- "mounted" ------------ |    only if createRuntime hooks wait for it
@@ -33,6 +34,7 @@ PREPARED = b"prepared"
 GO = b"go"
 GATE = b"gate"
 OUTFITTED = b"outfitted"  # mounts come along (``mount_sources``)
+GROUPS = b"groups "  # and the name of its cgroup; then from init, without it (``birth``)
 PLAN = b"plan "  # and the numbers of the descriptors that come along (``birth``)
 BORN = b"born "  # and its number; its descriptor comes along (``user_namespace``)
 _LONGEST = 1 << 16  # bytes of a packed error
