@@ -1,4 +1,4 @@
-"""Hosts that are not as most: without IPv6, or with DNS servers at odd addresses."""
+"""Hosts that are not as most: without IPv6, with read-only cgroups, or odd DNS servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from integration.conftest import Minirt
 from integration.guests import guest
 from integration.naming import host_file, upstream
 from integration.sandbox import Outside, shell, wait_until
-from minirt.kernel import libc
+from minirt.kernel import cgroups, libc
 
 pytestmark = pytest.mark.usefixtures("image")
 
@@ -39,6 +39,30 @@ def test_where_the_kernel_has_no_ipv6_who_asks_for_it_is_told_so(minirt: Minirt)
         minirt("network", "create", "net1")
         minirt("run", "--rm", "--net", "net1", "busybox", "ping", "-c1", "-W5", "172.18.0.1")
     minirt("network", "create", "--ipv6", "net2")
+
+
+@contextlib.contextmanager
+def read_only(place: Path) -> Iterator[None]:
+    """Let nobody write to a mount."""
+    bound, again, forbidden = 1 << 12, 1 << 5, 1  # MS_BIND, MS_REMOUNT, MS_RDONLY of mount(2)
+    libc.mount(None, str(place), None, bound | again | forbidden)
+    try:
+        yield
+    finally:
+        libc.mount(None, str(place), None, bound | again)
+
+
+@pytest.mark.core
+def test_where_a_cgroup_can_not_be_made_the_person_is_told_and_nothing_stays(
+    minirt: Minirt,
+) -> None:
+    minirt("run", "--rm", "busybox", "true")  # The group of all groups is there.
+    place = next(one.top for one in cgroups.mounted() if "pids" in one.controllers)
+    with read_only(place):
+        said = minirt("run", "--rm", "busybox", "true", code=125).stderr
+    assert "Read-only file system" in said
+    assert minirt("ps", "-aq").stdout == ""
+    minirt("run", "--rm", "busybox", "true")
 
 
 def found(minirt: Minirt, network: str) -> str:

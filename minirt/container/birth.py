@@ -105,7 +105,8 @@ def _fork(*, is_around: bool) -> Monitor:
     ours, theirs = protocol.pair()
 
     def main() -> int:
-        group.enter_version_1()
+        with suppress(OSError):  # A read-only tree, of which init will tell. It stays the caller's.
+            group.enter_version_1()
         return be_monitor(theirs)
 
     sys.stdout.flush()
