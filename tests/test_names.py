@@ -39,8 +39,8 @@ def test_at_the_end_it_goes_along_with_the_folder() -> None:
     names.claim("web", OTHER)  # It is free at once.
 
 
-def test_where_the_folder_has_gone_that_was_done_already() -> None:
+def test_where_the_folder_has_gone_it_is_taken_back_all_the_same() -> None:
     names.claim("web", OWN)
     record.directory(OWN).rename(root_dir() / "elsewhere")
-    with pytest.raises(FileNotFoundError):
-        names.take_along("web", OWN)
+    assert names.take_along("web", OWN)
+    assert owned() == []

@@ -71,7 +71,7 @@ def begin(container_id: str, host: HostConfig, held: ExitStack) -> Site:
     kinds = sharing.new_for(host)
     if kinds is None:
         cgroup.make(1)
-    else:
+    else:  # Then init makes these itself.
         site.newborn = birth.bear_early(site.monitor, kinds, site.cgroup)
     return site
 

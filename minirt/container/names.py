@@ -47,13 +47,15 @@ def release(name: str, container_id: str) -> bool:
 def take_along(name: str, container_id: str) -> bool:
     """Do the same, but leave the symlink in the container's folder, to be deleted with that.
 
-    It fills a block, and to free one may wait for the disk (mount(8), "discard"). Raises
-    FileNotFoundError if that folder is not there any more.
+    It fills a block, and to free one may wait for the disk (mount(8), "discard").
     """
     link = root_dir() / "names" / name
     if not _is_of(link, container_id):
         return False
-    link.rename(record.directory(container_id) / "name")
+    try:
+        link.rename(record.directory(container_id) / "name")
+    except FileNotFoundError:  # the folder, or since a moment ago the symlink
+        return release(name, container_id)
     return True
 
 

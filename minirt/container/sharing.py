@@ -7,7 +7,7 @@ from dataclasses import replace
 from minirt.container import lifecycle, record
 from minirt.container.record import HostConfig, Record
 from minirt.errors import Conflict, InvalidRequest
-from minirt.kernel.namespaces import Namespace
+from minirt.kernel.namespaces import Namespace, together
 from minirt.runtime.spec import NAMESPACES
 
 OWN = ("mount", "uts", "ipc", "pid", "cgroup", "network")  # kinds of namespace by default
@@ -38,12 +38,8 @@ def new_for(host: HostConfig) -> Namespace | None:
     """
     if host.userns_mode or not is_around(host):
         return None
-    modes, kinds = _modes(host), 0
-    for kind in OWN:
-        mode = modes.get(kind, "")
-        if kind != "cgroup" and mode != "host" and not container_of(mode):
-            kinds |= int(NAMESPACES[kind])
-    return Namespace(kinds)
+    shared = {kind for kind, mode in _modes(host).items() if mode == "host" or container_of(mode)}
+    return together(NAMESPACES[kind] for kind in OWN if kind not in {"cgroup", *shared})
 
 
 def is_around(host: HostConfig) -> bool:

@@ -192,8 +192,7 @@ def find(name: str) -> Cgroup:
     """
     if not name.strip("/") or ".." in name.split("/") or "\0" in name:
         raise ValueError(f"{name!r} names no group")
-    path = name.removeprefix("/") if name.startswith("/") else f"{base_name()}/{name}"
-    found = mounted()
+    path, found = path_of(name).removeprefix("/"), mounted()
     return Cgroup(name, tuple(Folder(one, one.top / path) for one in found))
 
 
@@ -203,9 +202,9 @@ def mounted() -> tuple[Hierarchy, ...]:
     return tuple(hierarchies())
 
 
-def base() -> Cgroup:
-    """Name the group that holds all of ours."""
-    return find(f"/{base_name()}")
+def path_of(name: str) -> str:
+    """Return the path of a group from the top of the hierarchies, as a name with "/" before it."""
+    return name if name.startswith("/") else f"/{base_name()}/{name}"
 
 
 def enable(folder: Folder, controllers: tuple[str, ...]) -> None:

@@ -54,7 +54,13 @@ class _Book:
 
     def runs(self, but: int) -> Iterator[range]:
         """Yield what is known, but what is in ``but`` already, as addresses."""
-        return _runs(self.places, (self.read() & ~but).to_bytes(self._count))
+        known, first = (self.read() & ~but).to_bytes(self._count), 0
+        for place in self.places:
+            last = first + len(place) // memory.PAGE
+            for run in _RUN.finditer(known[first:last]):
+                start, end = (place.start + page * memory.PAGE for page in run.span())
+                yield range(start, end)
+            first = last
 
 
 _books: dict[str, _Book] = {}
@@ -108,20 +114,10 @@ def learn(kind: str) -> None:
 
 
 def _known(kinds: Iterable[str]) -> int:
-    return reduce(or_, (_books[kind].read() for kind in kinds if kind in _books), 0)
+    return reduce(or_, (_books[kind].read() for kind in kinds), 0)
 
 
 def _poll(descriptor: int) -> select.poll:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return poll
-
-
-def _runs(places: list[range], known: bytes) -> Iterator[range]:
-    first = 0
-    for place in places:
-        last = first + len(place) // memory.PAGE
-        for run in _RUN.finditer(known[first:last]):
-            start, end = (place.start + page * memory.PAGE for page in run.span())
-            yield range(start, end)
-        first = last

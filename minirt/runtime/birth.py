@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 from minirt.kernel import cgroups, clone, descriptors, namespaces, pages, parcels, steps
 from minirt.kernel.cgroups import Cgroup
@@ -55,8 +54,7 @@ def name_groups(cgroup: Cgroup, line: Line) -> None:
     It makes those of version 1, and says so.
     """
     with steps.in_the_name_of("init"), cgroup.told(1):
-        place = Path("/", cgroups.base_name(), cgroup.name)  # A name with "/" before it stays.
-        line.say(GROUPS + str(place).encode())
+        line.say(GROUPS + cgroups.path_of(cgroup.name).encode())
 
 
 def told(kinds: Namespace) -> AbstractContextManager[None]:

@@ -32,7 +32,7 @@ from minirt.kernel import (
 )
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
-from minirt.kernel.namespaces import Namespace
+from minirt.kernel.namespaces import Namespace, together
 from minirt.kernel.steps import speak_as, step
 from minirt.runtime import command, dev, filters, handshake, launch, stripped
 from minirt.runtime.handshake import PREPARED, Line
@@ -74,7 +74,7 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     Raises CommandNotFound, CommandNotRunnable, InvalidRequest,
     Conflict if the container has ended.
     """
-    kinds = Namespace(sum(map(int, spec.namespaces)))
+    kinds = together(spec.namespaces)
     handed_on = stripped.to_hand_on(keep_fds, {pidfd})
     rules = filters.prepare(spec.seccomp)
     ours, theirs = handshake.open_pair()

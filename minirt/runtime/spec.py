@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minirt.kernel.mounts import Propagation
-from minirt.kernel.namespaces import Namespace
+from minirt.kernel.namespaces import Namespace, together
 from minirt.kernel.scheduling import Scheduler
 from minirt.kernel.user_namespaces import IdMapping
 
@@ -184,4 +184,4 @@ class Spec:
 
     def new_namespaces(self) -> Namespace:
         """Return the kinds that are made for it."""
-        return Namespace(sum(int(kind) for kind, path in self.namespaces.items() if not path))
+        return together(kind for kind, path in self.namespaces.items() if not path)
