@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from integration.naming import resolver_pid
 from integration.sandbox import minirt_words, shell, started, wait_until
 from integration.traces import Ground
 from integration.warm import commands_of, servers
-from minirt.kernel import processes
+from minirt.kernel import descriptors, processes
 
 SLEEPER = ("sleep", "1000")
 
@@ -140,6 +142,25 @@ def test_a_pipe_is_handed_through_where_nothing_is_logged(minirt: Minirt, image:
         lines = reader.stdout.read().splitlines()
     assert lines[0] == str(own)
     assert lines[1] != str(own)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, 256 << 10), (4096, 4096), (1 << 20, 1 << 20)], ids=str
+)
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_a_pipe_that_is_handed_through_gets_more_room_unless_somebody_has_sized_it(
+    minirt: Minirt, image: str, verb: str, before: int | None, after: int
+) -> None:
+    words = ["run", "--rm", "--net", "none", "--log-driver", "none", image, "true"]
+    if verb == "exec":
+        minirt("run", "-d", "--name", "one", "--net", "none", image, *SLEEPER)
+        words = ["exec", "one", "true"]
+    reader, writer = os.pipe()
+    if before:
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, before)
+    subprocess.run(minirt_words(*words), stdout=writer, check=True)
+    assert fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ) == after
+    descriptors.close([reader, writer])
 
 
 def test_a_file_is_copied_to_and_so_is_a_pipe_where_there_is_a_log(

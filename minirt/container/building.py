@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from minirt.container import alive, birth, life, record, sharing
+from minirt.container import alive, birth, copying, life, record, sharing
 from minirt.container.birth import Monitor, Newborn
 from minirt.container.holdings import Holdings
 from minirt.container.life import Life, Streams
@@ -165,5 +165,5 @@ def _open_streams(
         os.close(given)
         given, into = os.pipe()
     # Of a pipe of the operator's we have no other end.
-    out, err = ((None, os.dup(fd)) if fd in handed else os.pipe() for fd in (1, 2))
+    out, err = ((None, os.dup(copying.widened(fd))) if fd in handed else os.pipe() for fd in (1, 2))
     return Streams(into, out[0], err[0]), (given, out[1], err[1])

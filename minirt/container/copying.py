@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from contextlib import suppress
 
 from minirt.container.loop import Loop, Outbox
 
 CHUNK = 64 << 10  # bytes: what a pipe holds
 FULL = 16  # chunks that wait for a slow reader
+_USUAL = 64 << 10  # bytes: the room of a pipe that nobody has asked for another, pipe(7)
+_WIDE = 256 << 10  # bytes
 
 
 def is_pipe(fd: int) -> bool:
@@ -18,6 +22,19 @@ def is_pipe(fd: int) -> bool:
     (TIOCSTI, ioctl_tty(2)), and a file has a place on the host's disks.
     """
     return stat.S_ISFIFO(os.fstat(fd).st_mode)
+
+
+def widened(fd: int) -> int:
+    """Return a pipe that is handed to a container, with more room than usual.
+
+    With the usual room a writer of 64 KiB at a time fills it with each write(2), and writer and
+    reader wait for each other: half as many bytes a second. Whoever has sized it knows why, and
+    there may be a limit (pipe(7), /proc/sys/fs/pipe-user-pages-soft).
+    """
+    with suppress(PermissionError):
+        if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) == _USUAL:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _WIDE)
+    return fd
 
 
 class Flow:

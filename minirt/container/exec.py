@@ -85,14 +85,14 @@ def _open_streams(asked: Request) -> tuple[Streams, list[int]]:
         return Streams((null, null, null)), [null]
     given, ends, outwards, inwards = [null], [null], [], None
     if asked.interactive and copying.is_pipe(0):
-        given = [0]
+        given = [copying.widened(0)]
     elif asked.interactive:
         reader, writer = os.pipe()
         given, inwards = [reader], (0, writer)
         ends.append(reader)
     for own in (1, 2):
         if copying.is_pipe(own):
-            given.append(own)
+            given.append(copying.widened(own))
             continue
         reader, writer = os.pipe()
         given.append(writer)
