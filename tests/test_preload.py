@@ -13,6 +13,7 @@ TOP = Path(__file__).parent.parent / "minirt"
 SELDOM = {
     "difflib",
     "gzip",
+    "hashlib",
     "psutil",
     "pyroute2.netlink.rtnl.ifinfmsg",
     "subprocess",
@@ -48,3 +49,13 @@ def test_what_is_imported_late_is_there() -> None:
     late = {name for path in files for name in imported_late(path)}
     assert {"pickle", "minirt.images.layers", *SELDOM} <= late
     assert late - set(told.stdout.split()) <= SELDOM  # Some Pythons import more by themselves.
+
+
+def test_openssl_is_not_among_it() -> None:
+    """It has 4 MB, and only images want a digest."""
+    script = LOADED + "print(open('/proc/self/maps').read())"
+    maps = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "libc.so" in maps.stdout
+    assert "libcrypto" not in maps.stdout

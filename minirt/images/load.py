@@ -8,7 +8,6 @@ tars by their paths. Newer Dockers write both into one archive: then the first i
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from minirt.images.archive import Archive, opened, read
 from minirt.images.blobs import put_blob, put_document, put_layer
 from minirt.images.layers import unpack_blob
 from minirt.images.platforms import chosen
+from minirt.images.streams import sha256
 from minirt.images.tars import damaged
 
 _DEEPEST = 4  # indexes within indexes
@@ -108,7 +108,7 @@ def _bring(archive: Archive, descriptor: Descriptor, place: Path) -> Descriptor:
 
 def _read_checked(archive: Archive, descriptor: Descriptor) -> bytes:
     raw = read(archive, _path(descriptor))
-    digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    digest = f"sha256:{sha256(raw).hexdigest()}"
     _compare(descriptor, digest, len(raw))
     return raw
 

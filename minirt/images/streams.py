@@ -6,11 +6,13 @@ that could be found in the wrong place. (OCI image-spec, layer.md: tar, gzip and
 
 from __future__ import annotations
 
-import hashlib
 import io
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from minirt.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import hashlib
 
 CHUNK = 1 << 20
 
@@ -28,11 +30,21 @@ class Readable(Protocol):
         """Return at most ``size`` bytes; none at the end."""
 
 
+def sha256(data: bytes = b"") -> hashlib._Hash:
+    """Return the SHA-256 of ``data``, to be updated.
+
+    Imported late: the fork server would have 4 MB of OpenSSL's, which few commands need.
+    """
+    import hashlib
+
+    return hashlib.sha256(data)
+
+
 class Counted:
     """A stream that knows how much was read from it, and the digest of that."""
 
     def __init__(self, source: Readable) -> None:
-        self.source, self.count, self._hash = source, 0, hashlib.sha256()
+        self.source, self.count, self._hash = source, 0, sha256()
 
     def read(self, size: int = CHUNK) -> bytes:
         """Return at most ``size`` bytes; none at the end."""
