@@ -49,16 +49,32 @@ def _volatile(folder: Path) -> Path:
 
 
 def start_minirt(folder: Path) -> list[str]:
-    """Point minirt at its folders; its fork server comes with the first command."""
-    os.environ["MINIRT_ROOT"] = str(folder / "root")
-    os.environ["MINIRT_RUNROOT"] = str(_volatile(folder))
-    return [str(Path(sys.executable).with_name("minirt"))]
+    """Have minirt's fork server started by a command, and wait for it, as for a dockerd."""
+    words = _settle_minirt(folder)
+    subprocess.run([*words, "ps"], check=True, capture_output=True)
+    place = folder / "run" / "server"
+    _wait(lambda: any(one.is_socket() for one in place.iterdir()), lambda: "No server of minirt's")
+    return words
 
 
 def start_minirt_alone(folder: Path) -> list[str]:
     """Let minirt do all in the process that was called, without its fork server."""
     os.environ["MINIRT_NO_SERVER"] = "1"
-    return start_minirt(folder)
+    return _settle_minirt(folder)
+
+
+def _settle_minirt(folder: Path) -> list[str]:
+    os.environ["MINIRT_ROOT"] = str(folder / "root")
+    os.environ["MINIRT_RUNROOT"] = str(_volatile(folder))
+    return [str(Path(sys.executable).with_name("minirt"))]
+
+
+def _wait(is_up: Callable[[], bool], complaint: Callable[[], str]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_up():
+        if time.monotonic() > deadline:
+            sys.exit(complaint())
+        time.sleep(0.1)
 
 
 def start_podman(folder: Path) -> list[str]:
@@ -79,7 +95,8 @@ def start_docker(folder: Path) -> list[str]:
     socket = f"unix://{run}/docker.sock"
     places = {"data-root": folder / "root", "exec-root": run / "docker", "pidfile": run / "pid"}
     options = [f"--{option}={place}" for option, place in places.items()]
-    with (folder / "dockerd.log").open("wb") as log:
+    story = folder / "dockerd.log"
+    with story.open("wb") as log:
         subprocess.Popen(
             ["dockerd", "--host", socket, *options, f"--cgroup-parent=/{CGROUP}"],
             stdout=log,
@@ -87,11 +104,11 @@ def start_docker(folder: Path) -> list[str]:
             stdin=subprocess.DEVNULL,
         )
     words = ["docker", "--host", socket]
-    deadline = time.monotonic() + 30
-    while subprocess.run([*words, "version"], capture_output=True, check=False).returncode:
-        if time.monotonic() > deadline:
-            sys.exit(f"dockerd does not start:\n{(folder / 'dockerd.log').read_text()[-2000:]}")
-        time.sleep(0.1)
+
+    def is_up() -> bool:
+        return not subprocess.run([*words, "version"], capture_output=True, check=False).returncode
+
+    _wait(is_up, lambda: f"dockerd does not start:\n{story.read_text()[-2000:]}")
     return words
 
 
