@@ -1,16 +1,10 @@
-"""A fork server for each test, out of one warm interpreter: most of its start is imports.
-
-The interpreter runs as ``python -m integration.warm``. For each line of JSON on its standard
-input it forks, and the child becomes ``minirt.server`` in the network of the test that asked.
-"""
+"""A fork server for each test, out of one warm interpreter (warm_interpreter.py)."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +14,7 @@ from integration.sandbox import PATIENCE, REPOSITORY
 from minirt.kernel import locks
 from minirt.server import client
 
-_WORDS = (sys.executable, "-m", "integration.warm")
+_WORDS = (sys.executable, "-m", "integration.warm_interpreter")
 
 
 class Hearth:
@@ -107,42 +101,3 @@ def _is_monitor(status: Path) -> bool | None:
         )
         return numbers.split()[-1] == "1"
     return None
-
-
-def _main() -> None:
-    from minirt.server import preload
-
-    preload.everything()
-    gc.collect()
-    gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody here waits for servers.
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                _become_server(*json.loads(line))
-            finally:
-                os._exit(1)
-        print(pid, flush=True)
-
-
-def _become_server(folder: str, name: str, network: str, environment: dict[str, str]) -> None:
-    from minirt.kernel import libc
-    from minirt.kernel.namespaces import Namespace
-    from minirt.server import serve
-
-    os.environ.clear()
-    os.environ.update(environment)
-    with open(network) as there:
-        libc.setns(there.fileno(), Namespace.NET)
-    null = os.open("/dev/null", os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    os.close(null)
-    os.setsid()
-    serve.main(folder, name)
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    _main()

@@ -163,7 +163,9 @@ def test_all_of_minirt_can_be_imported_with_them() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PACKAGE.parent)
 
 
-@pytest.mark.parametrize("module", ["minirt.commands.run", "minirt.oci.lifecycle"])
+@pytest.mark.parametrize(
+    "module", ["minirt.commands.run", "minirt.oci.lifecycle", "minirt.network.resolver"]
+)
 def test_a_command_does_not_need_the_standard_one(module: str) -> None:
     script = f"import sys; sys.path[:0] = {[str(PACKAGE.parent), *sys.path]!r}; "
     script += "from minirt import light_dataclasses; light_dataclasses.stand_in(); "

@@ -26,6 +26,7 @@ _BACKLOG = 4096  # net.core.somaxconn: so many containers may be waiting for a s
 
 _PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from minirt import light_dataclasses; light_dataclasses.stand_in(); "
     "from minirt.network.resolver import main; main(*sys.argv[2:])"
 )
 
