@@ -48,7 +48,7 @@ def dataclass(cls: Any = None, /, *, slots: bool = False, eq: bool = True, **opt
     def finish(cls: Any) -> type:
         annotated = vars(cls).get("__annotations__", ())
         cls.__dataclass_fields__ = {name: _field_of(cls, name) for name in annotated}
-        cls.__init__, cls.__repr__ = _init, _repr
+        cls.__init__, cls.__repr__ = _init_of(cls), _repr
         if eq:
             cls.__eq__, cls.__hash__ = _eq, _hash if frozen else None
         if frozen:
@@ -99,24 +99,32 @@ def _plain(value: Any) -> Any:
 
 
 def _is_ours(cls: type) -> bool:
-    return bool(cls.__init__ is _init)  # type: ignore[misc]
+    return bool(cls.__repr__ is _repr)  # type: ignore[comparison-overlap]
 
 
-def _init(self: Any, *values: Any, **named: Any) -> None:
-    known, own = type(self).__dataclass_fields__, vars(self)
-    own.update(zip(known, values, strict=False))
-    own.update(named)
-    if len(own) != len(values) + len(named) or not own.keys() <= known.keys():
-        raise TypeError(f"{type(self).__name__} has no such fields: {values} {named}")
-    for name in known.keys() - own.keys():
-        if (make := known[name].default_factory) is not None:
-            own[name] = make()
-        elif (default := known[name].default) is not _MISSING:
-            own[name] = default
-        else:
-            raise TypeError(f"{type(self).__name__} needs {name}")
-    if hasattr(self, "__post_init__"):
-        self.__post_init__()
+def _init_of(cls: Any) -> Callable[..., None]:
+    """Return what sets the fields of an instance; what can be known before is looked up here."""
+    known: dict[str, Field] = cls.__dataclass_fields__
+    names = tuple(known)
+    makers = [(name, make) for name, one in known.items() if (make := one.default_factory)]
+    usual = {name: one.default for name, one in known.items() if one.default is not _MISSING}
+    has_more = hasattr(cls, "__post_init__")
+
+    def __init__(self: Any, *values: Any, **named: Any) -> None:
+        own = vars(self)
+        own.update(usual)
+        own.update(zip(names, values, strict=False))
+        own.update(named)
+        for name, make in makers:
+            if name not in own:
+                own[name] = make()
+        is_twice = values and named and not named.keys().isdisjoint(names[: len(values)])
+        if own.keys() != known.keys() or is_twice or len(values) > len(names):
+            raise TypeError(f"{cls.__name__} has {', '.join(names)}, and not {values} {named}")
+        if has_more:
+            self.__post_init__()
+
+    return __init__
 
 
 def _repr(self: Any) -> str:
