@@ -61,6 +61,7 @@ def test_where_a_cgroup_can_not_be_made_the_person_is_told_and_nothing_stays(
     with read_only(place):
         said = minirt("run", "--rm", "busybox", "true", code=125).stderr
     assert "Read-only file system" in said
+    assert "the kernel's own" in said
     assert minirt("ps", "-aq").stdout == ""
     minirt("run", "--rm", "busybox", "true")
 

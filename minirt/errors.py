@@ -73,12 +73,18 @@ def kernel_refused(what: str, error: OSError) -> KernelRefused:
     why = error.strerror or str(error)  # the kernel's own words, where it had some
     where = f" ({error.filename})" if error.filename else ""
     remedy = _REMEDIES.get(error.errno or 0, "")
+    if error.errno == errno.EROFS and str(error.filename).startswith(("/sys/", "/proc/")):
+        remedy = _KERNELS_OWN
     if error.errno in (errno.EPERM, errno.EACCES):
         remedy = "minirt needs root: try sudo." if os.geteuid() != 0 else _ROOT_LACKS
     return KernelRefused(what, why + where, remedy)
 
 
 _ROOT_LACKS = "This root may lack a capability; minirt needs CAP_SYS_ADMIN and CAP_NET_ADMIN."
+_KERNELS_OWN = (
+    "That file system is the kernel's own: mount it writable; in a container of another engine, "
+    "start that with --privileged."
+)
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or set MINIRT_ROOT to a larger disk.",
     errno.EROFS: "Set MINIRT_ROOT and MINIRT_RUNROOT to folders that can be written.",

@@ -39,3 +39,19 @@ def test_a_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_said_can_not_command_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert say("bad \x1b[31mname\r", 5) == 5
     assert capsys.readouterr().err == "minirt: bad \\x1b[31mname\\r\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "advice"),
+    [
+        ("/var/lib/minirt/images", "Set MINIRT_ROOT"),
+        ("/sys/fs/cgroup/pids/minirt", "the kernel's own"),
+        ("/proc/sys/net/ipv4/ip_forward", "the kernel's own"),
+        (None, "Set MINIRT_ROOT"),
+    ],
+)
+def test_what_is_read_only_is_either_our_folders_or_the_kernels_own(
+    place: str | None, advice: str
+) -> None:
+    error = OSError(errno.EROFS, "Read-only file system", place)
+    assert advice in str(kernel_refused("Cannot write", error))
