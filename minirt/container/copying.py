@@ -31,7 +31,7 @@ def widened(fd: int) -> int:
     reader wait for each other: half as many bytes a second. Whoever has sized it knows why, and
     there may be a limit (pipe(7), /proc/sys/fs/pipe-user-pages-soft).
     """
-    with suppress(PermissionError):
+    with suppress(OSError):
         if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) == _USUAL:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _WIDE)
     return fd
