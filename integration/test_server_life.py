@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import termios
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -200,4 +201,19 @@ def test_it_leaves_when_idle(ground: Ground, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("MINIRT_SERVER_IDLE", "0.5")
     run("ps")
     wait_until(lambda: servers(ground.run), "a server")
+    wait_until(lambda: not servers(ground.run), "its end")
+
+
+def test_it_stays_while_a_container_lives(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    """A monitor that it has forked shares its memory, and has the more of its own without it."""
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    monkeypatch.setenv("MINIRT_SERVER_IDLE", "0.5")
+    assert run("run", "-d", "--name", "one", "--net", "none", image, "sleep", "100").returncode == 0
+    wait_until(lambda: listening(ground), "a server")
+    (there,) = servers(ground.run)
+    time.sleep(2)
+    assert servers(ground.run) == [there]
+    run("rm", "-f", "one")
     wait_until(lambda: not servers(ground.run), "its end")
