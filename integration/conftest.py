@@ -205,7 +205,8 @@ def stop_servers(here: Ground, but: int = 0) -> None:
     """Kill the fork servers: clients in namespaces of their own have started more than one."""
     for pid in servers(here.run):
         if pid != but:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # It was just leaving.
+                os.kill(pid, signal.SIGKILL)
 
 
 def remove_containers(here: Ground) -> None:
