@@ -53,7 +53,7 @@ def start_minirt(folder: Path) -> list[str]:
     words = _settle_minirt(folder)
     subprocess.run([*words, "ps"], check=True, capture_output=True)
     place = folder / "run" / "server"
-    _wait(lambda: any(one.is_socket() for one in place.iterdir()), lambda: "No server of minirt's")
+    _wait(lambda: any(one.is_socket() for one in place.glob("*")), lambda: "No server of minirt's")
     return words
 
 
