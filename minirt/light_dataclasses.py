@@ -2,8 +2,8 @@
 
 The standard module writes and compiles six functions for each class, 0.3-0.6 ms for each of the
 hundred classes that a command imports: a quarter of all that it does without a server, and 3 MB
-of a server's memory. Here every class has the same functions. They are slower, but no process
-calls them that often. What is asked for here and is not here is done by the standard module.
+of a server's memory. Here all classes share the code of theirs. It is slower, but no process
+calls it that often. What is asked for here and is not here is done by the standard module.
 """
 
 from __future__ import annotations
