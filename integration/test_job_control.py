@@ -6,8 +6,8 @@ import contextlib
 import shlex
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
+import psutil
 import pytest
 
 from integration.conftest import Minirt
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.core
 
 
 @contextlib.contextmanager
-def at_a_shell() -> Iterator[Typist]:
+def at_a_shell() -> Iterator[tuple[Typist, psutil.Process]]:
     with typing("bash", "--norc", "--noprofile", "-i") as person:
-        yield person
+        yield person, psutil.Process(person.child.pid)
         person.type("exit\n")
         person.wait()
 
@@ -31,24 +31,20 @@ def typed(*words: str) -> str:
     return shlex.join(minirt_words("run", "--rm", "--net", "none", *words))
 
 
-def children_of(pid: int) -> list[int]:
-    return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-
-
-def is_stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+def is_stopped(process: psutil.Process) -> bool:
+    return bool(process.status() == psutil.STATUS_STOPPED)
 
 
 def test_ctrl_z_stops_the_command_and_not_the_container(
     minirt: Minirt, image: str, ground: Ground
 ) -> None:
     script = "trap 'exit 7' INT; echo u''p; while :; do sleep 0.1; done"
-    with at_a_shell() as person:
+    with at_a_shell() as (person, shell):
         person.type(f"{typed('--name', 'one', image, 'sh', '-c', script)}\n")
         person.read_until("up\r\n")
-        commands = children_of(person.child.pid)
+        commands = shell.children()
         for server in servers(ground.run):
-            commands += commands_of(server)[-1:]
+            commands += map(psutil.Process, commands_of(server)[-1:])
         person.type("\x1a")
         person.read_until("Stopped")
         wait_until(lambda: all(map(is_stopped, commands)), "all that is the command stops")
@@ -56,26 +52,26 @@ def test_ctrl_z_stops_the_command_and_not_the_container(
         person.type("fg\n")
         wait_until(lambda: not any(map(is_stopped, commands)), "all of it goes on")
         person.type("\x03")
-        wait_until(lambda: not children_of(person.child.pid), "Ctrl-C reaches the container")
+        wait_until(lambda: not shell.children(), "Ctrl-C reaches the container")
         person.type("echo co''de=$?\n")
         person.read_until("code=7\r\n")
 
 
 def test_what_reads_its_terminal_from_the_background_is_stopped(image: str) -> None:
-    with at_a_shell() as person:
+    with at_a_shell() as (person, shell):
 
         def is_stopped_by_a_key() -> bool:
             person.type("\n")
-            return any(map(is_stopped, children_of(person.child.pid)))
+            return any(map(is_stopped, shell.children()))
 
         person.type(f"{typed('-i', image, 'cat')} &\n")
         wait_until(is_stopped_by_a_key, "SIGTTIN")
         person.type("fg\n")
-        wait_until(lambda: not any(map(is_stopped, children_of(person.child.pid))), "SIGCONT")
+        wait_until(lambda: not any(map(is_stopped, shell.children())), "SIGCONT")
         person.type("hello\n")
         person.read_until("hello\r\nhello\r\n")  # what the terminal shows, and what cat says
         person.type("\x04")
-        wait_until(lambda: not children_of(person.child.pid), "the end of its input")
+        wait_until(lambda: not shell.children(), "the end of its input")
         person.type("echo co''de=$?\n")
         person.read_until("code=0\r\n")
 

@@ -9,9 +9,8 @@ from contextlib import suppress
 
 from minirt.container.loop import Loop, Outbox
 
-CHUNK = 64 << 10  # bytes: what a pipe holds
+CHUNK = 64 << 10  # bytes: what a pipe holds, unless somebody asks for more or less (pipe(7))
 FULL = 16  # chunks that wait for a slow reader
-_USUAL = 64 << 10  # bytes: the room of a pipe that nobody has asked for another, pipe(7)
 _WIDE = 256 << 10  # bytes
 
 
@@ -32,7 +31,7 @@ def widened(fd: int) -> int:
     there may be a limit (pipe(7), /proc/sys/fs/pipe-user-pages-soft).
     """
     with suppress(OSError):
-        if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) == _USUAL:
+        if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) == CHUNK:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _WIDE)
     return fd
 
