@@ -18,14 +18,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import pytest
 
 from integration import traces
+from integration.clearing import alarm, dismiss_resolvers, remove_containers, stop_servers
 from integration.sandbox import (
-    PATIENCE,
     REPOSITORY,
     Outside,
     minirt_words,
@@ -34,16 +33,14 @@ from integration.sandbox import (
     shell,
 )
 from integration.traces import Ground
-from integration.warm import Hearth, servers
+from integration.warm import Hearth
 from minirt.kernel import libc, namespaces, nftables
 from minirt.kernel.namespaces import Namespace
-from minirt.network import resolver_link
 
 HERE = Path(__file__).parent
 INSIDE = "MINIRT_TEST_SANDBOX"
 KINDS = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
 SANDBOX = ["unshare", *KINDS, sys.executable, str(HERE / "init.py"), sys.executable]
-LONGEST = 60.0  # seconds that a test may take, times PATIENCE; @pytest.mark.slow: five times that
 APPLETS = "cat echo env false grep head hostname httpd id ip kill ls mkdir mount nc nslookup ping"
 APPLETS += " ps pwd readlink rm seq sh sleep stat stty test touch trap true tty wget whoami yes"
 
@@ -199,44 +196,6 @@ def start_server(
         return 0
     monkeypatch.delenv("MINIRT_NO_SERVER", raising=False)
     return hearth.server(here.run)
-
-
-def stop_servers(here: Ground, but: int = 0) -> None:
-    """Kill the fork servers: clients in namespaces of their own have started more than one."""
-    for pid in servers(here.run):
-        if pid != but:
-            with contextlib.suppress(ProcessLookupError):  # It was just leaving.
-                os.kill(pid, signal.SIGKILL)
-
-
-def remove_containers(here: Ground) -> None:
-    """Remove all containers, as a user would; that nothing is left of them is part of the test."""
-    folder = here.root / "containers"
-    ids = [one.name for one in folder.iterdir()] if folder.exists() else []
-    if ids:
-        shell(*minirt_words("rm", "--force", *ids), code=None, seconds=60)
-
-
-def dismiss_resolvers(here: Ground) -> None:
-    """Send home the resolvers that linger for the next container: there is none."""
-    for folder in (here.run / "networks").glob("*/resolver.sock"):
-        resolver_link.dismiss(folder.parent.name)
-
-
-@contextlib.contextmanager
-def alarm(item: pytest.Item) -> Iterator[None]:
-    """End a test that hangs, wherever it hangs."""
-    seconds = LONGEST * PATIENCE * (5 if item.get_closest_marker("slow") else 1)
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"the test took longer than {seconds:.0f} s")
-
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 # ---- what tests ask for ------------------------------------------------------------------------
