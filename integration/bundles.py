@@ -14,6 +14,7 @@ from typing import Any
 from integration.sandbox import PATIENCE
 from minirt.container import defaults
 from minirt.kernel import processes
+from minirt.kernel.clone import Child
 from minirt.runtime import create, enter, reader
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.rootfs import Overlay
@@ -76,11 +77,11 @@ class Bundle:
         """Read the config, for this command."""
         return reader.read({**self.config, "process": {**self.process, "args": list(args)}})
 
-    def create(self, *args: str, on_isolated: Callable[[int], None] | None = None) -> Created:
+    def create(self, *args: str, on_isolated: Callable[[Child], None] | None = None) -> Created:
         """Create the container."""
         overlay = Overlay(tuple(self.layers), self.changes, self.top / "work")
         setting = Setting(bundle=self.top, overlay=overlay, **self.setting)
-        return create.create(self.spec(*args), setting, on_isolated or (lambda _pidfd: None))
+        return create.create(self.spec(*args), setting, on_isolated or (lambda _init: None))
 
     def run(self, *args: str) -> Ended:
         """Create the container, start it, and wait for its end."""

@@ -9,7 +9,8 @@ import pytest
 from integration.sandbox import Outside, another_network, shell
 from integration.traffic import ask_from, published
 from integration.wires import ask, machine, network
-from minirt.kernel import namespaces
+from minirt.kernel import namespaces, netlink, sysctl
+from minirt.kernel.netlink import messages
 from minirt.network import bridge, leases, port_binding
 
 
@@ -35,6 +36,39 @@ def test_a_damaged_bridge_is_mended(outside: Outside, damage: str) -> None:
         bridge.ensure(net)
         assert ask("127.0.0.1", 8080) == str(net.gateway4)
         assert one.ask(outside.host_address, 8080) == str(net.gateway4)
+
+
+@pytest.mark.parametrize("path", messages._SWITCHES)
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_how_a_switch_stands_is_told_with_the_link(path: str, value: str) -> None:
+    net = network()
+    name = f"net/{path.replace('IFNAME', net.bridge)}"
+    sysctl.write(name, value)
+    with netlink.connect() as links:
+        found = links.find(net.bridge)
+    assert found is not None
+    assert netlink.switch(found, path) == sysctl.read(name) == value
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "right"),
+    [
+        ("ipv4/conf/IFNAME/arp_ignore", "0", "8"),
+        ("ipv6/conf/IFNAME/accept_ra", "1", "0"),
+        ("ipv6/conf/IFNAME/disable_ipv6", "0", "1"),
+    ],
+)
+def test_a_switch_that_somebody_has_turned_is_turned_back(
+    path: str, wrong: str, right: str
+) -> None:
+    net = network(
+        options={"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}, internal=True
+    )
+    name = f"net/{path.replace('IFNAME', net.bridge)}"
+    assert sysctl.read(name) == right
+    sysctl.write(name, wrong)
+    bridge.ensure(net)
+    assert sysctl.read(name) == right
 
 
 def test_a_deleted_bridge_comes_back_for_the_next_container() -> None:

@@ -13,6 +13,7 @@ from integration.sandbox import started
 from integration.traces import Ground
 from minirt.errors import InvalidRequest
 from minirt.kernel import processes
+from minirt.kernel.clone import Child
 
 
 @pytest.fixture
@@ -96,8 +97,8 @@ def test_a_domain_name_is_set(bundle: Bundle) -> None:
 def test_its_namespaces_can_be_used_while_init_still_mounts(bundle: Bundle) -> None:
     seen: list[str] = []
 
-    def on_isolated(pidfd: int) -> None:
-        pid = processes.pid_as_seen_from_proc(pidfd)
+    def on_isolated(init: Child) -> None:
+        pid = processes.pid_as_seen_from_proc(init.pidfd)
         seen.append(str(Path(f"/proc/{pid}/ns/net").readlink()))
 
     created = bundle.create("true", on_isolated=on_isolated)
@@ -107,7 +108,7 @@ def test_its_namespaces_can_be_used_while_init_still_mounts(bundle: Bundle) -> N
 
 
 def test_a_creator_that_fails_while_wiring_leaves_no_init(bundle: Bundle) -> None:
-    def on_isolated(pidfd: int) -> None:
+    def on_isolated(init: Child) -> None:
         os.kill(os.getpid(), 0)
         raise InvalidRequest("no wire")
 

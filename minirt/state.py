@@ -86,8 +86,7 @@ def check_name(name: str, kind: str) -> str:
 def names_in(folder: Path) -> list[str]:
     """Return the names of what is in a folder; none if it is not there."""
     try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries]
+        return os.listdir(folder)  # noqa: PTH208 - a Path makes a Path of each
     except FileNotFoundError:
         return []
 

@@ -197,3 +197,11 @@ def test_a_link_is_read(
     fields = {"index": index, "flags": up | running << 6}
     body = written(ifinfmsg, fields, ("IFLA_IFNAME", name), ("IFLA_MTU", mtu), *info)
     assert messages.read_link(body) == Link(name, index, kind, mtu, up, running)
+
+
+@given(names, indexes, st.sampled_from(sorted(messages._SWITCHES)), st.binary(max_size=11))
+def test_a_switch_of_which_the_kernel_told_nothing_is_not_known(
+    name: str, index: int, path: str, told: bytes
+) -> None:
+    assert messages.switch(Link(name, index), path) is None
+    assert messages.switch(Link(name, index, switches=told), path) is None

@@ -58,7 +58,7 @@ def fork_ahead(line: socket.socket) -> int:
 
     For a server, on behalf of a command. Raises OSError where it may not make namespaces.
     """
-    child = clone.clone(lambda: be_monitor(line), Namespace.PID)
+    child = clone.clone(lambda: be_monitor(line, ahead=True), Namespace.PID)
     with suppress(OSError):  # Nobody is there who could want it: it leaves.
         protocol.tell(line, {"pid": child.pid}, (child.pidfd,))
     return child.pidfd

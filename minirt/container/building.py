@@ -31,7 +31,7 @@ from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Spec
 from minirt.state import write_json
 
-Wire = Callable[[int, int, int], None]
+Wire = Callable[[Child, int], None]
 
 
 @dataclass(slots=True)
@@ -86,18 +86,17 @@ def _forget_newborn(site: Site) -> None:
 def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> tuple[Created, Life]:
     """Build the container, all but its command; return it, and what the monitor is to hold.
 
-    ``wire`` gets init's pidfd, its pid and when it was born, and connects it to networks, while
-    it mounts its root. Raises what :func:`create.create` does.
+    ``wire`` gets init and when it was born, and connects it to networks, while it mounts its root.
+    Raises what :func:`create.create` does.
     """
     streams, given = _open_streams(plan.record, plan.handed)
     held.callback(descriptors.close, streams.descriptors())
     ready: list[Life] = []
 
-    def on_isolated(pidfd: int) -> None:
+    def on_isolated(init: Child) -> None:
         resources.apply(site.cgroup, plan.spec.resources)  # for the command, which is yet to come
-        pid, born = _put_on_record(site, plan, pidfd)
-        wire(pidfd, pid, born)
-        ready.append(life.prepare(plan.record, plan.holdings, (pidfd, pid), streams, held))
+        wire(init, _put_on_record(site, plan, init))
+        ready.append(life.prepare(plan.record, plan.holdings, init, streams, held))
 
     created = _create(site, plan, given, on_isolated)
     held.callback(create.discard, created)
@@ -113,19 +112,18 @@ def let_run(created: Created, one: Record, meanwhile: Callable[[], None]) -> Non
     record.save_last(one.id, LastRun(started=timestamp()))
 
 
-def _put_on_record(site: Site, plan: Plan, pidfd: int) -> tuple[int, int]:
-    """Write down what the container is, for those who look at it; return init's pid and birth."""
+def _put_on_record(site: Site, plan: Plan, init: Child) -> int:
+    """Write down what the container is, for those who look at it; return when init was born."""
     place = record.directory(plan.record.id) / "config.json"
     write_json(place, plan.document, durable=False, levels=2)
-    pid, own = processes.pid_as_seen_from_proc(pidfd), site.monitor.pid
-    born = processes.start_time(pid)
-    state = {"pid": pid, "born": born}
+    born, own = processes.start_time(init.pid), site.monitor.pid
+    state = {"pid": init.pid, "born": born}
     alive.say(plan.record.id, state | {"monitor": own, "monitor_born": processes.start_time(own)})
-    return pid, born
+    return born
 
 
 def _create(
-    site: Site, plan: Plan, given: tuple[int, int, int] | None, on_isolated: Callable[[int], None]
+    site: Site, plan: Plan, given: tuple[int, int, int] | None, on_isolated: Callable[[Child], None]
 ) -> Created:
     one = plan.record
 

@@ -15,6 +15,7 @@ from minirt.container.loop import Loop
 from minirt.container.record import LastRun, Record
 from minirt.errors import MinirtError, kernel_refused
 from minirt.kernel import descriptors, processes
+from minirt.kernel.clone import Child
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +64,19 @@ class Life:
 
 
 def prepare(
-    one: Record, holdings: Holdings, init: tuple[int, int], streams: Streams, held: ExitStack
+    one: Record, holdings: Holdings, init: Child, streams: Streams, held: ExitStack
 ) -> Life:
-    """Open what the monitor needs from the moment on at which the command runs.
-
-    ``init``: its pidfd, and its pid.
-    """
+    """Open what the monitor needs from the moment on at which the command runs."""
     log = None
     if one.host.log_driver != "none":
         log = log_writer.open_log(record.directory(one.id) / "log")
         held.callback(os.close, log)
     listener = protocol.listen(record.run_directory(one.id)).detach()
     held.callback(os.close, listener)
-    mounts = ending.open_mounts(one, init[1]) if ending.is_forgotten(one) else None
+    mounts = ending.open_mounts(one, init.pid) if ending.is_forgotten(one) else None
     held.callback(descriptors.close, [] if mounts is None else [mounts])
     holdings.introduce_names()
-    return Life(one, holdings, init[0], streams, listener, log, mounts=mounts)
+    return Life(one, holdings, init.pidfd, streams, listener, log, mounts=mounts)
 
 
 def live(life: Life, line: socket.socket) -> int:

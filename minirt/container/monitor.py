@@ -25,25 +25,29 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import suppress
 from typing import Any
 
 from minirt.container import life, protocol
 from minirt.container.life import Life
 from minirt.errors import pack
-from minirt.kernel import descriptors, parcels, processes, sockets, steps
+from minirt.kernel import descriptors, namespaces, parcels, processes, sockets, steps
 from minirt.kernel.clone import Child
-from minirt.kernel.namespaces import Namespace
+from minirt.kernel.namespaces import Namespace, Netns
 from minirt.runtime import birth, handshake, launch
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
 
 
-def main(line: socket.socket) -> int:
-    """Bear init, wait for what is to be held, and live for it; return the exit code."""
+def main(line: socket.socket, *, ahead: bool = False) -> int:
+    """Bear init, wait for what is to be held, and live for it; return the exit code.
+
+    One that was forked ``ahead`` of a command makes a network namespace while nobody waits.
+    """
     steps.speak_as("monitor")
     _leave_the_parent(line)
     try:
-        given, line = _serve(line)
+        given, line = _serve(line, _network() if ahead else None)
     except (EOFError, BrokenPipeError):
         return 0  # Nobody wanted it, or who did has given up, or was killed.
     steps.fall_silent()
@@ -63,7 +67,13 @@ def _leave_the_parent(line: socket.socket) -> None:
         signal.signal(one, signal.SIG_IGN)
 
 
-def _serve(line: socket.socket) -> tuple[Life, socket.socket]:
+def _network() -> Netns | None:
+    with suppress(OSError):  # If it can't be now, init is refused it as well, and says why.
+        return namespaces.new_network()
+    return None
+
+
+def _serve(line: socket.socket, network: Netns | None) -> tuple[Life, socket.socket]:
     """Do what the command asks for until it hands over what it has; return it, and the line.
 
     That may have had to make room. Raises EOFError.
@@ -75,7 +85,7 @@ def _serve(line: socket.socket) -> tuple[Life, socket.socket]:
         if "bear" in message:
             if message["bear"] is None:  # What comes with the plan may have our line's number.
                 line = sockets.moved_above(line, message["highest"])
-            _bear(line, message["bear"], fds)
+            _bear(line, message["bear"], fds, network)
             continue
         numbers += message["numbers"]
         held += fds
@@ -85,26 +95,32 @@ def _serve(line: socket.socket) -> tuple[Life, socket.socket]:
         return _received(numbers, held), line
 
 
-def _bear(line: socket.socket, kinds: int | None, fds: list[int]) -> None:
-    """Have init born in new namespaces of these kinds; None: the plan comes first, and says."""
+def _bear(line: socket.socket, kinds: int | None, fds: list[int], network: Netns | None) -> None:
+    """Have init born in new namespaces of these kinds; None: the plan comes first, and says.
+
+    The ``network`` is used for it, or closed.
+    """
     inits = handshake.of_descriptor(fds[0])
     cgroup = fds[1] if len(fds) > 1 else None
     try:
-        child = _born(kinds, cgroup, inits)
+        child = _born(kinds, cgroup, inits, network)
     except BaseException as error:
         answer: dict[str, Any] = {"error": pack(launch.explained(error)).decode()}
         protocol.tell(line, answer)
         return
     finally:
         descriptors.close([] if cgroup is None else [cgroup])
+        descriptors.close([] if network is None else [network.fd])
     protocol.tell(line, {}, (child.pidfd,))
     os.close(child.pidfd)
 
 
-def _born(kinds: int | None, cgroup: int | None, inits: handshake.Line) -> Child:
+def _born(
+    kinds: int | None, cgroup: int | None, inits: handshake.Line, network: Netns | None
+) -> Child:
     if kinds is not None:
         try:
-            return birth.give_early(Namespace(kinds), cgroup, inits)
+            return birth.give_early(Namespace(kinds), cgroup, inits, network)
         finally:
             inits.close()
     plan, inits = birth.receive(inits)

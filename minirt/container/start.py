@@ -43,6 +43,7 @@ from minirt.kernel import (
     steps,
     terminal_modes,
 )
+from minirt.kernel.clone import Child
 from minirt.runtime import reader
 from minirt.runtime.rootfs import Overlay
 from minirt.state import made
@@ -116,11 +117,11 @@ def _start(
     held.callback(networking.unpublish, wiring)
     held.callback(plan.holdings.drop_names)
 
-    def wire(pidfd: int, pid: int, born: int) -> None:
-        with namespaces.network_of(pid) as netns:
-            if processes.wait_until_dead(pidfd, 0):
-                raise ProcessLookupError(pid)  # The number may be another's, and its network too.
-            networking.connect(one, wiring, netns, pid, born)
+    def wire(init: Child, born: int) -> None:
+        with namespaces.network_of(init.pid) as netns:
+            if processes.wait_until_dead(init.pidfd, 0):
+                raise ProcessLookupError(init.pid)  # It may be another's, and its network too.
+            networking.connect(one, wiring, netns, init.pid, born)
             plan.holdings.take_names(service.introduction, name_service.open_all(service, netns))
         if is_new:
             sweeping.sweep()  # while init mounts

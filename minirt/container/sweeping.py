@@ -75,7 +75,8 @@ def _sweep_one(container_id: str) -> bool:
 
 
 def _some(known: list[str]) -> list[str]:
-    return known if len(known) <= AT_ONCE else random.sample(known, AT_ONCE)
+    first = random.randrange(len(known)) if len(known) > AT_ONCE else 0
+    return (known[first:] + known[:first])[:AT_ONCE]
 
 
 def _dead(folder: Path, known: Iterable[str]) -> list[str]:

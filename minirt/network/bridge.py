@@ -30,7 +30,7 @@ def ensure(network: Network) -> None:
         bridge = _bridge(links, network)
         if not bridge.up:
             links.set_up(bridge)
-        _switch(network)
+        _switch(network, bridge)
         present = links.addresses(bridge)
         for gateway in _gateways(network):
             if gateway not in present:
@@ -104,21 +104,30 @@ def _mtu_of_the_way_out(links: Connection) -> int:
     return netlink.ETHERNET_MTU
 
 
-def _switch(network: Network) -> None:
+def _switch(network: Network, bridge: Link) -> None:
     """Set the kernel's switches (networking/ip-sysctl.rst) that stand wrong."""
     sysctl.ensure("net/ipv4/ip_forward", "1")
-    sysctl.ensure(f"net/ipv4/conf/{network.bridge}/route_localnet", "1")  # ports on 127.0.0.1
-    sysctl.ensure(f"net/ipv6/conf/{network.bridge}/accept_ra", "0")  # CVE-2020-13401
+    _ensure(bridge, "ipv4/conf/IFNAME/route_localnet", "1")  # ports on 127.0.0.1
+    _ensure(bridge, "ipv6/conf/IFNAME/accept_ra", "0")  # CVE-2020-13401
     if network.is_isolated(4) and not network.adopted:
         # 8: it answers no ARP question, else those for any address of the host.
-        sysctl.ensure(f"net/ipv4/conf/{network.bridge}/arp_ignore", "8")
-    without = f"net/ipv6/conf/{network.bridge}/disable_ipv6"
+        _ensure(bridge, "ipv4/conf/IFNAME/arp_ignore", "8")
+    without = "ipv6/conf/IFNAME/disable_ipv6"
     if network.subnet6 is not None and not network.is_isolated(6):
-        sysctl.ensure(without, "0")
-        sysctl.ensure(f"net/ipv6/conf/{network.bridge}/accept_dad", "0")  # usable at once
+        _ensure(bridge, without, "0")
+        _ensure(bridge, "ipv6/conf/IFNAME/accept_dad", "0")  # usable at once
         _forward_ipv6()
     elif not network.adopted:
-        sysctl.ensure(without, "1")
+        _ensure(bridge, without, "1")
+
+
+def _ensure(bridge: Link, path: str, value: str) -> None:
+    """Set a switch of the bridge, unless the kernel has told with the link that it stands so.
+
+    To read the file takes 0.01 ms, and 0.09 beside five hundred network namespaces.
+    """
+    if netlink.switch(bridge, path) != value:
+        sysctl.ensure(f"net/{path.replace('IFNAME', bridge.name)}", value)
 
 
 def _forward_ipv6() -> None:

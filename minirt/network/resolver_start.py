@@ -22,6 +22,7 @@ SOCKET, LOCK, LOG = "resolver.sock", "resolver.lock", "resolver.log"
 LISTENER = 3  # the resolver's descriptor of its socket; 0, 1 and 2 are /dev/null and the log
 
 _STARTS, _SPAN = 5, 10.0  # More starts in fewer seconds: it can't live here.
+_NUMBER = re.compile(r"\d+")  # here, not by each command that comes from a server
 _BACKLOG = 4096  # net.core.somaxconn: so many containers may be waiting for a start
 
 _PROGRAM = (
@@ -55,7 +56,7 @@ def _noted(lock: int) -> list[str]:
 
 
 def _numbers(version: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", version)]
+    return [int(digits) for digits in _NUMBER.findall(version)]
 
 
 def start(folder: Path) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 from minirt.errors import InvalidRequest, MinirtError
 from minirt.kernel import processes
 from minirt.kernel.cgroups import Cgroup
+from minirt.kernel.clone import Child
 from minirt.oci import console, lifecycle, placing, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
@@ -134,9 +135,9 @@ def _bear_in(order: Order, record: Record, group: Cgroup | None) -> tuple[Record
     )
     born = record
 
-    def on_isolated(pidfd: int) -> None:
+    def on_isolated(init: Child) -> None:
         nonlocal born
-        pid = processes.pid_as_seen_from_proc(pidfd)
+        pid = processes.pid_as_seen_from_proc(init.pidfd)
         born = replace(record, pid=pid, born=processes.start_time(pid))
         records.save(born)
 

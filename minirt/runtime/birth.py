@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from minirt.kernel import cgroups, clone, descriptors, namespaces, pages, parcels, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
-from minirt.kernel.namespaces import Namespace
+from minirt.kernel.namespaces import Namespace, Netns
 from minirt.kernel.steps import Shell, step
 from minirt.runtime import init, joining, launch, user_namespace
 from minirt.runtime.handshake import GROUPS, PLAN, CreatorDied, Line
@@ -43,9 +43,17 @@ def give(plan: Plan, line: Line) -> Child:
         descriptors.close([] if cgroup is None else [cgroup])
 
 
-def give_early(kinds: Namespace, cgroup: int | None, line: Line) -> Child:
-    """Start an init that waits at ``line`` for its plan; ``cgroup`` is as for clone."""
-    return clone.clone(lambda: _wait_and_live(line), kinds, cgroup=cgroup)
+def give_early(
+    kinds: Namespace, cgroup: int | None, line: Line, network: Netns | None = None
+) -> Child:
+    """Start an init that waits at ``line`` for its plan; ``cgroup`` is as for clone.
+
+    If it is to have a new network namespace it gets ``network``, which is one, if that is given.
+    """
+    if network is None or Namespace.NET not in kinds:
+        return clone.clone(lambda: _wait_and_live(line), kinds, cgroup=cgroup)
+    with namespaces.inside(network):
+        return clone.clone(lambda: _wait_and_live(line), kinds & ~Namespace.NET, cgroup=cgroup)
 
 
 def name_groups(cgroup: Cgroup, line: Line) -> None:

@@ -59,12 +59,12 @@ def bear_here(plan: Plan) -> tuple[Child, Line]:
 
 
 def create(
-    spec: Spec, setting: Setting, on_isolated: Callable[[int], None], bear: Bear = bear_here
+    spec: Spec, setting: Setting, on_isolated: Callable[[Child], None], bear: Bear = bear_here
 ) -> Created:
     """Bring a container to the point where only its command is missing.
 
-    ``on_isolated`` gets a descriptor of init (pidfd_open(2)) as soon as its namespaces exist,
-    and runs while init mounts its root. ``bear`` has another process be init's parent. Raises
+    ``on_isolated`` gets init as soon as its namespaces exist, and runs while init mounts its root.
+    ``bear`` has another process be init's parent. Raises
     CommandNotFound, CommandNotRunnable, InvalidRequest, KernelRefused; then nothing is left but
     what ``on_isolated`` has done.
     """
@@ -91,13 +91,13 @@ def create(
     return replace(created, console=console[0] if console else None)
 
 
-def _bring_up(created: Created, plan: Plan, on_isolated: Callable[[int], None]) -> list[int]:
+def _bring_up(created: Created, plan: Plan, on_isolated: Callable[[Child], None]) -> list[int]:
     """Do what init can't, until it has prepared all; return its console, if it has one."""
     spec, line = created.spec, created.line
     if spec.has_own_ids:
         user_namespace.settle(plan, created.pidfd)
     try:
-        on_isolated(created.pidfd)
+        on_isolated(Child(created.pid, created.pidfd))
     except (MinirtError, OSError) as error:
         if met := line.complaint():
             raise met from error  # The cause: who is dead can't be wired either.

@@ -10,6 +10,7 @@ departure.py    a link goes, and nobody waits until the kernel has forgotten it
 """
 
 from minirt.kernel.netlink.connection import Connection, connect
+from minirt.kernel.netlink.messages import switch
 from minirt.kernel.netlink.records import (
     ETHERNET_MTU,
     LOOPBACK,
@@ -30,4 +31,5 @@ __all__ = [
     "Peer",
     "Route",
     "connect",
+    "switch",
 ]
