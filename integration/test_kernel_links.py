@@ -22,14 +22,14 @@ def links() -> Iterator[Connection]:
 
 
 @pytest.mark.parametrize("state", ["up", "down"])
-def test_a_look_shows_what_netlink_does_but_the_kind(links: Connection, state: str) -> None:
+def test_a_look_shows_what_netlink_does_but_two_things(links: Connection, state: str) -> None:
     shell("ip", "link", "add", "one", "mtu", "1400", "type", "veth", "peer", "name", "other")
     shell("ip", "link", "set", "other", "up")
     shell("ip", "link", "set", "one", state)
     wait_until(lambda: links.look("one").running == (state == "up"), f"it is {state}")
     seen, told = links.look("one"), links.find("one")
     assert told is not None and told.kind == "veth"
-    assert seen == replace(told, kind="")
+    assert told.switches and seen == replace(told, kind="", switches=b"")
     assert (seen.mtu, seen.up) == (1400, state == "up")
     shell("ip", "link", "delete", "one")
 

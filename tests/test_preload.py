@@ -59,3 +59,13 @@ def test_openssl_is_not_among_it() -> None:
     )
     assert "libc.so" in maps.stdout
     assert "libcrypto" not in maps.stdout
+
+
+def test_no_data_class_needs_the_standard_module() -> None:
+    """A class with an option that the light one lacks would bring it, and 3 MB, into a server."""
+    script = f"from minirt import light_dataclasses\nlight_dataclasses.stand_in()\n{LOADED}"
+    script += "print(light_dataclasses._found)"
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.endswith("\n[]\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -30,7 +30,7 @@ class Link:
     mtu: int = ETHERNET_MTU  # bytes
     up: bool = False
     running: bool = False  # packets pass: a moment after both of its ends were set up
-    switches: bytes = field(default=b"", repr=False)  # IFLA_AF_SPEC, for messages.switch
+    switches: bytes = b""  # IFLA_AF_SPEC, for messages.switch
 
 
 LOOPBACK = Link("lo", 1)  # LOOPBACK_IFINDEX of include/net/flow.h
