@@ -10,7 +10,7 @@ import pytest
 
 from integration.sandbox import in_netns, wait_until
 from integration.serving import run, server
-from integration.warm import monitors_of
+from integration.warm import descriptors_of, monitors_of
 from minirt.kernel import namespaces
 
 __all__ = ["server"]  # fixtures
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselv
 
 def held_by(pid: int) -> list[str]:
     """Return the network namespaces, but ours, that a process holds open by a descriptor."""
-    found = (str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir())
+    found = (str(one.readlink()) for one in descriptors_of(pid))
     return [one for one in found if one.startswith("net:") and one != network_of("self")]
 
 

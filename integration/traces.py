@@ -86,12 +86,14 @@ def mounts(_ground: Ground) -> set[str]:
     return {line.split()[4] for line in lines}
 
 
-def network_namespaces(_ground: Ground) -> set[str]:
-    """Return every network namespace that a process lives in or holds open."""
+def network_namespaces(ground: Ground) -> set[str]:
+    """Return every network namespace that a process lives in or holds open, but spare ones."""
     found: set[str] = set()
+    spare = waiting(ground.run)
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # It went while we looked.
-            for place in (process / "ns/net", *(process / "fd").iterdir()):
+            held = [] if int(process.name) in spare else (process / "fd").iterdir()
+            for place in (process / "ns/net", *held):
                 with contextlib.suppress(OSError):
                     found.add(str(place.readlink()))
     return {target for target in found if target.startswith("net:")}

@@ -72,21 +72,19 @@ def _children(server: int) -> list[tuple[int, bool | None]]:
 def waiting(run: Path) -> set[int]:
     """Return who waits for a command, and the monitor that each server has to spare.
 
-    They have a line to somebody, and no more.
+    They have a line to somebody, the monitor a network namespace for the next container as well,
+    and no more.
     """
     found: set[int] = set()
     for server in servers(run):
-        found.update(filter(_has_a_line_only, commands_of(server)))
-        spare = list(filter(_has_a_line_only, monitors_of(server)))
+        found.update(pid for pid in commands_of(server) if len(descriptors_of(pid)) <= 4)
+        spare = [pid for pid in monitors_of(server) if len(descriptors_of(pid)) <= 5]
         found.update(spare if len(spare) == 1 else [])
     return found
 
 
-def _has_a_line_only(pid: int) -> bool:
-    return len(_descriptors(pid)) <= 4
-
-
-def _descriptors(pid: int) -> list[Path]:
+def descriptors_of(pid: int) -> list[Path]:
+    """Return what a process has open, three of it its standard streams; nothing: it has ended."""
     try:
         return list(Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
