@@ -12,6 +12,7 @@ from bench.places import Place, address_of, container, row, said, transfer
 
 CROWD, QUICK_CROWD = (1, 100, 500), (1, 10, 50)
 PORTS = 5000
+STARTS, QUICK_STARTS = 25, 3
 SETTLE = 3.0  # seconds; the kernel sweeps dead namespaces meanwhile
 
 # Programs that run in a container's network namespace.
@@ -70,8 +71,9 @@ def ports(minirt: Callable[[str], str], outside: Place, host: str, count: int) -
     minirt("rm -f web many")
 
 
-def grow(minirt: Callable[[str], str], marks: tuple[int, ...], rounds: int, seconds: int) -> None:
+def grow(minirt: Callable[[str], str], rounds: int, seconds: int, *, quick: bool) -> None:
     """Print what the 1st, the 100th and the 500th container of a network costs and gets."""
+    marks, starts_each = (QUICK_CROWD, QUICK_STARTS) if quick else (CROWD, STARTS)
     peer = container(minirt, "peer")
     address = address_of(peer)
     starts, lookups, rates = [], [], []
@@ -81,7 +83,7 @@ def grow(minirt: Callable[[str], str], marks: tuple[int, ...], rounds: int, seco
             container(minirt, f"c{next_one}")
             next_one += 1
         time.sleep(SETTLE)
-        last, took = timed_starts(minirt, f"c{number}", rounds)
+        last, took = timed_starts(minirt, f"c{number}", starts_each)
         next_one += 1
         starts.append(took * 1e3)
         words = (sys.executable, "-c", LOOK_UP, f"c{number}", 2000)
@@ -96,10 +98,10 @@ def grow(minirt: Callable[[str], str], marks: tuple[int, ...], rounds: int, seco
     row("to another container, Gbit/s", rates)
 
 
-def timed_starts(minirt: Callable[[str], str], name: str, rounds: int) -> tuple[Place, float]:
+def timed_starts(minirt: Callable[[str], str], name: str, count: int) -> tuple[Place, float]:
     """Start a container again and again; return it, and the median time in seconds."""
     times = []
-    for number in range(rounds):
+    for number in range(count):
         if number:
             minirt(f"rm -f {name}")
             time.sleep(SETTLE / 10)  # The kernel sweeps the namespace.

@@ -56,8 +56,7 @@ def main() -> int:
     ours = made_by_minirt(minirt)
     compare(ours, made_by_hand(), rounds, seconds)
     crowd.ports(minirt, ours.outside, HOST, 500 if asked.quick else 2000)
-    marks = crowd.QUICK_CROWD if asked.quick else crowd.CROWD
-    crowd.grow(minirt, marks, rounds, seconds)
+    crowd.grow(minirt, rounds, seconds, quick=asked.quick)
     return 0
 
 
