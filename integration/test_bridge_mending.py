@@ -27,7 +27,12 @@ def test_a_filter_that_somebody_flushed_comes_back_with_all_ports(outside: Outsi
 
 @pytest.mark.parametrize(
     "damage",
-    ["ip link set {} down", "ip addr flush dev {}", "sysctl -qw net.ipv4.conf.{}.route_localnet=0"],
+    [
+        "ip link set {} down",
+        "ip addr flush dev {}",
+        "sysctl -qw net.ipv4.conf.{}.route_localnet=0",
+        "sysctl -qw net.ipv4.ip_forward=0",
+    ],
 )
 def test_a_damaged_bridge_is_mended(outside: Outside, damage: str) -> None:
     net = network()
@@ -69,6 +74,16 @@ def test_a_switch_that_somebody_has_turned_is_turned_back(
     sysctl.write(name, wrong)
     bridge.ensure(net)
     assert sysctl.read(name) == right
+
+
+def test_a_bridge_of_somebody_elses_may_forward_alone_and_the_machine_does_all_the_same() -> None:
+    shell("ip", "link", "add", "mine", "up", "type", "bridge")
+    net = network(options={"com.docker.network.bridge.name": "mine"})
+    assert net.adopted
+    sysctl.write("net/ipv4/ip_forward", "0")
+    sysctl.write("net/ipv4/conf/mine/forwarding", "1")
+    bridge.ensure(net)
+    assert sysctl.read("net/ipv4/ip_forward") == "1"
 
 
 def test_a_deleted_bridge_comes_back_for_the_next_container() -> None:

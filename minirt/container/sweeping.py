@@ -22,7 +22,7 @@ from minirt.network import leases
 from minirt.state import made, names_in, root_dir, run_dir
 
 BOOTED = "swept"  # RUN/swept: all records were looked at since the machine has booted
-AT_ONCE = 64  # containers that one sweep looks at, unless it is told to look at all
+AT_ONCE = 32  # containers that one sweep looks at, unless it is told to look at all
 
 
 def sweep(*, all_records: bool = False) -> None:

@@ -106,7 +106,9 @@ def _mtu_of_the_way_out(links: Connection) -> int:
 
 def _switch(network: Network, bridge: Link) -> None:
     """Set the kernel's switches (networking/ip-sysctl.rst) that stand wrong."""
-    sysctl.ensure("net/ipv4/ip_forward", "1")
+    # Who sets ip_forward sets the switch of each link with it, but a link's may be set alone.
+    if network.adopted or netlink.switch(bridge, "ipv4/conf/IFNAME/forwarding") != "1":
+        sysctl.ensure("net/ipv4/ip_forward", "1")
     _ensure(bridge, "ipv4/conf/IFNAME/route_localnet", "1")  # ports on 127.0.0.1
     _ensure(bridge, "ipv6/conf/IFNAME/accept_ra", "0")  # CVE-2020-13401
     if network.is_isolated(4) and not network.adopted:

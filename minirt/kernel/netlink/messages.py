@@ -52,6 +52,7 @@ _MAIN, _STATIC, _UNICAST = 254, 3, 1  # RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST
 # Switches of a link, by their paths below /proc/sys/net: the family, IFLA_INET_CONF or
 # IFLA_INET6_CONF, and the place there, IPV4_DEVCONF_* of linux/ip.h and DEVCONF_* of linux/ipv6.h.
 _SWITCHES = {
+    "ipv4/conf/IFNAME/forwarding": (socket.AF_INET, 1, 0),
     "ipv4/conf/IFNAME/arp_ignore": (socket.AF_INET, 1, 18),
     "ipv4/conf/IFNAME/route_localnet": (socket.AF_INET, 1, 25),
     "ipv6/conf/IFNAME/accept_ra": (socket.AF_INET6, 2, 3),
