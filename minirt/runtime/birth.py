@@ -1,6 +1,6 @@
 """How init is born: with all that its creator has decided, or before that is known.
 
-A birth takes the kernel some milliseconds, most of them for the network namespace. So a creator
+A birth takes the kernel a millisecond or two, to copy memory and to make namespaces. So a creator
 that has something to do until the plan is ready may have init born at once, by its
 namespaces alone; then init waits at the line for the plan, which comes with its descriptors:
 
