@@ -58,14 +58,20 @@ def test_the_next_container_gets_it_with_the_usual_settings(
     assert run("rm", "-f", "one").returncode == 0
 
 
-@pytest.mark.parametrize("mode", ["host", "container:one"])
-def test_who_needs_none_leaves_nothing_of_it(server: int, image: str, mode: str) -> None:
+@pytest.mark.parametrize(
+    "options", [("--net", "host"), ("--net", "container:one"), ("--userns", "private")]
+)
+def test_who_needs_none_leaves_nothing_of_it(
+    server: int, image: str, options: tuple[str, str]
+) -> None:
     assert run("run", "-d", "--name", "one", "--net", "none", image, "sleep", "99").returncode == 0
     spare, ready = spare_of(server)
-    assert run("run", "-d", "--name", "two", "--net", mode, image, "sleep", "99").returncode == 0
+    done = run("run", "-d", "--name", "two", *options, image, "sleep", "99")
+    assert (done.returncode, done.stderr) == (0, "")
     _, own = of("two")
     assert own != ready
-    assert own == (network_of("self") if mode == "host" else of("one")[1])
+    assert (own == network_of("self")) is ("host" in options)
+    assert (own == of("one")[1]) is ("container:one" in options)
     assert not held_by(spare)
     assert run("rm", "-f", "one", "two").returncode == 0
 
