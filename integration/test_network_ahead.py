@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselv
 
 def held_by(pid: int) -> list[str]:
     """Return the network namespaces, but ours, that a process holds open by a descriptor."""
-    found = (str(one.readlink()) for one in descriptors_of(pid))
+    found: list[str] = []
+    for descriptor in descriptors_of(pid):
+        with suppress(FileNotFoundError):  # It has just closed it.
+            found.append(str(descriptor.readlink()))
     return [one for one in found if one.startswith("net:") and one != network_of("self")]
 
 
