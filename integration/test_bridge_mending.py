@@ -43,11 +43,11 @@ def test_a_damaged_bridge_is_mended(outside: Outside, damage: str) -> None:
         assert one.ask(outside.host_address, 8080) == str(net.gateway4)
 
 
-@pytest.mark.parametrize("path", messages._SWITCHES)
+@pytest.mark.parametrize("path", messages.SWITCHES)
 @pytest.mark.parametrize("value", ["0", "1"])
 def test_how_a_switch_stands_is_told_with_the_link(path: str, value: str) -> None:
     net = network()
-    name = f"net/{path.replace('IFNAME', net.bridge)}"
+    name = path.replace("IFNAME", net.bridge)
     sysctl.write(name, value)
     with netlink.connect() as links:
         found = links.find(net.bridge)
@@ -58,9 +58,9 @@ def test_how_a_switch_stands_is_told_with_the_link(path: str, value: str) -> Non
 @pytest.mark.parametrize(
     ("path", "wrong", "right"),
     [
-        ("ipv4/conf/IFNAME/arp_ignore", "0", "8"),
-        ("ipv6/conf/IFNAME/accept_ra", "1", "0"),
-        ("ipv6/conf/IFNAME/disable_ipv6", "0", "1"),
+        ("net/ipv4/conf/IFNAME/arp_ignore", "0", "8"),
+        ("net/ipv6/conf/IFNAME/accept_ra", "1", "0"),
+        ("net/ipv6/conf/IFNAME/disable_ipv6", "0", "1"),
     ],
 )
 def test_a_switch_that_somebody_has_turned_is_turned_back(
@@ -69,7 +69,7 @@ def test_a_switch_that_somebody_has_turned_is_turned_back(
     net = network(
         options={"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}, internal=True
     )
-    name = f"net/{path.replace('IFNAME', net.bridge)}"
+    name = path.replace("IFNAME", net.bridge)
     assert sysctl.read(name) == right
     sysctl.write(name, wrong)
     bridge.ensure(net)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from integration.sandbox import in_netns, wait_until
 from integration.serving import run, server
+from integration.traces import networks_among
 from integration.warm import descriptors_of, monitors_of
 from minirt.kernel import namespaces
 
@@ -18,13 +18,9 @@ __all__ = ["server"]  # fixtures
 pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselves.
 
 
-def held_by(pid: int) -> list[str]:
+def held_by(pid: int) -> set[str]:
     """Return the network namespaces, but ours, that a process holds open by a descriptor."""
-    found: list[str] = []
-    for descriptor in descriptors_of(pid):
-        with suppress(FileNotFoundError):  # It has just closed it.
-            found.append(str(descriptor.readlink()))
-    return [one for one in found if one.startswith("net:") and one != network_of("self")]
+    return networks_among(descriptors_of(pid)) - {network_of("self")}
 
 
 def network_of(pid: int | str) -> str:

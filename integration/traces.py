@@ -13,12 +13,12 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from integration.sandbox import PATIENCE, cgroup_roots
-from integration.warm import waiting
+from integration.warm import descriptors_of, waiting
 from minirt.kernel import locks
 
 # A dead namespace's links live on until the kernel has swept it, one batch after the other: mostly
@@ -91,11 +91,17 @@ def network_namespaces(ground: Ground) -> set[str]:
     found: set[str] = set()
     spare = waiting(ground.run)
     for process in Path("/proc").glob("[0-9]*"):
+        held = [] if int(process.name) in spare else descriptors_of(int(process.name))
+        found |= networks_among([process / "ns/net", *held])
+    return found
+
+
+def networks_among(places: Iterable[Path]) -> set[str]:
+    """Return the network namespaces among links of /proc/PID/fd and /proc/PID/ns."""
+    found: set[str] = set()
+    for place in places:
         with contextlib.suppress(OSError):  # It went while we looked.
-            held = [] if int(process.name) in spare else (process / "fd").iterdir()
-            for place in (process / "ns/net", *held):
-                with contextlib.suppress(OSError):
-                    found.add(str(place.readlink()))
+            found.add(str(place.readlink()))
     return {target for target in found if target.startswith("net:")}
 
 

@@ -199,7 +199,7 @@ def test_a_link_is_read(
     assert messages.read_link(body) == Link(name, index, kind, mtu, up, running)
 
 
-@given(names, indexes, st.sampled_from(sorted(messages._SWITCHES)), st.binary(max_size=11))
+@given(names, indexes, st.sampled_from(sorted(messages.SWITCHES)), st.binary(max_size=11))
 def test_a_switch_of_which_the_kernel_told_nothing_is_not_known(
     name: str, index: int, path: str, told: bytes
 ) -> None:

@@ -39,33 +39,31 @@ def imported_late(path: Path) -> Iterator[str]:
                     yield node.module
 
 
+def printed_by(script: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
 def test_what_is_imported_late_is_there() -> None:
-    told = subprocess.run(
-        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
-    )
+    told = printed_by(LOADED)
     files = [
         one for one in TOP.rglob("*.py") if not str(one.relative_to(TOP)).startswith(ELSEWHERE)
     ]
     late = {name for path in files for name in imported_late(path)}
     assert {"pickle", "minirt.images.layers", *SELDOM} <= late
-    assert late - set(told.stdout.split()) <= SELDOM  # Some Pythons import more by themselves.
+    assert late - set(told.split()) <= SELDOM  # Some Pythons import more by themselves.
 
 
 def test_openssl_is_not_among_it() -> None:
     """It has 4 MB, and only images want a digest."""
-    script = LOADED + "print(open('/proc/self/maps').read())"
-    maps = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert "libc.so" in maps.stdout
-    assert "libcrypto" not in maps.stdout
+    maps = printed_by(LOADED + "print(open('/proc/self/maps').read())")
+    assert "libc.so" in maps
+    assert "libcrypto" not in maps
 
 
 def test_no_data_class_needs_the_standard_module() -> None:
     """A class with an option that the light one lacks would bring it, and 3 MB, into a server."""
-    script = f"from minirt import light_dataclasses\nlight_dataclasses.stand_in()\n{LOADED}"
-    script += "print(light_dataclasses._found)"
-    told = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert told.stdout.endswith("\n[]\n")
+    alone = "from minirt import light_dataclasses\nlight_dataclasses.stand_in()\n"
+    told = printed_by(alone + LOADED + "print(light_dataclasses._found)")
+    assert told.endswith("\n[]\n")

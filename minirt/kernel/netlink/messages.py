@@ -49,15 +49,15 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 _TO, _FROM, _IN, _OUT, _GATEWAY, _SOURCE = 1, 2, 3, 4, 5, 7  # RTA_DST, RTA_SRC, RTA_IIF, …
 _MAIN, _STATIC, _UNICAST = 254, 3, 1  # RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST
 
-# Switches of a link, by their paths below /proc/sys/net: the family, IFLA_INET_CONF or
+# Switches of a link, by their paths below /proc/sys: the family, IFLA_INET_CONF or
 # IFLA_INET6_CONF, and the place there, IPV4_DEVCONF_* of linux/ip.h and DEVCONF_* of linux/ipv6.h.
-_SWITCHES = {
-    "ipv4/conf/IFNAME/forwarding": (socket.AF_INET, 1, 0),
-    "ipv4/conf/IFNAME/arp_ignore": (socket.AF_INET, 1, 18),
-    "ipv4/conf/IFNAME/route_localnet": (socket.AF_INET, 1, 25),
-    "ipv6/conf/IFNAME/accept_ra": (socket.AF_INET6, 2, 3),
-    "ipv6/conf/IFNAME/disable_ipv6": (socket.AF_INET6, 2, 26),
-    "ipv6/conf/IFNAME/accept_dad": (socket.AF_INET6, 2, 27),
+SWITCHES = {
+    "net/ipv4/conf/IFNAME/forwarding": (socket.AF_INET, 1, 0),
+    "net/ipv4/conf/IFNAME/arp_ignore": (socket.AF_INET, 1, 18),
+    "net/ipv4/conf/IFNAME/route_localnet": (socket.AF_INET, 1, 25),
+    "net/ipv6/conf/IFNAME/accept_ra": (socket.AF_INET6, 2, 3),
+    "net/ipv6/conf/IFNAME/disable_ipv6": (socket.AF_INET6, 2, 26),
+    "net/ipv6/conf/IFNAME/accept_dad": (socket.AF_INET6, 2, 27),
 }
 
 # The types of routes: RTN_*
@@ -165,7 +165,7 @@ def read_link(message: bytes) -> Link:
 
 def switch(link: Link, path: str) -> str | None:
     """Return how a switch of a link stood when the kernel told of that; None: it told nothing."""
-    family, kind, place = _SWITCHES[path]
+    family, kind, place = SWITCHES[path]
     values = attributes(attributes(link.switches).get(family, b"")).get(kind, b"")
     value = values[4 * place : 4 * place + 4]
     return str(int.from_bytes(value, sys.byteorder, signed=True)) if value else None
