@@ -20,7 +20,8 @@ def test_stats_of_one_that_works_and_one_that_sleeps(minirt: Minirt, image: str)
     minirt("run", "-d", "--name", "busy", "--net", "none", "-m", "100m", image, "sh", "-c", BUSY)
     minirt("run", "-d", "--name", "idle", image, "sleep", "1000")
     wait_until(lambda: minirt("exec", "busy", "test", "-e", "/up", code=None).returncode == 0)
-    minirt("exec", "idle", "sh", "-c", "ping -c 1 $(ip route show default | cut -d ' ' -f 3)")
+    gateway = minirt("inspect", "-f", "{{.NetworkSettings.Networks.bridge.Gateway}}", "idle")
+    minirt("exec", "idle", "ping", "-c", "1", gateway.stdout.strip())
     done = minirt("stats", "--no-stream", "--format", "json")
     rows = {row["Name"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert rows.keys() == {"busy", "idle"}
