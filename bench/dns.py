@@ -12,7 +12,6 @@ and of those the median. Everything happens in namespaces of its own.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import resource
@@ -20,14 +19,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 from bench import dns_servers
-from bench.engines import again_inside
+from bench.engines import asked_inside
 
 LOCAL = ("web A", "www A", "db A", "web AAAA")
 FORWARDED = [
@@ -206,24 +204,15 @@ def watches(pid: int) -> bool:
 
 
 def main() -> int:
-    """Start this program again in namespaces of its own, then measure."""
-    parser = argparse.ArgumentParser(description="How fast names are answered.")
-    parser.add_argument("--quick", action="store_true", help="3 rounds, not 15")
-    parser.add_argument("--inside", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if os.geteuid() != 0:
-        sys.exit("bench: namespaces need root")
-    if not asked.inside:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            return again_inside("bench.dns", "--inside", folder)
+    """Measure, in namespaces of its own."""
+    top, quick = asked_inside("bench.dns", "How fast names are answered.", "3 rounds, not 15")
     if not shutil.which("dnsperf"):
         print("Names are not measured: apt install dnsperf")
         return 0
-    rounds = 3 if asked.quick else 15
+    rounds = 3 if quick else 15
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    top: Path = asked.inside
     os.environ |= {"MINIRT_RUNROOT": str(top / "run"), "MINIRT_ROOT": str(top / "root")}
     compare(rounds, top)
     crowd(rounds, top)

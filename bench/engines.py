@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,13 +136,25 @@ def groups() -> set[Path]:
     }
 
 
-def again_inside(module: str, *words: object) -> int:
-    """Run a module of the bench in namespaces of its own; return its exit code."""
+def asked_inside(module: str, what: str, quick: str) -> tuple[Path, bool]:
+    """Return a folder for a module of the bench, and whether it is to be quick.
+
+    It returns in namespaces of its own: outside, it runs the module there and exits as that does.
+    """
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--inside", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("bench: namespaces need root")
+    if asked.inside:
+        return asked.inside, asked.quick
     before = groups()
-    call = [sys.executable, "-m", module, *map(str, words), *sys.argv[1:]]
-    done = subprocess.run(["unshare", *KINDS, *call], check=False, cwd=REPOSITORY)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        call = [sys.executable, "-m", module, "--inside", folder, *sys.argv[1:]]
+        done = subprocess.run(["unshare", *KINDS, *call], check=False, cwd=REPOSITORY)
     remove_groups(groups() - before)
-    return done.returncode
+    sys.exit(done.returncode)
 
 
 def remove_groups(made: set[Path]) -> None:

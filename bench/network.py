@@ -10,18 +10,15 @@ first column's they are.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import statistics
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import crowd
-from bench.engines import again_inside
+from bench.engines import asked_inside
 from bench.places import Place, Transfer, address_of, container, new_place, row, start, transfer
 
 HOST, OUTSIDE = "192.0.2.1", "192.0.2.2"
@@ -38,25 +35,17 @@ class World:
 
 
 def main() -> int:
-    """Start this program again in namespaces of its own, then measure."""
-    parser = argparse.ArgumentParser(description="What a network costs.")
-    parser.add_argument("--quick", action="store_true", help="few and short rounds")
-    parser.add_argument("--inside", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if os.geteuid() != 0:
-        sys.exit("bench: namespaces need root")
-    if not asked.inside:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            return again_inside("bench.network", "--inside", folder)
+    """Measure, in namespaces of its own."""
+    top, quick = asked_inside("bench.network", "What a network costs.", "few and short rounds")
     if not shutil.which("iperf3"):
         print("Throughput is not measured: apt install iperf3")
         return 0
-    minirt = start(asked.inside)
-    rounds, seconds = (3, 1) if asked.quick else (9, 3)
+    minirt = start(top)
+    rounds, seconds = (3, 1) if quick else (9, 3)
     ours = made_by_minirt(minirt)
     compare(ours, made_by_hand(), rounds, seconds)
-    crowd.ports(minirt, ours.outside, HOST, 500 if asked.quick else 2000)
-    crowd.grow(minirt, rounds, seconds, quick=asked.quick)
+    crowd.ports(minirt, ours.outside, HOST, 500 if quick else 2000)
+    crowd.grow(minirt, rounds, seconds, quick=quick)
     return 0
 
 

@@ -183,6 +183,14 @@ def host_file(text: str, folder: Path) -> Iterator[Path]:
         libc.umount2("/etc/resolv.conf", 0)
 
 
+@contextlib.contextmanager
+def host_server(folder: Path) -> Iterator[Path]:
+    """Let the host have a DNS server, at 127.0.0.53; return the file with what it is asked."""
+    log = folder / "upstream.log"
+    with upstream(log), host_file("nameserver 127.0.0.53\n", folder):
+        yield log
+
+
 def resolver_pid(network: str) -> int:
     """Return the process of a network's resolver."""
     found: list[int] = []

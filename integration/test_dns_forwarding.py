@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.naming import Box, box, client_in, host_file, upstream
+from integration.naming import Box, box, client_in, host_file, host_server, upstream
 from integration.sandbox import PATIENCE, needs_tool, started
 
 pytestmark = needs_tool("dig", "nft")
@@ -21,8 +21,7 @@ DEAD = "10.255.255.1"  # in no network: a "no route" at once
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
     """Return what the host's DNS server, at 127.0.0.53, is asked."""
-    path = tmp_path / "upstream.log"
-    with upstream(path), host_file("nameserver 127.0.0.53\n", tmp_path):
+    with host_server(tmp_path) as path:
         yield path
 
 

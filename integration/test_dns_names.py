@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.naming import Box, box, descriptors_of, host_file, resolver_pid, upstream
+from integration.naming import Box, box, descriptors_of, host_server, resolver_pid, upstream
 from integration.sandbox import PATIENCE, needs_tool, started
 
 pytestmark = needs_tool("dig", "nft")
@@ -19,8 +19,7 @@ ID = "0123456789ab"
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
     """Return what the host's DNS server is asked: a name of ours in it has leaked."""
-    path = tmp_path / "upstream.log"
-    with upstream(path), host_file("nameserver 127.0.0.53\n", tmp_path):
+    with host_server(tmp_path) as path:
         yield path
 
 
