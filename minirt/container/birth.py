@@ -119,7 +119,7 @@ def _fork(*, is_around: bool) -> Monitor:
         raise
     finally:
         theirs.close()
-        descriptors.close([] if folder is None else [folder])
+        descriptors.close([folder])
     return Monitor(ours, processes.pid_as_seen_from_proc(child.pidfd), child.pidfd)
 
 
@@ -139,7 +139,7 @@ def bear_early(monitor: Monitor, kinds: Namespace, cgroup: Cgroup) -> Newborn:
         raise
     finally:
         theirs.close()
-        descriptors.close([] if folder is None else [folder])
+        descriptors.close([folder])
 
 
 def born(monitor: Monitor, newborn: Newborn) -> Child:

@@ -74,7 +74,7 @@ def prepare(
     listener = protocol.listen(record.run_directory(one.id)).detach()
     held.callback(os.close, listener)
     mounts = ending.open_mounts(one, init.pid) if ending.is_forgotten(one) else None
-    held.callback(descriptors.close, [] if mounts is None else [mounts])
+    held.callback(descriptors.close, [mounts])
     holdings.introduce_names()
     return Life(one, holdings, init.pidfd, streams, listener, log, mounts=mounts)
 
@@ -152,7 +152,7 @@ def _end(life: Life, hub: Hub) -> None:
         record.save_last(one.id, LastRun(last.started, timestamp(), code, killed))
     finish = ending.release(one, life.holdings)
     hub.finish(code)
-    descriptors.close([] if life.mounts is None else [life.mounts])
+    descriptors.close([life.mounts])
     finish()
 
 

@@ -109,7 +109,7 @@ def _bear(line: socket.socket, kinds: int | None, fds: list[int], network: Netns
         protocol.tell(line, answer)
         return
     finally:
-        descriptors.close([] if cgroup is None else [cgroup])
+        descriptors.close([cgroup])
     protocol.tell(line, {}, (child.pidfd,))
     os.close(child.pidfd)
 
@@ -117,14 +117,14 @@ def _bear(line: socket.socket, kinds: int | None, fds: list[int], network: Netns
 def _born(
     kinds: int | None, cgroup: int | None, inits: handshake.Line, network: Netns | None
 ) -> Child:
-    ready = [] if network is None else [network.fd]
+    ready = network.fd if network else None
     if kinds is not None:
         try:
             return birth.give_early(Namespace(kinds), cgroup, inits, network)
         finally:
             inits.close()
-            descriptors.close(ready)
-    descriptors.close(ready)  # What comes with the plan may have its number.
+            descriptors.close([ready])
+    descriptors.close([ready])  # What comes with the plan may have its number.
     plan, inits = birth.receive(inits)
     try:
         return birth.give(plan, inits)

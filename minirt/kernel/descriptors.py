@@ -13,10 +13,11 @@ MOST_LEFT = 200
 _left: list[int] = []
 
 
-def close(fds: Iterable[int]) -> None:
-    """Close them all, close(2)."""
+def close(fds: Iterable[int | None]) -> None:
+    """Close them all, close(2); None is one that was never opened."""
     for fd in fds:
-        os.close(fd)
+        if fd is not None:
+            os.close(fd)
 
 
 def leave(fd: int) -> None:

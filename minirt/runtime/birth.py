@@ -40,7 +40,7 @@ def give(plan: Plan, line: Line) -> Child:
             with user_namespace.born_in(plan.setting.bundle):
                 return user_namespace.give_birth(plan, line, kinds, cgroup)
     finally:
-        descriptors.close([] if cgroup is None else [cgroup])
+        descriptors.close([cgroup])
 
 
 def give_early(

@@ -5,7 +5,6 @@ Between the two the container exists in full, and only its command does not run 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -76,7 +75,7 @@ def create(
     try:
         child, line = bear(plan)
     except BaseException:
-        descriptors.close([] if held is None else [held])
+        descriptors.close([held])
         raise
     finally:
         rules.close()
@@ -87,7 +86,7 @@ def create(
         discard(created)
         raise
     finally:
-        descriptors.close([] if held is None else [held])
+        descriptors.close([held])
     return replace(created, console=console[0] if console else None)
 
 
@@ -144,8 +143,7 @@ def discard(created: Created) -> None:
     """Kill init, and with it every process of its PID namespace; collect what it leaves."""
     created.line.close()
     processes.kill_by_pidfd(created.pidfd)
-    if created.console is not None:
-        os.close(created.console)
+    descriptors.close([created.console])
 
 
 def _state(created: Created, status: str) -> hooks.State:

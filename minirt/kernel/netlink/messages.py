@@ -148,7 +148,7 @@ def way_query(to: Address, source: Address | None, link: int) -> bytes:
 
 
 def read_link(message: bytes) -> Link:
-    """Read struct ifinfomsg: of its sixty attributes the three that are wanted."""
+    """Read struct ifinfomsg: of its sixty attributes the few that are wanted."""
     _, _, index, flags, _ = _LINK.unpack_from(message)
     found = attributes(message[_LINK.size :])
     info = attributes(found.get(_INFO, b""))
