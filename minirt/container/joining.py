@@ -17,7 +17,7 @@ from typing import Any
 from minirt.container import alive, lifecycle, protocol, record
 from minirt.container.record import Record
 from minirt.errors import Conflict
-from minirt.kernel import locks, processes
+from minirt.kernel import locks
 from minirt.network import facts
 
 _LONGEST = 1 << 16  # bytes of a lease file
@@ -94,10 +94,10 @@ def take_over(joined: Joined, container_id: str) -> None:
         said = facts.parse(os.pread(fd, _LONGEST, 0))
         if said is None or os.fstat(fd).st_nlink == 0:  # It was disconnected from that network.
             continue
-        own = replace(said, container=container_id, name=name, names=[], ports=[])
-        facts.write_to(fd, replace(own, pid=state["pid"], born=state["born"]))
         if said.ports:
             _unpublish(said.ports, path.name)
+        own = replace(said, container=container_id, name=name, names=[], ports=[])
+        facts.write_to(fd, replace(own, pid=state["pid"], born=state["born"]))
 
 
 def free(joined: Joined) -> None:
@@ -108,12 +108,8 @@ def free(joined: Joined) -> None:
 
 
 def _unpublish(documents: list[dict[str, Any]], address: str) -> None:
-    """Close the ports that were the other one's, in a child: what that keeps open goes with it."""
+    """Close the ports that were the other one's."""
+    from minirt.network import nat, port_binding
 
-    def main() -> int:
-        from minirt.network import nat, port_binding
-
+    with suppress(OSError):  # Who publishes them anew takes them all the same.
         nat.unpublish([port_binding.from_json(one) for one in documents], ip_address(address))
-        return 0
-
-    processes.wait(processes.fork(main))

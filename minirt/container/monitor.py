@@ -16,8 +16,9 @@ wires and frees its locks. No daemon has to notice.
 
 The command does the work: a forked process shares its parent's memory until one of the two
 writes, so who builds a container has 9 MB of its own in the end. The monitor has done next to
-nothing, and stays small. It opens nothing for networking. Until it is to live, the end of the
-line tells it that the start has failed, or that the command is dead: it leaves, init with it.
+nothing, and stays small. Of networking it does nothing but close ports in the end. Until it is to
+live, the end of the line tells it that the start has failed, or that the command is dead: it
+leaves, init with it.
 """
 
 from __future__ import annotations
