@@ -7,16 +7,23 @@ import re
 from pathlib import Path
 from typing import Any
 
-from integration.conftest import Minirt
+import pytest
+
+from integration.conftest import SERVER, Minirt
 from integration.containers import pid_of
 from integration.sandbox import another_network, in_netns, shell
 
 COMMAND = re.compile(r"^ {20}\$ (.*)$", re.MULTILINE)
+BAR = re.compile(r"^ +[\d.]+ +[\d.]+  [ #]{50}  (\w+) +(.*)$", re.MULTILINE)
 SHOWN = ("addr", "route", "link")
 
 
 def commands(story: str) -> list[str]:
     return COMMAND.findall(story)
+
+
+def bars(drawn: str) -> list[str]:
+    return [f"{actor} {title}" for actor, title in BAR.findall(drawn)]
 
 
 def test_run_tells_its_steps_in_order(minirt: Minirt, image: str) -> None:
@@ -111,8 +118,37 @@ def links(kind: str) -> list[dict[str, str]]:
     return found
 
 
-def test_time_draws_where_it_goes(minirt: Minirt, image: str) -> None:
-    drawn = minirt("--time", "run", "--rm", "--net", "none", image, "true").stderr
-    for part in ("lay the writable layer over the image", "make it the root", "ms in all"):
-        assert part in drawn
-    assert drawn.count("#") > 10
+@pytest.mark.core
+def test_time_draws_where_it_goes(minirt: Minirt, image: str, road: str) -> None:
+    minirt("network", "create", "mynet")
+    drawn = minirt("--time", "run", "--rm", "--net", "mynet", image, "true").stderr
+    rows = bars(drawn)
+    if road == SERVER:
+        plot = ["client start an interpreter, call the server", "server hand the command line over"]
+    else:
+        plot = ["command start an interpreter, import what it takes"]
+    plot += [
+        "command find the image",
+        "command write the record, claim the name",
+        "init lay the writable layer over the image",
+        "init make it the root",
+        "command open the gate, wait for execve",
+        "monitor take down what others may want",
+        "monitor take down the rest",
+    ]
+    assert [row for row in rows if row in plot] == plot
+    for other in ("command lay a wire into the namespace", "command wait for its end"):
+        assert rows.index(plot[0]) < rows.index(other) < rows.index(plot[-1])
+    assert "ms in all" in drawn
+
+
+def test_time_of_a_container_that_goes_on_ends_with_its_start(minirt: Minirt, image: str) -> None:
+    drawn = minirt("--time", "run", "-d", "--net", "none", image, "sleep", "1000").stderr
+    assert "command open the gate, wait for execve" in bars(drawn)
+    assert "take down" not in drawn
+
+
+def test_time_of_an_exec_goes_to_its_end(minirt: Minirt, image: str) -> None:
+    minirt("run", "-d", "--name", "web", "--net", "none", image, "sleep", "1000")
+    drawn = minirt("--time", "exec", "web", "true").stderr
+    assert "command wait for its end" in bars(drawn)

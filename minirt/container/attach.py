@@ -13,7 +13,7 @@ from minirt.container import protocol, record, stop
 from minirt.container.detaching import DEFAULT, Keys
 from minirt.container.loop import Loop, Outbox
 from minirt.container.record import Record
-from minirt.kernel import terminal_modes
+from minirt.kernel import steps, terminal_modes
 from minirt.kernel.processes import SIGNAL_BASE
 
 # Signals that are about this process, or can't be passed on; signal(7).
@@ -81,8 +81,11 @@ class _Conversation:
 
     def until_its_end(self) -> int:
         """Talk until one side leaves; return the exit code."""
-        while self._code is None:
-            self._loop.turn()
+        with steps.phase("wait for its end"):
+            while self._code is None:
+                self._loop.turn()
+        if steps.pipe_of_phases() is not None:
+            self._line.close()  # The monitor waits for that, and who measures for the monitor.
         return self._code
 
     def tell_size(self) -> None:

@@ -19,7 +19,7 @@ from minirt.container.life import Life, Streams
 from minirt.container.log_writer import timestamp
 from minirt.container.record import HostConfig, LastRun, Record
 from minirt.errors import MinirtError
-from minirt.kernel import cgroups, descriptors, processes
+from minirt.kernel import cgroups, descriptors, processes, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
@@ -108,7 +108,8 @@ def let_run(created: Created, one: Record, meanwhile: Callable[[], None]) -> Non
 
     ``meanwhile`` is called when init has been told: it takes milliseconds to become the command.
     """
-    create.start(created, meanwhile)
+    with steps.phase("open the gate, wait for execve"):
+        create.start(created, meanwhile)
     record.save_last(one.id, LastRun(started=timestamp()))
 
 

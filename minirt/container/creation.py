@@ -30,7 +30,7 @@ from minirt.container.record import EndpointRequest, HostConfig, Record
 from minirt.container.undoing import taking_back
 from minirt.errors import Conflict, InvalidRequest, MinirtError, kernel_refused
 from minirt.images import store as images
-from minirt.kernel import descriptors
+from minirt.kernel import descriptors, steps
 from minirt.network import finding
 from minirt.state import check_name, flush, new_id
 
@@ -78,7 +78,8 @@ def finish(begun: Draft, request: Request, *, by_run: bool) -> tuple[Record, tup
     """
     if request.name:
         _check_is_free(check_name(request.name, "container"))
-    image = images.find(request.image)
+    with steps.phase("find the image"):
+        image = images.find(request.image)
     config = options.merge(image.config.get("config") or {}, request)
     one = Record(
         id=begun.id,
@@ -94,7 +95,8 @@ def finish(begun: Draft, request: Request, *, by_run: bool) -> tuple[Record, tup
     wanted = [*request.mounts, *volumes.inherited(request.host, request.mounts)]
     layers = image.layers
     mounts = volumes.resolve(wanted, config.volumes, layers, covered=request.host.tmpfs)
-    return _named(replace(one, mounts=mounts)), layers
+    with steps.phase("write the record, claim the name"):
+        return _named(replace(one, mounts=mounts)), layers
 
 
 def make_last(one: Record) -> None:

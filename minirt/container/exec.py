@@ -164,9 +164,10 @@ def _follow(
 
     loop.on_readable(signals, hear_signals)
     loop.on_readable(entered.pidfd, lambda: ended.append(_collect(loop, entered.pidfd)))
-    while not ended or not all(flow.is_over for flow in flows):
-        if not loop.turn(LINGER if ended else None):
-            break  # Something that the command left running keeps its output open.
+    with steps.phase("wait for its end"):
+        while not ended or not all(flow.is_over for flow in flows):
+            if not loop.turn(LINGER if ended else None):
+                break  # Something that the command left running keeps its output open.
     return ended[0]
 
 

@@ -14,7 +14,7 @@ from minirt.container.log_writer import LogWriter, timestamp
 from minirt.container.loop import Loop
 from minirt.container.record import LastRun, Record
 from minirt.errors import MinirtError, kernel_refused
-from minirt.kernel import descriptors, processes
+from minirt.kernel import descriptors, processes, steps
 from minirt.kernel.clone import Child
 
 
@@ -48,10 +48,11 @@ class Life:
     log: int | None  # None: it has no log
     attached: int | None = None  # the socket to who has started it, and stays
     mounts: int | None = None  # its mount namespace, where init needs not wait for the end of that
+    story: int | None = None  # the pipe of who wants to know where the time goes
 
     def descriptors(self) -> set[int]:
         """Return all descriptors."""
-        own = (self.init, self.listener, self.log, self.attached, self.mounts)
+        own = (self.init, self.listener, self.log, self.attached, self.mounts, self.story)
         known = {fd for fd in own if fd is not None}
         return known | self.holdings.descriptors() | self.streams.descriptors()
 
@@ -145,15 +146,19 @@ def _serve(life: Life, hub: Hub, loop: Loop, listener: socket.socket) -> Hub:
 
 def _end(life: Life, hub: Hub) -> None:
     """Free everything that others may want, and only then tell the exit code."""
+    if life.story is not None:
+        steps.write_to(life.story, phases=True)
     code = processes.collect(life.init)
     one = life.record
-    if not one.host.auto_remove:  # Else nothing will be left that could be asked.
-        last, killed = record.load_last(one.id), lifecycle.group_of(one).oom_kills() > 0
-        record.save_last(one.id, LastRun(last.started, timestamp(), code, killed))
-    finish = ending.release(one, life.holdings)
+    with steps.phase("take down what others may want"):
+        if not one.host.auto_remove:  # Else nothing will be left that could be asked.
+            last, killed = record.load_last(one.id), lifecycle.group_of(one).oom_kills() > 0
+            record.save_last(one.id, LastRun(last.started, timestamp(), code, killed))
+        finish = ending.release(one, life.holdings)
     hub.finish(code)
-    descriptors.close([life.mounts])
-    finish()
+    with steps.phase("take down the rest"):
+        descriptors.close([life.mounts])
+        finish()
 
 
 def _connect(hub: Hub, life: Life) -> None:

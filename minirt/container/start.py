@@ -90,7 +90,9 @@ def start(one: Record, *, attach: bool) -> Started:
     with taking_back() as held:
         lock = _become_alive(one)
         held.callback(alive.let_go, one.id, lock)
-        overlay = layer.over_image(one, images.find(one.image_id).layers)
+        with steps.phase("find the image"):
+            layers = images.find(one.image_id).layers
+        overlay = layer.over_image(one, layers)
         site = building.begin(one.id, one.host, held)
         line = _start(one, overlay, site, lock, held, attach=attach)
     steps.show()
@@ -145,12 +147,16 @@ def _start(
 
 
 def _attached(own: Life, held: ExitStack) -> tuple[socket.socket, Life]:
-    """Return a line to the monitor, and what that is to hold with the other end of it."""
+    """Return a line to the monitor, and what that is to hold with the other end of it.
+
+    With it comes the pipe of who wants to know where the time goes, to the very end.
+    """
     ours, theirs = protocol.pair()
     held.callback(ours.close)
-    fd = theirs.detach()
-    held.callback(os.close, fd)
-    return ours, replace(own, attached=fd)
+    pipe = steps.pipe_of_phases()
+    fd, story = theirs.detach(), None if pipe is None else os.dup(pipe)
+    held.callback(descriptors.close, [fd, story])
+    return ours, replace(own, attached=fd, story=story)
 
 
 def _become_alive(one: Record) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import sys
 import time
 from collections.abc import Callable
@@ -18,47 +19,58 @@ from minirt.explain.shorten import shorten
 from minirt.kernel import steps
 from minirt.kernel.steps import Step
 
+_PATIENCE = 1.0  # seconds for who tells of the end; a container may be left running
 _ROOM = 1 << 20  # bytes: some thousand steps, so that nobody ever waits for the reader
 
 
 def begin() -> Callable[[], None]:
     """Tell every step from here on, also those of children; return what ends the story."""
     known: dict[str, str] = {}
+    reader, writer = _open_pipe()
 
-    def show(told: list[Step]) -> None:
+    def show() -> None:
+        told = sorted(_received(reader), key=lambda one: one.began)
         sys.stderr.write(render(told, known))
         sys.stderr.flush()
 
-    return _gather(show)
+    steps.write_to(writer, show)
+    return show
 
 
 def measure() -> Callable[[], None]:
-    """Draw a waterfall of all steps at the end; return what ends it."""
-    began = time.monotonic()
-    so_far: list[Step] = []
-    gather = _gather(so_far.extend)
+    """Draw a waterfall of all steps and phases at the end; return what ends it.
+
+    That waits for who takes down what there was, which nobody else waits for.
+    """
+    told = list(steps.past()) or [_own_start()]
+    reader, writer = _open_pipe()
+    steps.write_to(writer, lambda: told.extend(_received(reader)), phases=True)
 
     def end() -> None:
-        gather()
-        told = sorted(so_far, key=lambda one: one.began)
-        sys.stderr.write(waterfall.render(told, began, time.monotonic()))
+        answered = time.monotonic()
+        steps.fall_silent()
+        told.extend(_received(reader, until=answered + _PATIENCE))
+        told.sort(key=lambda one: one.began)
+        sys.stderr.write(waterfall.render(told, answered))
 
     return end
 
 
-def _gather(receive: Callable[[list[Step]], object]) -> Callable[[], None]:
-    """Send steps into a pipe; return what hands over those that have come in."""
+def _own_start() -> Step:
+    """Return what there was to do without a server: this process has only computed till now."""
+    used = time.process_time()
+    title = "start an interpreter, import what it takes"
+    return Step("command", title, "", time.monotonic() - used, used)
+
+
+def _open_pipe() -> tuple[int, int]:
+    """Open a pipe for steps, with much room."""
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _ROOM)
     except PermissionError:
         pass  # Above /proc/sys/fs/pipe-max-size, without CAP_SYS_RESOURCE: the usual 64 KiB do.
-
-    def show() -> None:
-        receive(sorted(_received(reader), key=lambda one: one.began))
-
-    steps.write_to(writer, show)
-    return show
+    return reader, writer
 
 
 def render(told: list[Step], known: dict[str, str]) -> str:
@@ -79,13 +91,12 @@ def render(told: list[Step], known: dict[str, str]) -> str:
     return "".join(lines)
 
 
-def _received(reader: int) -> list[Step]:
-    data = b""
-    while True:
-        try:
-            piece = os.read(reader, _ROOM)
-        except BlockingIOError:
-            break
+def _received(reader: int, until: float = 0) -> list[Step]:
+    """Return what has come in; with ``until``, what comes before all have left, or that time."""
+    data, poll = b"", select.poll()
+    poll.register(reader, select.POLLIN)
+    while poll.poll(max(0.0, until - time.monotonic()) * 1000):
+        piece = os.read(reader, _ROOM)
         if not piece:
             break
         data += piece

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from minirt.kernel import libc
 from minirt.kernel.steps import step
 
 SIGNAL_BASE = 128  # A shell says 128 + N for "killed by signal N" (bash(1), EXIT STATUS).
+_CPUCLOCK_SCHED = 2  # linux/posix-timers_types.h: all threads', user's and kernel's time
 CRASHED = 70  # EX_SOFTWARE of sysexits(3).
 
 
@@ -54,6 +56,14 @@ def collect(pidfd: int) -> int:
     found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     assert found is not None, "WNOHANG was not asked for"
     return found.si_status + (0 if found.si_code == os.CLD_EXITED else SIGNAL_BASE)
+
+
+def processor_time(pid: int) -> float:
+    """Return the seconds that ``pid`` has had of processors (clock_getcpuclockid(3)).
+
+    Raises OSError if there is no such process.
+    """
+    return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
 
 
 def start_time(pid: int) -> int:

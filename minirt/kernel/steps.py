@@ -2,6 +2,8 @@
 
 The sink is ``None`` unless somebody asked for the story; then a step costs one
 comparison, and its command is never even formatted.
+
+Who asks where the time goes is told of *phases*, too: of what takes time and changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class Step:
 
     actor: str  # "command", "monitor", "init", …
     title: str  # constant for each kind of step: tests and timings call steps by it
-    command: str
+    command: str  # "": it is a phase
     began: float  # seconds of the monotonic clock, which all processes share
     seconds: float
     failed: bool = False
@@ -38,7 +40,9 @@ Sink = Callable[[Step], None]
 _sink: Sink | None = None
 _descriptor: int | None = None
 _show: Callable[[], None] | None = None
+_has_phases = False
 _actor = "command"
+_past: list[Step] = []
 
 
 def send_to(
@@ -49,13 +53,20 @@ def send_to(
     ``descriptor`` is what the sink writes to, so that a child that closes all others keeps it;
     ``show`` tells what has come in so far.
     """
-    global _sink, _descriptor, _show
-    _sink, _descriptor, _show = sink, descriptor, show
+    global _sink, _descriptor, _show, _has_phases
+    _sink, _descriptor, _show, _has_phases = sink, descriptor, show, False
 
 
-def write_to(descriptor: int, show: Callable[[], None] | None = None) -> None:
-    """Send steps into a pipe, a line of JSON each. ``show`` is as for :func:`send_to`."""
+def write_to(
+    descriptor: int, show: Callable[[], None] | None = None, *, phases: bool = False
+) -> None:
+    """Send steps into a pipe, a line of JSON each, and ``phases`` if that is wanted.
+
+    ``show`` is as for :func:`send_to`.
+    """
+    global _has_phases
     send_to(_write, descriptor, show)
+    _has_phases = phases
 
 
 def _write(step: Step) -> None:
@@ -69,6 +80,11 @@ def _write(step: Step) -> None:
 def pipe() -> int | None:
     """Return what :func:`write_to` got, for a process that was not forked from this one."""
     return _descriptor if _sink is _write else None
+
+
+def pipe_of_phases() -> int | None:
+    """Return the same if phases are told, for a process that works on when the gate is open."""
+    return pipe() if _has_phases else None
 
 
 def descriptors() -> set[int]:
@@ -111,6 +127,23 @@ def step(title: str, *words: object) -> AbstractContextManager[None]:
     if _sink is None:
         return nullcontext()
     return _told(_sink, title, words)
+
+
+def phase(title: str) -> AbstractContextManager[None]:
+    """Tell the body as a phase."""
+    if _sink is None or not _has_phases:
+        return nullcontext()
+    return _told(_sink, title, ())
+
+
+def remember(actor: str, title: str, began: float, ended: float) -> None:
+    """Keep a phase that was over before anybody could ask for it; monotonic seconds."""
+    _past.append(Step(actor, title, "", began, ended - began))
+
+
+def past() -> list[Step]:
+    """Return what was remembered."""
+    return _past
 
 
 def announce(title: str, *words: object) -> None:

@@ -14,10 +14,11 @@ import socket
 import struct
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from minirt.container import birth, protocol
-from minirt.kernel import descriptors, pages, processes, sockets
+from minirt.kernel import descriptors, pages, processes, sockets, steps
 from minirt.runtime import inheritance
 from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 
@@ -56,20 +57,31 @@ def main(house: socket.socket) -> int:
         _, (fd, *spare) = protocol.hear_json(house)
     except EOFError:
         return 0  # It was in vain.
+    heard = time.monotonic()
     line = socket.socket(fileno=fd)
     try:
         line.settimeout(_PATIENCE)
         request = receive(line)
         line.settimeout(None)
+        _remember_client(credentials(line)[0])
         line = sockets.moved_above(line, request.highest)
         _ask_for_monitor(house, request, spare)
         _accept(line)
         _become(request, credentials(line)[0])
         if line.recv(1) != GO:
             return 1
+        steps.remember("server", "hand the command line over", heard, time.monotonic())
     except (OSError, ValueError):
         return 1  # The client has gone, or is none.
     return _run(line, request)
+
+
+def _remember_client(pid: int) -> None:
+    """Remember what the client needed to get here: it only waits from now on."""
+    now = time.monotonic()
+    with suppress(OSError):  # It has gone, or is in a PID namespace that we don't see.
+        began = now - processes.processor_time(pid)
+        steps.remember("client", "start an interpreter, call the server", began, now)
 
 
 def _accept(line: socket.socket) -> None:
