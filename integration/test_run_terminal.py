@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 
 from integration.conftest import Minirt
 from integration.sandbox import wait_until
+from integration.traces import Ground
 from integration.typist import DETACH, at_terminal
+from integration.warm import commands_of, servers
 
 QUIET = ("run", "--rm", "--net", "none")
 
@@ -98,6 +101,20 @@ def test_the_terminal_is_given_back_when_run_is_told_to_end(minirt: Minirt, imag
         me.read_until("# ")
         me.child.send_signal(signal.SIGTERM)
         me.wait()
+        assert not me.is_raw()
+    minirt("rm", "-f", "one")
+
+
+def test_a_command_that_is_killed_leaves_no_raw_terminal(
+    minirt: Minirt, image: str, ground: Ground
+) -> None:
+    """The client, whose terminal it is, knows how that was."""
+    with at_terminal("run", "--name", "one", "--net", "none", "-it", image, "sh") as me:
+        me.read_until("# ")
+        assert me.is_raw()
+        (server,) = servers(ground.run)
+        os.kill(commands_of(server)[-1], signal.SIGKILL)
+        assert me.wait() == -signal.SIGKILL
         assert not me.is_raw()
     minirt("rm", "-f", "one")
 

@@ -17,12 +17,14 @@ more than all the rest of this file's work together.
 
 import _signal
 import _socket
+import fcntl
 import posix
 import sys
 
 ACCEPTED, GO, EXITED, KILLED, REFUSED = b"A", b"G", b"X", b"K", b"R"
 VERSION = b"4"  # of what is said here
-PARTS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # namespaces(7)
+PARTS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+_TCGETS, _TCSETSW = 0x5401, 0x5403  # ioctl_tty(2)
 
 # What a command in the foreground gets from its terminal or from kill(1), and passes on.
 _RELAYED = (
@@ -38,11 +40,11 @@ def main() -> None:
         in_process()
     # Of what we open ourselves nothing: who got our end of the line would never hear it end.
     named = sorted({fd for word in sys.argv for fd in _descriptors_in(word)})
-    line = dial()
+    line, modes = dial(), terminal_modes()
     if line is None:
         start_server()
     elif (pidfd := hand_over(line, named)) is not None:
-        leave(*wait(line, pidfd))
+        leave(*wait(line, pidfd), modes)
     else:
         line.close()
     in_process()
@@ -63,7 +65,7 @@ def _must_stay_here() -> bool:
 
     What reads its terminal from the background is stopped (SIGTTIN); a server's child is not.
     """
-    if _verb() == "server":
+    if _typed()[0] == "server":
         return True
     try:
         return posix.isatty(0) and posix.tcgetpgrp(0) != posix.getpgrp()
@@ -71,33 +73,23 @@ def _must_stay_here() -> bool:
         return False
 
 
-def _verb() -> str:
-    """Return the first word that is no option, nor an option's value."""
-    before = ""
-    for word in sys.argv[1:]:
-        if not word.startswith("-") and before not in ("--root", "--runroot"):
-            return word
-        before = word
-    return ""
+def _typed() -> tuple[str, str]:
+    """Return the verb, and what is said before it of --runroot; "" where nothing is."""
+    runroot, words = "", iter(sys.argv[1:])
+    for word in words:
+        if not word.startswith("-"):
+            return word, runroot
+        option, has_value, value = word.partition("=")
+        if option in ("--root", "--runroot"):
+            value = value if has_value else next(words, "")
+            runroot = value if option == "--runroot" else runroot
+    return "", runroot
 
 
 def folder() -> bytes:
     """Return the folder of the servers' sockets: a server serves one state only."""
-    run = _bytes(_option("--runroot")) or posix.environ.get(b"MINIRT_RUNROOT") or b"/run/minirt"
+    run = _bytes(_typed()[1]) or posix.environ.get(b"MINIRT_RUNROOT") or b"/run/minirt"
     return run + b"/server"
-
-
-def _option(wanted: str) -> str:
-    """Return the value of an option before the verb."""
-    words = iter(sys.argv[1:])
-    for word in words:
-        if word == wanted:
-            return next(words, "")
-        if word.startswith(f"{wanted}="):
-            return word.partition("=")[2]
-        if not word.startswith("-"):
-            break
-    return ""
 
 
 def name() -> str:
@@ -105,7 +97,8 @@ def name() -> str:
 
     Root without a capability (capabilities(7): effective, bounding) must not get it from here.
     """
-    return "-".join([f"{_number_of(part):x}" for part in PARTS] + _capabilities())
+    numbers = [posix.stat(f"/proc/self/ns/{part}").st_ino for part in PARTS]  # namespaces(7)
+    return "-".join([f"{number:x}" for number in numbers] + _capabilities())
 
 
 def _capabilities() -> list[str]:
@@ -115,11 +108,6 @@ def _capabilities() -> list[str]:
     posix.close(fd)
     sets = [text.partition(key)[2].split(b"\n", 1)[0] for key in (b"CapEff:\t", b"CapBnd:\t")]
     return [one.decode().lstrip("0") for one in dict.fromkeys(sets)]
-
-
-def _number_of(part: str) -> int:
-    """Return the number of a namespace of this process (namespaces(7): its inode)."""
-    return posix.stat(f"/proc/self/ns/{part}").st_ino
 
 
 def dial() -> _socket.socket | None:
@@ -150,7 +138,7 @@ def hand_over(line: _socket.socket, named: list[int]) -> int | None:
     here = posix.open(".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     fds = [*(fd if _is_open(fd) else null for fd in (0, 1, 2)), here, *named]
-    parts = [VERSION, _numbers(_state()), _numbers(named), str(len(sys.argv)).encode()]
+    parts = [VERSION, _state(), b" ".join(b"%d" % fd for fd in named), b"%d" % len(sys.argv)]
     parts += [_bytes(word) for word in sys.argv]
     parts += [key + b"=" + value for key, value in posix.environ.items()]
     body = b"\0".join(parts)
@@ -171,20 +159,17 @@ def hand_over(line: _socket.socket, named: list[int]) -> int | None:
     return int.from_bytes(controls[0][2][:4], sys.byteorder)
 
 
-def _state() -> list[int]:
+def _state() -> bytes:
     """Return umask, and ignored signals; limits and niceness the server can see for itself."""
     umask = posix.umask(0o22)
     posix.umask(umask)
-    return [umask, sum(1 << n for n in range(1, 32) if _signal.getsignal(n) == _signal.SIG_IGN)]
+    ignored = sum(1 << n for n in range(1, 32) if _signal.getsignal(n) == _signal.SIG_IGN)
+    return b"%d %d" % (umask, ignored)
 
 
 def _bytes(word: str) -> bytes:
     """Return what os.fsencode would."""
     return word.encode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
-
-
-def _numbers(numbers: list[int]) -> bytes:
-    return b" ".join(b"%d" % number for number in numbers)
 
 
 def _descriptors_in(word: str) -> set[int]:
@@ -237,11 +222,24 @@ def wait(line: _socket.socket, pidfd: int) -> tuple[bytes, int]:
     return answer[:1], int.from_bytes(answer[1:], "big")
 
 
-def leave(how: bytes, number: int) -> None:
+def terminal_modes() -> bytes | None:
+    """Return how standard input behaves as a terminal (struct termios); None if it is none."""
+    try:
+        return fcntl.ioctl(0, _TCGETS, bytes(64))
+    except OSError:
+        return None
+
+
+def leave(how: bytes, number: int, modes: bytes | None) -> None:
     """End as the command did: also by a signal, which a shell wants to know."""
     if how == KILLED:
         import resource
 
+        try:  # The command may have made the terminal raw.
+            if modes and posix.tcgetpgrp(0) == posix.getpgrp():
+                fcntl.ioctl(0, _TCSETSW, modes)
+        except OSError:
+            pass  # It was hung up.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if number not in (_signal.SIGKILL, _signal.SIGSTOP):
             _signal.signal(number, _signal.SIG_DFL)
