@@ -124,11 +124,13 @@ def dial() -> _socket.socket | None:
 
 
 def start_server() -> None:
-    """Start a server for the next command; this one does not wait for it."""
+    """Start a server for the next command; it gets nothing open, as a lock of flock(1) may be."""
     words: list[str | bytes] = [sys.executable, "-I", "-m", "minirt.server", folder(), name()]
     null = [(posix.POSIX_SPAWN_OPEN, fd, "/dev/null", posix.O_RDWR, 0) for fd in (0, 1, 2)]
     try:
-        posix.posix_spawn(sys.executable, words, posix.environ, file_actions=null, setsid=True)
+        close = [(posix.POSIX_SPAWN_CLOSE, int(fd)) for fd in posix.listdir("/proc/self/fd")]
+        files = [*close, *null]
+        posix.posix_spawn(sys.executable, words, posix.environ, file_actions=files, setsid=True)
     except OSError:
         pass  # Without a server everything works as well.
 
