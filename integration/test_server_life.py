@@ -13,7 +13,8 @@ import subprocess
 import sys
 import termios
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from integration.traces import Ground
 from integration.warm import commands_of, monitors_of, servers
 from minirt import state
 from minirt.kernel import processes
+from minirt.kernel.sockets import name_in
 from minirt.server import client
 from minirt.server.listener import listen
 
@@ -180,17 +182,24 @@ def test_status_and_stop(server: int, ground: Ground) -> None:
     assert run("server", "status").returncode == 1
 
 
+@contextmanager
+def copied_server(ground: Ground, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the server of a copy of minirt, which may be changed."""
+    shutil.copytree(REPOSITORY / "minirt", folder / "minirt")
+    serve = f"import sys; sys.path.insert(0, {str(folder)!r}); from minirt.server import serve"
+    place = (ground.run / "server", client.name())
+    command = f"{serve}; serve.main({str(place[0])!r}, {place[1]!r})"
+    with started(sys.executable, "-c", command) as server:
+        wait_until((place[0] / place[1]).exists, "a server")
+        yield server
+
+
 @pytest.mark.parametrize("change", ["touched", "removed", "written"])
 def test_it_makes_room_for_another_minirt(
     ground: Ground, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: str
 ) -> None:
     monkeypatch.delenv("MINIRT_NO_SERVER")
-    shutil.copytree(REPOSITORY / "minirt", tmp_path / "minirt")
-    serve = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from minirt.server import serve"
-    place = (ground.run / "server", client.name())
-    command = f"{serve}; serve.main({str(place[0])!r}, {place[1]!r})"
-    with started(sys.executable, "-c", command) as server:
-        wait_until((place[0] / place[1]).exists, "a server")
+    with copied_server(ground, tmp_path) as server:
         assert run("version", "-f", "here").stdout == "here\n"
         assert servers(ground.run) == [server.pid]
         file = tmp_path / "minirt/container/times.py"
@@ -207,6 +216,19 @@ def test_it_makes_room_for_another_minirt(
     run("version")
     wait_until(lambda: servers(ground.run), "the next server")
     assert run("server", "stop").returncode == 0
+
+
+def test_it_makes_room_though_who_calls_has_gone(ground: Ground, tmp_path: Path) -> None:
+    """On a machine that stalls, a client goes on alone before the server has looked."""
+    place = ground.run / "server" / client.name()
+    with copied_server(ground, tmp_path) as server:
+        server.send_signal(signal.SIGSTOP)
+        with socket.socket(socket.AF_UNIX) as line, name_in(place.parent, place.name) as name:
+            line.connect(name)
+        (tmp_path / "minirt/container/times.py").touch()
+        server.send_signal(signal.SIGCONT)
+        assert server.wait(10) == 0
+    assert not place.exists()
 
 
 def test_it_leaves_when_idle(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

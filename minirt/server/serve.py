@@ -142,7 +142,7 @@ class Server:
         if child.credentials(line)[1] != os.geteuid():
             line.close()
         elif self._sources.have_changed():
-            with line:
+            with line, suppress(OSError):  # It has gone on alone.
                 line.sendall(REFUSED)
             return False
         else:
