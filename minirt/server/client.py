@@ -65,10 +65,9 @@ def _must_stay_here() -> bool:
 
     What reads its terminal from the background is stopped (SIGTTIN); a server's child is not.
     """
-    if _typed()[0] == "server":
-        return True
+    is_ours = _typed()[0] == "server"
     try:
-        return posix.isatty(0) and posix.tcgetpgrp(0) != posix.getpgrp()
+        return is_ours or (posix.isatty(0) and posix.tcgetpgrp(0) != posix.getpgrp())
     except OSError:
         return False
 
@@ -124,13 +123,14 @@ def dial() -> _socket.socket | None:
 
 
 def start_server() -> None:
-    """Start a server for the next command; it gets nothing open, as a lock of flock(1) may be."""
+    """Start a server for the next command; it gets nothing open: that may be a lock of flock(1)."""
     words: list[str | bytes] = [sys.executable, "-I", "-m", "minirt.server", folder(), name()]
     null = [(posix.POSIX_SPAWN_OPEN, fd, "/dev/null", posix.O_RDWR, 0) for fd in (0, 1, 2)]
+    for fd in map(int, posix.listdir("/proc/self/fd")):
+        if fd > 2 and _is_open(fd):
+            posix.set_inheritable(fd, False)
     try:
-        close = [(posix.POSIX_SPAWN_CLOSE, int(fd)) for fd in posix.listdir("/proc/self/fd")]
-        files = [*close, *null]
-        posix.posix_spawn(sys.executable, words, posix.environ, file_actions=files, setsid=True)
+        posix.posix_spawn(sys.executable, words, posix.environ, file_actions=null, setsid=True)
     except OSError:
         pass  # Without a server everything works as well.
 
