@@ -46,7 +46,12 @@ def dockerd(ground: Ground) -> Iterator[list[str]]:
     words += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
     with (where / "log").open("w") as log, started(*words, stdout=log, stderr=log) as daemon:
         client = ["docker", "--host", host]
-        wait_until(lambda: shell(*client, "version", code=None).returncode == 0, "dockerd", 30)
+
+        def answers() -> bool:
+            assert daemon.poll() is None, (where / "log").read_text()[-4000:]
+            return shell(*client, "version", code=None).returncode == 0
+
+        wait_until(answers, "dockerd", 30)
         try:
             yield client
         finally:

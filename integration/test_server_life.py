@@ -6,6 +6,7 @@ import array
 import fcntl
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -95,17 +96,32 @@ def test_a_client_that_went_on_alone_is_not_waited_for(server: int) -> None:
     wait_until(lambda: slow not in commands_of(server), "its end")
 
 
-def test_who_starts_a_server_leaves_it_nothing_that_others_wait_for(ground: Ground) -> None:
+def test_who_starts_a_server_leaves_it_nothing_that_others_wait_for(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lock of flock(1), or a pipe of the shell's, would be held for as long as it lives."""
+    monkeypatch.delenv("MINIRT_NO_SERVER")
     reader, writer = os.pipe()
-    environment = {name: os.environ[name] for name in os.environ if name != "MINIRT_NO_SERVER"}
-    assert run("ps", pass_fds=[writer], env=environment).returncode == 0
+    assert run("ps", pass_fds=[writer]).returncode == 0
     os.close(writer)
     os.set_blocking(reader, False)
     assert os.read(reader, 1) == b"", "not even for a moment"
     os.close(reader)
     wait_until(lambda: listening(ground), "the server")
-    assert run("server", "stop", env=environment).returncode == 0
+    assert run("server", "stop").returncode == 0
+
+
+def test_it_has_room_for_a_descriptor_of_each_container(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts it may have 1,024 open, as a login shell does."""
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    subprocess.run(["prlimit", f"--nofile=64:{most}", *words("ps")], check=True)
+    wait_until(lambda: listening(ground), "the server")
+    (server,) = servers(ground.run)
+    assert resource.prlimit(server, resource.RLIMIT_NOFILE) == (most, most)
+    assert run("server", "stop").returncode == 0
 
 
 def test_a_child_that_was_killed_before_the_word_is_told_as_any(

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from minirt import state
 from minirt.container import birth, protocol
-from minirt.kernel import cgroups, descriptors, locks, memory, pages, processes, sockets
+from minirt.kernel import cgroups, descriptors, locks, memory, pages, processes, rlimits, sockets
 from minirt.server import child, immortal, preload
 from minirt.server.client import KILLED, REFUSED
 from minirt.server.forked import Child
@@ -62,6 +62,8 @@ def main(folder: str, name: str) -> None:
 def _leave_the_session() -> None:
     """Be nobody's: stopping a login session or a unit must not stop the server, nor containers."""
     os.chdir("/")
+    _, most = rlimits.read("nofile")
+    rlimits.write("nofile", most, most)  # A descriptor for each container; commands have their own.
     try:
         cgroups.make("monitors").enter()  # and so are the monitors that it forks
     except OSError:
