@@ -1,10 +1,7 @@
-"""The fork server from its start to its end: what waits for commands, and who may use it."""
+"""The fork server from its start to its end, and who may use it."""
 
 from __future__ import annotations
 
-import array
-import fcntl
-import json
 import os
 import resource
 import shutil
@@ -12,88 +9,23 @@ import signal
 import socket
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from integration.sandbox import PATIENCE, REPOSITORY, started, wait_until, wait_until_gone
-from integration.serving import listening, parent_of, run, served, server, words
+from integration.sandbox import PATIENCE, REPOSITORY, started, wait_until
+from integration.serving import listening, run, server, words
 from integration.traces import Ground
-from integration.warm import commands_of, monitors_of, servers
-from minirt import state
+from integration.warm import servers
 from minirt.kernel import processes
 from minirt.kernel.sockets import name_in
 from minirt.server import client
-from minirt.server.listener import listen
 
 __all__ = ["server"]  # fixtures
 pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselves.
-
-
-def test_a_child_that_waited_runs_the_next_command(server: int, image: str) -> None:
-    with served(server, image) as (_, child):
-        run("rm", "-f", "one")
-    wait_until(lambda: child not in commands_of(server), "the end of the one that waited")
-    wait_until(lambda: len(commands_of(server)) == 1, "the next one")
-    assert commands_of(server) != [child]
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_child_that_waited_in_vain_is_not_missed(server: int, number: signal.Signals) -> None:
-    """Killed, another one takes its place; stopped, its client runs the command itself."""
-    wait_until(lambda: commands_of(server), "a child that waits")
-    (ready,) = commands_of(server)
-    os.kill(ready, number)
-    assert run("version", "-f", "here").stdout == "here\n"
-    assert run("version", "-f", "again").stdout == "again\n"
-    assert ready not in commands_of(server)
-
-
-def test_the_spare_monitor_is_for_the_first_who_wants_one(server: int, image: str) -> None:
-    wait_until(lambda: monitors_of(server), "a monitor that waits")
-    (spare,) = monitors_of(server)
-    assert run("version").returncode == 0
-    assert run("exec", "nobody", "true").returncode == 1
-    assert monitors_of(server) == [spare]
-    assert run("run", "-d", "--name", "one", "--net", "none", image, "sleep", "9").returncode == 0
-    (kept,) = json.loads(run("inspect", "one").stdout)
-    assert parent_of(Path(f"/proc/{kept['State']['Pid']}/status").read_text()) == spare
-    wait_until(lambda: len(monitors_of(server)) == 2, "the next one")
-    assert run("rm", "-f", "one").returncode == 0
-    wait_until(lambda: spare not in monitors_of(server), "its end")
-
-
-def test_a_spare_monitor_that_was_killed_is_not_missed(server: int, image: str) -> None:
-    wait_until(lambda: monitors_of(server), "a monitor that waits")
-    (spare,) = monitors_of(server)
-    os.kill(spare, signal.SIGKILL)
-    wait_until_gone(spare)
-    done = run("run", "--rm", "--net", "none", image, "echo", "here")
-    assert (done.stdout, done.returncode) == ("here\n", 0)
-    wait_until(lambda: monitors_of(server), "the next one")
-
-
-def test_a_spare_monitor_ends_with_the_server(server: int) -> None:
-    wait_until(lambda: monitors_of(server), "a monitor that waits")
-    (spare,) = monitors_of(server)
-    os.kill(server, signal.SIGKILL)
-    wait_until_gone(server)
-    wait_until(lambda: not Path(f"/proc/{spare}").exists(), "its end")
-
-
-def test_a_client_that_went_on_alone_is_not_waited_for(server: int) -> None:
-    """Its line to the server is not among the descriptors that its words name."""
-    wait_until(lambda: commands_of(server), "a child that waits")
-    (slow,) = commands_of(server)
-    os.kill(slow, signal.SIGSTOP)
-    assert run("version", "-f", "/proc/self/fd/3").stdout == "/proc/self/fd/3\n"
-    with suppress(ProcessLookupError):  # The server has heard the end of the client.
-        os.kill(slow, signal.SIGCONT)
-    wait_until(lambda: slow not in commands_of(server), "its end")
 
 
 def test_who_starts_a_server_leaves_it_nothing_that_others_wait_for(
@@ -122,31 +54,6 @@ def test_it_has_room_for_a_descriptor_of_each_container(
     (server,) = servers(ground.run)
     assert resource.prlimit(server, resource.RLIMIT_NOFILE) == (most, most)
     assert run("server", "stop").returncode == 0
-
-
-def test_a_child_that_was_killed_before_the_word_is_told_as_any(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its client's words are there unread, so the line does not end but is reset (unix(7))."""
-    monkeypatch.delenv("MINIRT_NO_SERVER")
-    with listen(state.made(ground.run / "server"), client.name()) as listener:
-        typed = subprocess.Popen(words("version"), stderr=subprocess.PIPE)
-        line, _ = listener.accept()
-        pidfd = os.pidfd_open(os.getpid())
-        socket.send_fds(line, [client.ACCEPTED], [pidfd])
-        said = 8 + int.from_bytes(line.recv(8, socket.MSG_PEEK)) + len(client.GO)
-        wait_until(lambda: unread(line) == said, "the word")
-        line.close()
-        assert typed.communicate(timeout=20 * PATIENCE)[1] == b""
-    os.close(pidfd)
-    assert typed.returncode == -signal.SIGKILL
-
-
-def unread(line: socket.socket) -> int:
-    """Return how many bytes have come (unix(7), SIOCINQ)."""
-    count = array.array("i", [0])
-    fcntl.ioctl(line, termios.FIONREAD, count)
-    return count[0]
 
 
 def test_a_killed_server_is_not_missed(server: int, image: str, ground: Ground) -> None:
