@@ -43,6 +43,23 @@ def test_who_starts_a_server_leaves_it_nothing_that_others_wait_for(
     assert run("server", "stop").returncode == 0
 
 
+def test_what_its_first_caller_ignores_it_does_not(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    """With a server of nohup(1)'s nobody's command would have ended with its terminal."""
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    ignoring = ("sh", "-c", "trap '' HUP QUIT USR1 CHLD; exec \"$@\"", "sh")
+    subprocess.run([*ignoring, *words("ps")], check=True)
+    wait_until(lambda: listening(ground), "the server")
+    script = "trap 'exit 7' HUP; echo ready; while :; do sleep 0.1; done"
+    typed = words("run", "--rm", "--net", "none", image, "sh", "-c", script)
+    with started(*typed) as command:
+        assert command.stdout and command.stdout.readline() == "ready\n"
+        command.send_signal(signal.SIGHUP)
+        assert command.wait(10 * PATIENCE) == 7
+    assert run("server", "stop").returncode == 0
+
+
 def test_it_has_room_for_a_descriptor_of_each_container(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:

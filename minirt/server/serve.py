@@ -24,8 +24,8 @@ from pathlib import Path
 
 from minirt import state
 from minirt.container import birth, protocol
-from minirt.kernel import cgroups, descriptors, locks, memory, pages, processes, rlimits, sockets
-from minirt.server import child, immortal, preload
+from minirt.kernel import descriptors, locks, memory, pages, processes, sockets
+from minirt.server import child, immortal, preload, session
 from minirt.server.client import KILLED, REFUSED
 from minirt.server.forked import Child
 from minirt.server.listener import listen
@@ -49,7 +49,7 @@ def main(folder: str, name: str) -> None:
     os.pwrite(lock, f"{own} {processes.start_time(own)}\n".encode(), 0)
     sources = Sources()  # before they are imported
     preload.everything()
-    _leave_the_session()
+    session.leave()
     with listen(place, name) as listener:
         gc.collect()
         immortal.make_all()  # Neither who looks at what is there
@@ -57,17 +57,6 @@ def main(folder: str, name: str) -> None:
         memory.make_huge()
         pages.open_books()
         Server(place, name, lock, listener, sources).serve()
-
-
-def _leave_the_session() -> None:
-    """Be nobody's: stopping a login session or a unit must not stop the server, nor containers."""
-    os.chdir("/")
-    _, most = rlimits.read("nofile")
-    rlimits.write("nofile", most, most)  # A descriptor for each container; commands have their own.
-    try:
-        cgroups.make("monitors").enter()  # and so are the monitors that it forks
-    except OSError:
-        pass  # A read-only cgroup tree: then the session's it stays.
 
 
 class Server:
@@ -84,8 +73,6 @@ class Server:
         self._ready: Child | None = None
         self._spare: socket.socket | None = None  # the line to a monitor that nobody has
         self._monitors: set[int] = set()  # the pidfds of all
-        # Who starts us may ignore it, and then children would not wait to be reaped.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def serve(self) -> None:
         """Serve until idle, or until a newer minirt should."""
