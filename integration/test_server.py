@@ -13,7 +13,8 @@ import pytest
 
 from integration.naming import resolver_pid
 from integration.sandbox import PATIENCE, started, wait_until
-from integration.serving import run, served, server, words
+from integration.serving import listening, run, served, server, words
+from integration.traces import Ground
 from integration.warm import commands_of
 
 __all__ = ["server"]  # fixtures
@@ -64,6 +65,15 @@ def test_times_are_those_of_the_clients_zone(server: int, image: str) -> None:
     assert [(one - shown[1]) % 1440 for one in shown] == [offset % 1440, 0, 330]
 
 
+# Niceness and policy (proc_pid_stat(5)), and the processors that it may have.
+TRAITS = "set -- $(cat /proc/self/stat); shift 18; n=$1; shift 22; "
+TRAITS += "echo $n $1 $(grep Cpus_allowed_list /proc/self/status | cut -f2)"
+
+
+def batch_on(processor: int) -> tuple[str, ...]:
+    return ("taskset", "-c", str(processor), "chrt", "--batch", "0")
+
+
 @pytest.mark.parametrize("options", [(), ("--userns", "private"), ("--pid", "host")])
 def test_a_container_has_the_limits_of_who_typed_it(
     server: int, image: str, options: tuple[str, ...]
@@ -77,15 +87,34 @@ def test_a_container_has_the_limits_of_who_typed_it(
         image,
         "sh",
         "-c",
-        "ulimit -n; cut -d' ' -f19 /proc/self/stat",
+        f"ulimit -n; {TRAITS}",
     )
+    one = max(os.sched_getaffinity(0))
     done = subprocess.run(
-        ["prlimit", "--nofile=321:654", "nice", "-n", "7", *typed],
+        ["prlimit", "--nofile=321:654", "nice", "-n", "7", *batch_on(one), *typed],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout == "321\n7\n"
+    assert done.stdout == f"321\n7 {os.SCHED_BATCH} {one}\n"
+
+
+def test_a_container_has_nothing_of_who_has_started_the_server(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    monkeypatch.delenv("MINIRT_NO_SERVER")
+    usual = max(0, int(Path("/proc/self/oom_score_adj").read_text()))
+    script = f'echo {usual + 9} > /proc/self/oom_score_adj; exec "$@"'
+    typed = ["nice", "-n", "5", *batch_on(0), "sh", "-c", script, "sh", *words("ps")]
+    subprocess.run(typed, check=True)
+    wait_until(lambda: listening(ground), "the server")
+    script = f"cat /proc/self/oom_score_adj; {TRAITS}"
+    done = run("run", "--rm", "--net", "none", image, "sh", "-c", script)
+    score, traits = done.stdout.splitlines()
+    assert int(score) <= usual
+    all_processors = Path("/proc/self/status").read_text().partition("Cpus_allowed_list:\t")[2]
+    assert traits == f"0 {os.SCHED_OTHER} {all_processors.splitlines()[0]}"
+    assert run("server", "stop").returncode == 0
 
 
 def test_descriptors_that_are_named_come_along(server: int, image: str) -> None:

@@ -51,7 +51,17 @@ def set_io_priority(kind: int, level: int) -> None:
     """Let the calling process's requests to disks be of this class and level. Raises OSError."""
     words = ("ionice", "-c", kind, "-n", level, "-p", Shell("$INIT"))
     with step("choose how soon disks serve it", *words):
-        libc.syscall("ioprio_set", _IOPRIO_WHO_PROCESS, 0, kind << _CLASS_SHIFT | level)
+        take_io_priority(kind << _CLASS_SHIFT | level)
+
+
+def io_priority(pid: int) -> int:
+    """Return class and level of a process as ioprio_get(2) packs them; 0: of this one."""
+    return libc.syscall("ioprio_get", _IOPRIO_WHO_PROCESS, pid)
+
+
+def take_io_priority(packed: int) -> None:
+    """Have this process have what another has, as :func:`io_priority` returned it."""
+    libc.syscall("ioprio_set", _IOPRIO_WHO_PROCESS, 0, packed)
 
 
 def set_personality(domain: int) -> None:

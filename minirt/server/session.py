@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 from minirt.kernel import cgroups, rlimits
+from minirt.runtime import inheritance
 
 _PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # what the interpreter itself ignores
 
@@ -13,9 +15,13 @@ _PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # what the interpreter itself ignor
 def leave() -> None:
     """Be nobody's: stopping a login session or a unit must not stop the server, nor containers.
 
-    Its children take folder, limits and ignored signals from their own clients.
+    Its children take all of that from their own clients, but the OOM score, which is
+    Docker's for a container (proc_pid_oom_score_adj(5)).
     """
     os.chdir("/")
+    inheritance.plain().take()
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("0")
     for number in signal.valid_signals() - _PYTHONS:  # nohup(1) has one ignored, for instance.
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
