@@ -109,6 +109,20 @@ def test_who_may_do_less_does_not_use_it(server: int, image: str, ground: Ground
     assert "CAP_SYS_ADMIN" in again.stderr
 
 
+def test_who_gets_no_new_privileges_has_a_server_of_its_own(
+    server: int, image: str, ground: Ground
+) -> None:
+    """Nobody rids himself of that, nor of a filter of system calls, nor his children: prctl(2)."""
+    subprocess.run(["setpriv", "--no-new-privs", *words("ps")], check=True)
+    wait_until(lambda: len(listening(ground)) == 2, "a server of its own")
+    shown = ("run", "--rm", "--net", "none", image, "grep", "NoNewPrivs", "/proc/self/status")
+    assert run(*shown).stdout == "NoNewPrivs:\t0\n"
+    done = subprocess.run(
+        ["setpriv", "--no-new-privs", *words(*shown)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "NoNewPrivs:\t1\n"
+
+
 def test_many_commands_at_once_each_get_their_own_answer(server: int) -> None:
     numbers = range(40)
     clients = [subprocess.Popen(words("version", "-f", f"{n}"), stdout=-1) for n in numbers]

@@ -65,11 +65,11 @@ def _must_stay_here() -> bool:
 
     What reads its terminal from the background is stopped (SIGTTIN); a server's child is not.
     """
-    is_ours = _typed()[0] == "server"
     try:
-        return is_ours or (posix.isatty(0) and posix.tcgetpgrp(0) != posix.getpgrp())
+        is_behind = posix.isatty(0) and posix.tcgetpgrp(0) != posix.getpgrp()
     except OSError:
-        return False
+        is_behind = False
+    return is_behind or _typed()[0] == "server"
 
 
 def _typed() -> tuple[str, str]:
@@ -94,19 +94,20 @@ def folder() -> bytes:
 def name() -> str:
     """Return the socket's name: who lives in other namespaces, or may do less, has another server.
 
-    Root without a capability (capabilities(7): effective, bounding) must not get it from here.
+    Root without a capability, or whom a filter confines, must not get here what it lacks.
     """
     numbers = [posix.stat(f"/proc/self/ns/{part}").st_ino for part in PARTS]  # namespaces(7)
-    return "-".join([f"{number:x}" for number in numbers] + _capabilities())
+    return "-".join([f"{number:x}" for number in numbers] + _rights())
 
 
-def _capabilities() -> list[str]:
-    """Return these sets of this process as /proc/self/status has them; one, if they are equal."""
+def _rights() -> list[str]:
+    """Return what this process may, as /proc/self/status has it; of equal values one."""
     fd = posix.open("/proc/self/status", posix.O_RDONLY | posix.O_CLOEXEC)
     text = posix.read(fd, 8192)
     posix.close(fd)
-    sets = [text.partition(key)[2].split(b"\n", 1)[0] for key in (b"CapEff:\t", b"CapBnd:\t")]
-    return [one.decode().lstrip("0") for one in dict.fromkeys(sets)]
+    keys = (b"CapEff:\t", b"CapBnd:\t", b"NoNewPrivs:\t", b"Seccomp_filters:\t")
+    values = [text.partition(key)[2].split(b"\n", 1)[0] for key in keys]
+    return [one.decode().lstrip("0") for one in dict.fromkeys(values)]
 
 
 def dial() -> _socket.socket | None:
@@ -144,12 +145,11 @@ def hand_over(line: _socket.socket, named: list[int]) -> int | None:
     parts += [_bytes(word) for word in sys.argv]
     parts += [key + b"=" + value for key, value in posix.environ.items()]
     body = b"\0".join(parts)
-    rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+    packed = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)]
     try:
         line.settimeout(_PATIENCE)
-        line.sendmsg(
-            [len(body).to_bytes(8, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)]
-        )
+        line.sendmsg([len(body).to_bytes(8, "big")], rights)
         line.sendall(body)
         word, controls, _, _ = line.recvmsg(1, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
         line.settimeout(None)
