@@ -14,7 +14,7 @@ from integration.conftest import Minirt
 from integration.containers import monitor_of
 from integration.guests import guest
 from integration.naming import host_file, resolver_pid, upstream
-from integration.sandbox import PATIENCE, shell, wait_until
+from integration.sandbox import PATIENCE, minirt_words, shell, wait_until
 from integration.traces import Ground
 from minirt.kernel import processes
 
@@ -49,6 +49,20 @@ def addresses(minirt: Minirt, name: str, asker: str = "asker") -> list[str]:
 def address_of(minirt: Minirt, name: str) -> str:
     template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     return minirt("inspect", "-f", template, name).stdout.strip()
+
+
+def test_the_resolver_has_nothing_of_who_came_first(minirt: Minirt, image: str) -> None:
+    """One command runs on one processor, behind others; the rest of the network does not."""
+    minirt("network", "create", "net1")
+    typed = minirt_words("run", "-d", "--name", "web", "--net", "net1", image, "sleep", "99")
+    shell("nice", "-n", "7", "taskset", "-c", "0", *typed)
+    resolver = resolver_pid("net1")
+
+    def is_plain() -> bool:
+        nice = os.getpriority(os.PRIO_PROCESS, resolver)
+        return nice == 0 and os.sched_getaffinity(resolver) == os.sched_getaffinity(0)
+
+    wait_until(is_plain, "niceness and processors of its own")
 
 
 def test_a_container_is_found_by_name_alias_id_and_network(minirt: Minirt, pair: None) -> None:

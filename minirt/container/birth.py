@@ -15,12 +15,12 @@ from minirt.container.life import Life
 from minirt.container.monitor import main as be_monitor
 from minirt.container.record import HostConfig
 from minirt.errors import MinirtError, unpack
-from minirt.kernel import cgroups, clone, descriptors, parcels, processes, steps
+from minirt.kernel import cgroups, clone, descriptors, inheritance, parcels, processes, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
-from minirt.runtime import birth, handshake, inheritance
+from minirt.runtime import birth, handshake
 from minirt.runtime.handshake import Line
 from minirt.runtime.plan import Plan
 

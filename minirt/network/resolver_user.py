@@ -13,7 +13,7 @@ import resource
 import zlib
 from pathlib import Path
 
-from minirt.kernel import capabilities, libc
+from minirt.kernel import capabilities, inheritance, libc
 from minirt.network.lease_folder import GROUP
 
 _USERS = 0xFFFF
@@ -38,6 +38,7 @@ def user_of(network: str) -> int:
 def become(network: str) -> None:
     """Give up root for good. What is imported later may not be found: import before."""
     _be_mortal()
+    inheritance.plain().take()  # It is not only for who was the first on its network.
     _limit()
     capabilities.limit_bounding(0)
     user = user_of(network)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minirt.kernel.cgroups import Cgroup
+from minirt.kernel.inheritance import NOTHING, Inheritance
 from minirt.runtime.filters import Filters
-from minirt.runtime.inheritance import NOTHING, Inheritance
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Spec
 

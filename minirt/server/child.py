@@ -18,8 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from minirt.container import birth, protocol
-from minirt.kernel import descriptors, pages, processes, sockets, steps
-from minirt.runtime import inheritance
+from minirt.kernel import descriptors, inheritance, pages, processes, sockets, steps
 from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 
 _LONGEST = 8 << 20  # bytes: more than execve(2) takes

@@ -6,8 +6,7 @@ import os
 import signal
 from contextlib import suppress
 
-from minirt.kernel import cgroups, rlimits
-from minirt.runtime import inheritance
+from minirt.kernel import cgroups, inheritance, rlimits
 
 _PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # what the interpreter itself ignores
 
