@@ -123,6 +123,19 @@ def test_who_gets_no_new_privileges_has_a_server_of_its_own(
     assert done.stdout == "NoNewPrivs:\t1\n"
 
 
+def test_another_minirt_does_not_use_it(server: int, tmp_path: Path) -> None:
+    """One that is installed elsewhere, and newer perhaps, has code of its own."""
+    for folder in ("minirt", "integration"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    (tmp_path / "minirt/__init__.py").write_text('__version__ = "9.9"\n')
+    typed = [
+        str(word).replace(f"{REPOSITORY}/integration", f"{tmp_path}/integration")
+        for word in words("--version")
+    ]
+    done = subprocess.run(typed, capture_output=True, text=True, check=True)
+    assert done.stdout == "minirt, version 9.9\n"
+
+
 def test_many_commands_at_once_each_get_their_own_answer(server: int) -> None:
     numbers = range(40)
     clients = [subprocess.Popen(words("version", "-f", f"{n}"), stdout=-1) for n in numbers]

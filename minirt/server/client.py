@@ -23,7 +23,8 @@ import sys
 
 ACCEPTED, GO, EXITED, KILLED, REFUSED = b"A", b"G", b"X", b"K", b"R"
 VERSION = b"4"  # of what is said here
-PARTS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+PARTS = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # namespaces(7)
+_FIRST = 0xEFFFFFF0  # include/linux/proc_ns.h: their inodes' numbers begin above, and are short so
 _TCGETS, _TCSETSW = 0x5401, 0x5403  # ioctl_tty(2)
 
 # What a command in the foreground gets from its terminal or from kill(1), and passes on.
@@ -92,11 +93,12 @@ def folder() -> bytes:
 
 
 def name() -> str:
-    """Return the socket's name: who lives in other namespaces, or may do less, has another server.
+    """Return the socket's name: one for each set of namespaces, of rights, and each installation.
 
     Root without a capability, or whom a filter confines, must not get here what it lacks.
     """
-    numbers = [posix.stat(f"/proc/self/ns/{part}").st_ino for part in PARTS]  # namespaces(7)
+    files = [*(f"/proc/self/ns/{part}" for part in PARTS), main.__code__.co_filename]
+    numbers = [posix.stat(file).st_ino % _FIRST for file in files]
     return "-".join([f"{number:x}" for number in numbers] + _rights())
 
 
@@ -207,11 +209,9 @@ def wait(line: _socket.socket, pidfd: int) -> tuple[bytes, int]:
         posix.kill(posix.getpid(), _signal.SIGSTOP)
         relay(_signal.SIGCONT, None)
 
-    for number in _RELAYED:
+    for number, handler in (dict.fromkeys(_RELAYED, relay) | {_signal.SIGTSTP: pause}).items():
         if _signal.getsignal(number) != _signal.SIG_IGN:
-            _signal.signal(number, relay)
-    if _signal.getsignal(_signal.SIGTSTP) != _signal.SIG_IGN:
-        _signal.signal(_signal.SIGTSTP, pause)
+            _signal.signal(number, handler)
     answer = b""
     while len(answer) < 5:
         try:
