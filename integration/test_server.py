@@ -104,17 +104,26 @@ def test_a_container_has_nothing_of_who_has_started_the_server(
 ) -> None:
     monkeypatch.delenv("MINIRT_NO_SERVER")
     usual = max(0, int(Path("/proc/self/oom_score_adj").read_text()))
-    script = f'echo {usual + 9} > /proc/self/oom_score_adj; exec "$@"'
-    typed = ["nice", "-n", "5", *batch_on(0), "sh", "-c", script, "sh", *words("ps")]
+    script = f'echo {usual + 9} > /proc/self/oom_score_adj; exec nice -n 5 setarch -R "$@"'
+    typed = [*batch_on(0), "sh", "-c", script, "sh", *words("ps")]
     subprocess.run(typed, check=True)
     wait_until(lambda: listening(ground), "the server")
-    script = f"cat /proc/self/oom_score_adj; {TRAITS}"
+    script = f"cat /proc/self/personality /proc/self/oom_score_adj; {TRAITS}"
     done = run("run", "--rm", "--net", "none", image, "sh", "-c", script)
-    score, traits = done.stdout.splitlines()
+    personality, score, traits = done.stdout.splitlines()
+    assert int(personality, 16) == 0
     assert int(score) <= usual
     all_processors = Path("/proc/self/status").read_text().partition("Cpus_allowed_list:\t")[2]
     assert traits == f"0 {os.SCHED_OTHER} {all_processors.splitlines()[0]}"
     assert run("server", "stop").returncode == 0
+
+
+def test_files_belong_to_the_group_of_who_typed_it(server: int, image: str, tmp_path: Path) -> None:
+    for group in (7, 0):
+        file = tmp_path / f"id-{group}"
+        typed = words("run", "--rm", "--net", "none", "--cidfile", file, image, "true")
+        subprocess.run(["setpriv", f"--regid={group}", "--clear-groups", *typed], check=True)
+        assert file.stat().st_gid == group
 
 
 def test_descriptors_that_are_named_come_along(server: int, image: str) -> None:

@@ -66,11 +66,11 @@ def _must_stay_here() -> bool:
 
     What reads its terminal from the background is stopped (SIGTTIN); a server's child is not.
     """
+    is_ours = posix.getegid() != 0 or _typed()[0] == "server"  # What it writes gets this group.
     try:
-        is_behind = posix.isatty(0) and posix.tcgetpgrp(0) != posix.getpgrp()
+        return is_ours or (posix.isatty(0) and posix.tcgetpgrp(0) != posix.getpgrp())
     except OSError:
-        is_behind = False
-    return is_behind or _typed()[0] == "server"
+        return False
 
 
 def _typed() -> tuple[str, str]:

@@ -6,27 +6,32 @@ import os
 import signal
 from contextlib import suppress
 
-from minirt.kernel import cgroups, inheritance, rlimits
+from minirt.kernel import cgroups, inheritance, rlimits, scheduling
 
 _PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # what the interpreter itself ignores
+# Limits that would end it, or its monitors, in the middle of somebody's work; of descriptors it
+# has one for each container.
+_LIMITS = ("as", "cpu", "data", "fsize", "nofile", "nproc")
 
 
 def leave() -> None:
     """Be nobody's: stopping a login session or a unit must not stop the server, nor containers.
 
-    Its children take all of that from their own clients, but the OOM score, which is
-    Docker's for a container (proc_pid_oom_score_adj(5)).
+    Its children take all of that from their own clients, but the OOM score and the personality,
+    which are as Docker has them for a container (proc_pid_oom_score_adj(5), personality(2)).
     """
     os.chdir("/")
     inheritance.plain().take()
+    scheduling.set_personality(scheduling.DOMAINS["LINUX"])
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("0")
     for number in signal.valid_signals() - _PYTHONS:  # nohup(1) has one ignored, for instance.
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    _, most = rlimits.read("nofile")
-    rlimits.write("nofile", most, most)  # It has a descriptor for each container.
+    for name in _LIMITS:
+        _, most = rlimits.read(name)
+        rlimits.write(name, most, most)
     try:
         cgroups.make("monitors").enter()  # and so are the monitors that it forks
     except OSError:
