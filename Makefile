@@ -1,6 +1,7 @@
 # make setup   minirt into .venv        make test     all tests that need no virtual machine
 # make demo    two containers find      make test-vm  the same in Debian 12 and 13 guests
 #              each other by name       make bench    whole commands, timed, beside docker and podman
+#                                       make bench-quick   a minute of that
 #
 # PYTHON=/usr/bin/python3 chooses the interpreter of a new .venv.
 
@@ -41,8 +42,6 @@ bench-quick:
 	@./setup.sh bench
 	$(BIN)/python -m bench --quick
 	$(BIN)/python -m bench.runtimes --quick
-	$(BIN)/python -m bench.network --quick
-	$(BIN)/python -m bench.dns --quick
 
 clean:
 	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build bench/results
