@@ -84,7 +84,8 @@ def test_a_killed_server_is_not_missed(server: int, image: str, ground: Ground) 
         os.close(pidfd)
         assert run("ps", "-a").returncode == 0
         assert it.wait(20 * PATIENCE) == 9
-    wait_until(lambda: servers(ground.run), "the next server")
+    # A child that was just being forked may hold its socket and lock for a moment longer.
+    wait_until(lambda: run("ps").returncode == 0 and servers(ground.run), "the next server")
 
 
 def test_a_client_of_another_namespace_does_not_use_it(server: int, ground: Ground) -> None:

@@ -11,7 +11,7 @@ from minirt.container import servers
 def command() -> int:
     """Show the fork servers of this state; the exit code is 1 if none runs.
 
-    A caller in other namespaces has a server of its own.
+    A caller in other namespaces, or with other rights, has a server of its own.
     """
     found = [pid for pid, _ in servers.running()]
     for pid in found:
