@@ -7,6 +7,7 @@ import resource
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from minirt.kernel import scheduling
@@ -75,7 +76,12 @@ def of(pid: int = 0) -> Inheritance:
     return Inheritance(limits, tuple(read(pid) for read, _ in _TRAITS))
 
 
-def plain() -> Inheritance:
-    """Return what somebody has to whom nobody has given anything, but for limits."""
+def shed() -> None:
+    """Give up, but for limits, what this process has of who forked it, since it serves others too.
+
+    Also the OOM score, by which the kernel chooses whom to kill (proc_pid_oom_score_adj(5)).
+    """
     processors = set(range(os.sysconf("SC_NPROCESSORS_CONF")))
-    return Inheritance(traits=((os.SCHED_OTHER, 0), 0, processors, 0))
+    Inheritance(traits=((os.SCHED_OTHER, 0), 0, processors, 0)).take()
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("0")

@@ -11,7 +11,6 @@ import errno
 import os
 import resource
 import zlib
-from pathlib import Path
 
 from minirt.kernel import capabilities, inheritance, libc
 from minirt.network.lease_folder import GROUP
@@ -37,8 +36,7 @@ def user_of(network: str) -> int:
 
 def become(network: str) -> None:
     """Give up root for good. What is imported later may not be found: import before."""
-    _be_mortal()
-    inheritance.plain().take()  # It is not only for who was the first on its network.
+    inheritance.shed()
     _limit()
     capabilities.limit_bounding(0)
     user = user_of(network)
@@ -52,13 +50,6 @@ def become(network: str) -> None:
         # In a user namespace that doesn't map us: its root without capabilities, then.
     capabilities.set_sets(capabilities.Sets())
     libc.prctl(_SET_NO_NEW_PRIVS, 1)
-
-
-def _be_mortal() -> None:
-    """Give up the protection of the monitor that started us: we are easily replaced."""
-    adjustment = Path("/proc/self/oom_score_adj")  # proc_pid_oom_score_adj(5)
-    if int(adjustment.read_text()) < 0:
-        adjustment.write_text("0")
 
 
 def _limit() -> None:

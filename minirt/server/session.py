@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
 
 from minirt.kernel import cgroups, inheritance, rlimits, scheduling
 
@@ -18,13 +17,11 @@ def leave() -> None:
     """Be nobody's: stopping a login session or a unit must not stop the server, nor containers.
 
     Its children take all of that from their own clients, but the OOM score and the personality,
-    which are as Docker has them for a container (proc_pid_oom_score_adj(5), personality(2)).
+    which are as Docker has them for a container (personality(2)).
     """
     os.chdir("/")
-    inheritance.plain().take()
+    inheritance.shed()
     scheduling.set_personality(scheduling.DOMAINS["LINUX"])
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
-        score.write("0")
     for number in signal.valid_signals() - _PYTHONS:  # nohup(1) has one ignored, for instance.
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
