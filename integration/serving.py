@@ -67,6 +67,6 @@ def served(server: int, image: str) -> Iterator[tuple[subprocess.Popen[str], int
 
 def writes_to(pid: int, pipe: int) -> bool:
     """Say whether the standard output of a process, if it lives, is this pipe of ours."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # It has ended.
         return Path(f"/proc/{pid}/fd/1").stat().st_ino == os.fstat(pipe).st_ino
     return False
