@@ -124,7 +124,7 @@ def test_who_gets_no_new_privileges_has_a_server_of_its_own(
     assert done.stdout == "NoNewPrivs:\t1\n"
 
 
-def test_another_minirt_does_not_use_it(server: int, tmp_path: Path) -> None:
+def test_another_minirt_does_not_use_it(server: int, ground: Ground, tmp_path: Path) -> None:
     """One that is installed elsewhere, and newer perhaps, has code of its own."""
     for folder in ("minirt", "integration"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder)
@@ -135,6 +135,7 @@ def test_another_minirt_does_not_use_it(server: int, tmp_path: Path) -> None:
     ]
     done = subprocess.run(typed, capture_output=True, text=True, check=True)
     assert done.stdout == "minirt, version 9.9\n"
+    wait_until(lambda: len(listening(ground)) == 2, "a server of its own")
 
 
 def test_many_commands_at_once_each_get_their_own_answer(server: int) -> None:
