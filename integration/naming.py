@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from socket import AF_INET, SOCK_DGRAM, SocketKind, socket
+from socket import AF_INET, SHUT_RDWR, SOCK_DGRAM, SocketKind, socket
 from typing import Any
 
 from integration.sandbox import (
@@ -55,21 +55,38 @@ class Box:
     network: str
     words: dict[str, Any]
     link: socket | None = None
+    lender: threading.Thread | None = None
     leases: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def connect(self) -> None:
         """Do what a monitor does at its start, and again when its resolver was killed."""
-        if self.link is not None:
-            self.link.close()
+        self._disconnect()
         self.link = resolver_link.connect(self.network)
         resolver_link.introduce(self.link, **self.words, sockets=self.sockets)
         if self.words["servers"]:
-            threading.Thread(target=self._lend, args=(self.link,), daemon=True).start()
+            self.lender = threading.Thread(target=self._lend, args=(self.link,))
+            self.lender.start()
+
+    def _disconnect(self) -> None:
+        """Close the connection to the resolver, after the thread that reads from it has ended.
+
+        Closing first would let the thread read from a closed descriptor, or from an unrelated
+        socket that was given the same number.
+        """
+        if self.link is None:
+            return
+        with contextlib.suppress(OSError):  # The resolver may have closed its end.
+            self.link.shutdown(SHUT_RDWR)
+        if self.lender is not None:
+            self.lender.join()
+            self.lender = None
+        self.link.close()
+        self.link = None
 
     def _lend(self, link: socket) -> None:
         """Give the resolver the sockets that it asks for, as the monitor's loop does."""
-        while link.fileno() >= 0 and self.sockets[0] >= 0:
-            with contextlib.suppress(BlockingIOError, ConnectionResetError):
+        while True:
+            with contextlib.suppress(BlockingIOError, ConnectionError):
                 request = link.recv(lending.LONGEST)
                 if not request:
                     return
@@ -113,9 +130,7 @@ class Box:
         """Let go of everything, as a monitor that was killed."""
         for network, address in list(self.leases):
             self.give_up(network, address)
-        if self.link is not None:
-            self.link.close()
-            self.link = None
+        self._disconnect()
         for fd in self.sockets:
             os.close(fd)
         self.sockets = (-1, -1)

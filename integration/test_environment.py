@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
-from integration.sandbox import command_lines, minirt_words, shell, wait_until
+from integration.sandbox import REPOSITORY, command_lines, minirt_words, shell, wait_until
 from integration.traces import Ground
 from integration.warm import servers
 
@@ -84,15 +85,40 @@ def test_a_read_only_run_folder_is_said(minirt: Minirt, image: str, read_only: P
     assert minirt("ps", "-aq").stdout == ""
 
 
-def test_who_is_not_root_is_told_what_is_needed() -> None:
-    done = shell("setpriv", "--reuid=65534", "--clear-groups", *minirt_words("ps"), code=1)
-    refused(done, "minirt needs root", "Try sudo")
+@pytest.fixture
+def as_nobody() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Return a function that runs minirt as an ordinary user.
+
+    That user need not be able to reach the checkout, which may lie in root's home directory
+    (mode 0700), so the sandbox shows it in a directory that everybody can enter.
+    """
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        public = Path(name) / "checkout"
+        public.mkdir()
+        shell("mount", "--bind", REPOSITORY, public)
+
+        def run(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+            command = [word.replace(str(REPOSITORY), str(public)) for word in minirt_words(*words)]
+            return shell("setpriv", "--reuid=65534", "--clear-groups", *command, code=code)
+
+        try:
+            yield run
+        finally:
+            shell("umount", public)
+
+
+def test_an_ordinary_user_is_told_what_is_needed(
+    as_nobody: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    refused(as_nobody("ps", code=1), "minirt needs root", "Try sudo")
 
 
 @pytest.mark.parametrize("verb", ["version", "--help", "completion"])
-def test_who_is_not_root_may_still_ask(verb: str) -> None:
-    words = minirt_words(verb, *(["bash"] if verb == "completion" else []))
-    assert shell("setpriv", "--reuid=65534", "--clear-groups", *words).stdout
+def test_an_ordinary_user_may_still_ask(
+    as_nobody: Callable[..., subprocess.CompletedProcess[str]], verb: str
+) -> None:
+    assert as_nobody(verb, *(["bash"] if verb == "completion" else [])).stdout
 
 
 def test_a_root_without_its_capabilities_is_told_which(image: str, ground: Ground) -> None:
