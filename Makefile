@@ -1,6 +1,7 @@
 # make setup   minirt into .venv        make test     all tests that need no virtual machine
 # make demo    two containers find      make test-vm  the same in Debian 12 and 13 guests
-#              each other by name       make bench    whole commands, timed, beside docker and podman
+#              each other by name       make test-fresh    both commands in minimal Debian 12 and 13 roots
+#                                       make bench    whole commands, timed, beside docker and podman
 #                                       make bench-quick   a minute of that
 #
 # PYTHON=/usr/bin/python3 chooses the interpreter of a new .venv.
@@ -10,7 +11,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 SUITES ?= bookworm trixie
 
-.PHONY: setup demo test test-vm bench bench-quick clean
+.PHONY: setup demo test test-vm test-fresh bench bench-quick clean
 
 setup:
 	@./setup.sh
@@ -30,6 +31,10 @@ test-vm:
 	@set -e; for suite in $(SUITES); do integration/vm/test.sh $$suite; done
 	@set -e; for suite in $(SUITES); do \
 		VM_KERNEL=security=selinux integration/vm/test.sh $$suite -q integration/test_security_modules.py; done
+
+test-fresh:
+	@./setup.sh fresh
+	@set -e; for suite in $(SUITES); do integration/fresh.sh $$suite; done
 
 bench:
 	@./setup.sh bench

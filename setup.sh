@@ -2,7 +2,7 @@
 # Install what minirt needs on Debian 12 or 13, and minirt itself into .venv.
 #
 #   ./setup.sh             to use it
-#   ./setup.sh test        to test it, too       (also: bench, vm)
+#   ./setup.sh test        to test it, too       (also: bench, vm, fresh)
 #   ./setup.sh list test   only print the Debian packages
 #   ./setup.sh peers DIR   unpack docker, firewalld and the like ("test" and "bench": into .peers)
 #
@@ -27,6 +27,7 @@ test="$test zsh fish"                        # complete our words, as bash does
 test="$test git make"
 bench="$test hyperfine iperf3"
 vm="qemu-system-x86 qemu-utils mmdebstrap e2fsprogs cpio xz-utils git"
+fresh="mmdebstrap slirp4netns git"           # a Debian root, and a network for it
 peers="docker.io containerd runc"            # to be compared with, and to drive minirt-oci
 peers="$peers firewalld python3-firewall python3-nftables ufw" # other people's firewalls
 
@@ -41,8 +42,9 @@ packages_of() {
         test) echo "$use $test" ;;
         bench) echo "$use $bench" ;;
         vm) echo "$use $vm" ;;
+        fresh) echo "$fresh" ;;
         peers) echo "$peers" ;;
-        *) die "no set of packages is called '$1': use, test, bench, vm or peers" ;;
+        *) die "no set of packages is called '$1': use, test, bench, vm, fresh or peers" ;;
     esac
 }
 

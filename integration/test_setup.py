@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -49,6 +50,34 @@ def minirt_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script.write_text(f'#!/bin/sh\nexec {" ".join(minirt_words())} "$@"\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+
+def readme_session() -> list[tuple[str, str]]:
+    """Return each command of the README's first session, with the output shown below it."""
+    text = (REPOSITORY / "README.md").read_text()
+    section = text.split("\n## A first session\n")[1].split("\n    $ minirt --explain")[0]
+    lines = [line[4:] for line in section.splitlines() if line.startswith("    ") or not line]
+    return re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", "\n".join(lines) + "\n", re.MULTILINE)
+
+
+def without_chance(text: str) -> str:
+    """Replace ids, numbers, ages and widths of columns, which differ between two sessions."""
+    text = re.sub(r"\b[0-9a-f]{12}(?:[0-9a-f]{52})?\b", "ID", text.strip())
+    text = re.sub(r"Less than a second|About a minute|\d+ \w+(?= ago|  )", "AGE", text)
+    return re.sub(r" {2,}", "  ", re.sub(r"[0-9][0-9.]*(?= KiB| names| ms|/)", "N", text))
+
+
+@pytest.mark.usefixtures("minirt", "minirt_on_path")
+def test_the_session_of_the_readme_prints_what_the_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rootfs-tools").symlink_to(REPOSITORY / "rootfs-tools")
+    session = readme_session()
+    assert len(session) == 10
+    for command, shown in session:
+        printed = shell("bash", "-c", command).stdout
+        assert without_chance(printed) == without_chance(shown), command
 
 
 @pytest.mark.skipif(not is_set_up(), reason="setup.sh has not been run")
