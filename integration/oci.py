@@ -10,12 +10,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from integration.bundles import NAMESPACES
+from integration.peers import needs_peer
 from integration.sandbox import shell, wait_until
 from minirt.container import defaults
 from minirt.runtime.spec import OCI_VERSION
 
 WORDS = (sys.executable, "-m", "minirt.oci")
+# The runtimes that callers know, for tests of what all three do. crun refuses hybrid cgroups unless
+# version 2 is out of its sight.
+RUNTIMES = {
+    "minirt-oci": WORDS,
+    "runc": ("runc",),
+    "crun": (
+        *("unshare", "--mount", "sh", "-c"),
+        'umount /sys/fs/cgroup/unified 2> /dev/null; exec crun "$@"',
+        "crun",
+    ),
+}
+
+
+def each_runtime(*names: str) -> pytest.MarkDecorator:
+    """Run a test with each runtime, or with minirt-oci and those that are named."""
+    chosen = ("minirt-oci", *names) if names else tuple(RUNTIMES)
+    marks = {name: needs_peer(name) for name in chosen[1:]}
+    return pytest.mark.parametrize(
+        "runtime", [pytest.param(name, marks=marks.get(name, ())) for name in chosen]
+    )
 
 
 @dataclass(slots=True)
@@ -24,6 +47,7 @@ class Oci:
 
     top: Path
     config: dict[str, Any] = field(default_factory=dict)
+    program: tuple[str, ...] = WORDS
 
     @property
     def root(self) -> Path:
@@ -64,7 +88,7 @@ class Oci:
 
     def words(self, *words: object) -> list[str]:
         """Return the words of a call."""
-        return [*WORDS, "--root", str(self.root), *map(str, words)]
+        return [*self.program, "--root", str(self.root), *map(str, words)]
 
     def __call__(
         self, *words: object, code: int | None = 0, input: str | None = None

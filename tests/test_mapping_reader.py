@@ -95,6 +95,13 @@ def test_what_is_wrong_as_a_whole_is_refused(linux: dict[str, Any], named: str) 
         reader.read(config(**linux))
 
 
+@pytest.mark.parametrize("kinds", [[], [{"type": "mount", "path": "/proc/1/ns/mnt"}]])
+def test_a_user_namespace_needs_a_new_mount_namespace(kinds: list[dict[str, str]]) -> None:
+    both = {"uidMappings": ONE, "gidMappings": ONE}
+    with pytest.raises(InvalidRequest, match="user namespace without a new mount namespace"):
+        reader.read(config(namespaces=[*kinds, {"type": "user"}], **both))
+
+
 def test_what_is_right_is_taken() -> None:
     both = {"uidMappings": ONE, "gidMappings": ONE}
     assert reader.read(config(**both)).has_own_ids

@@ -28,5 +28,11 @@ def test_a_path_is_in_the_mount_that_is_nearest(
     assert mount_info.around(path, TEXT) == mount_info.MountPoint(place, shared, master)
 
 
+def test_mounts_that_are_stacked_are_all_found() -> None:
+    more = f"{TEXT}33 30 0:28 / /mnt rw - tmpfs minirt-oci:a\\040b rw\n"
+    assert mount_info.sources_at("/mnt", more) == ["none", "minirt-oci:a b"]
+    assert mount_info.sources_at("/mnt/a", more) == []
+
+
 def test_this_machine_can_be_read() -> None:
     assert mount_info.around("/proc/self").place == "/proc"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,13 +24,28 @@ def around(path: str, text: str | None = None) -> MountPoint:
 
     ``text`` is what to read instead of /proc/self/mountinfo.
     """
-    if text is None:
-        text = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
     best = MountPoint("/", shared=False, master=False)
-    for line in text.splitlines():
-        _, _, _, _, place, _, *optional = line.partition(" - ")[0].split(" ")
-        place = _OCTAL.sub(lambda match: chr(int(match[1], 8)), place)
+    for place, optional, _ in _lines(text):
         if PurePosixPath(path).is_relative_to(place) and len(place) >= len(best.place):
             kinds = {word.partition(":")[0] for word in optional}
             best = MountPoint(place, "shared" in kinds, "master" in kinds)
     return best
+
+
+def sources_at(path: str, text: str | None = None) -> list[str]:
+    """Return the sources of all mounts that are stacked at an absolute path without symlinks."""
+    return [source for place, _, source in _lines(text) if place == path]
+
+
+def _lines(text: str | None) -> Iterator[tuple[str, list[str], str]]:
+    """Return place, optional fields and source of each mount."""
+    if text is None:
+        text = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    for line in text.splitlines():
+        mount, _, filesystem = line.partition(" - ")
+        _, _, _, _, place, _, *optional = mount.split(" ")
+        yield _plain(place), optional, _plain(filesystem.split(" ")[1])
+
+
+def _plain(text: str) -> str:
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)

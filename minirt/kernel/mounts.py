@@ -25,7 +25,7 @@ _OPEN_TREE_CLONE, _CLOEXEC = 1, os.O_CLOEXEC
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6  # enum fsconfig_command
 _ONTO_DESCRIPTOR = 0x04 | 0x40  # MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
-_MNT_DETACH = 2
+DETACH, NO_FOLLOW = 2, 8  # MNT_DETACH, UMOUNT_NOFOLLOW: for umount2(2)
 _IDMAP = 0x0010_0000  # MOUNT_ATTR_IDMAP, with userns_fd
 _MOUNT_ATTR = struct.Struct("QQQQ")  # struct mount_attr: set, clear, propagation, userns_fd
 
@@ -154,8 +154,20 @@ def pivot(new_root: int, told: object, propagation: Propagation = Propagation.NO
     with step("make it the root", "cd", told, rest):
         os.fchdir(new_root)
         libc.pivot_root(".", ".")
-        libc.umount2(".", _MNT_DETACH)
+        libc.umount2(".", DETACH)
         os.chdir("/")
+        if propagation:
+            libc.mount(None, "/", None, propagation)
+
+
+def change_root(new_root: int, told: object, propagation: Propagation = Propagation.NONE) -> None:
+    """Make the mount of a descriptor the root of this process alone; ``told`` is its path.
+
+    The old root stays where it is. A process that has CAP_SYS_CHROOT finds it again.
+    """
+    with step("make it the root of this process", "chroot", told):
+        os.fchdir(new_root)
+        os.chroot(".")
         if propagation:
             libc.mount(None, "/", None, propagation)
 

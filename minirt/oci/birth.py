@@ -23,6 +23,7 @@ from minirt.errors import InvalidRequest, MinirtError
 from minirt.kernel import processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
+from minirt.kernel.namespaces import Namespace
 from minirt.oci import console, lifecycle, placing, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
@@ -92,7 +93,8 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
         raise InvalidRequest(f"{file} is no JSON", str(error)) from error
     wanted = reader.read(config)
     rootfs = bundle / wanted.root.path
-    if not rootfs.is_dir():
+    joins_mounts = bool(wanted.namespaces.get(Namespace.MOUNT))  # It may exist there alone.
+    if not joins_mounts and not rootfs.is_dir():
         raise InvalidRequest(f"root.path: {rootfs}", "no such directory")
     check_console(asked, terminal=wanted.process.terminal, detached=detached)
     handed_on = 0

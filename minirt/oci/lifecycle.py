@@ -98,10 +98,24 @@ def destroy(record: Record) -> None:
             systemd.stop(record.unit, record.description)
         if group:
             groups.remove(group, record.made)
+        if _shares_mounts(config):
+            from minirt.runtime import shared_mounts
+
+            shared_mounts.detach(record.rootfs, record.id)
     except OSError as error:
         raise kernel_refused(f"cannot delete container {record.id}", error) from error
     records.remove(record.id)
     _run_poststop_hooks(record, config)
+
+
+def _shares_mounts(config: Any) -> bool:
+    """Say whether a config.json that was obeyed has no new mount namespace."""
+    if not isinstance(config, dict):
+        return False
+    kinds = (config.get("linux") or {}).get("namespaces") or ()
+    return bool(config) and not any(
+        one.get("type") == "mount" and not one.get("path") for one in kinds
+    )
 
 
 def _kill(record: Record) -> None:

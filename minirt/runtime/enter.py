@@ -25,11 +25,13 @@ from minirt.kernel import (
     clone,
     keyrings,
     libc,
+    mounts,
     namespaces,
     processes,
     terminals,
     user_namespaces,
 )
+from minirt.kernel.beneath import Shown
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace, together
@@ -80,7 +82,7 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     ours, theirs = handshake.open_pair()
     visit = Visit(
         *(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs),
-        *(handed_on, spec.personality, state),
+        *(handed_on, spec.personality, state, spec.shares_mounts),
     )
     try:
         try:
@@ -177,14 +179,32 @@ def _give_stdio(visit: Visit) -> None:
 
 
 def _enter_namespaces(visit: Visit) -> None:
-    """Join all of them with one call; the PID namespace only takes the next child in."""
+    """Join all of them with one call; the PID namespace only takes the next child in.
+
+    Without a mount namespace of the container's own that leaves this process at the host's root:
+    then it takes that of init.
+    """
+    root = _root_of_init(visit) if visit.shares_mounts else None
     options = [namespaces.option(kind) for kind in Namespace if kind in visit.kinds]
     try:
         with step("enter the namespaces", "nsenter", "--target", visit.pid, *options):
             libc.setns(visit.pidfd, visit.kinds)
     except ProcessLookupError as error:
         raise Conflict("Cannot run a command there", "the container has ended") from error
+    if root is not None:
+        mounts.change_root(root, Shown(root))
+        os.close(root)
     os.close(visit.pidfd)
+
+
+def _root_of_init(visit: Visit) -> int:
+    try:
+        root = os.open(f"/proc/{processes.pid_as_seen_from_proc(visit.pidfd)}/root", beneath.FOLDER)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise Conflict("Cannot run a command there", "the container has ended") from error
+    if processes.wait_until_dead(visit.pidfd, 0):  # Then its number may be another process's.
+        raise Conflict("Cannot run a command there", "the container has ended")
+    return root
 
 
 def _discard(newcomer: int, console: int | None) -> None:

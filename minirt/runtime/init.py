@@ -35,6 +35,7 @@ from minirt.runtime import (
     mount_sources,
     mount_table,
     rootfs,
+    shared_mounts,
     stripped,
     sysctls,
 )
@@ -148,7 +149,9 @@ def _await_start(plan: Plan, line: Line, own_descriptors: int) -> Line | gate.An
 def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:
     """Join those that exist, name those that are new; the cgroup's only from inside the cgroup."""
     for kind, path in spec.namespaces.items():
-        if path and kind != Namespace.PID and not spec.has_own_ids:  # Else init was born there.
+        if kind in (Namespace.PID, Namespace.MOUNT):
+            continue  # Init was born in the one, and enters the other when it builds its root.
+        if path and not spec.has_own_ids:  # Else init was born there.
             joining.join(kind, path)
     if cgroup:
         cgroup.enter_version_1()
@@ -185,9 +188,10 @@ def _build_root(
     ``given`` is what was made outside, and ``onto`` where the root goes if it was.
     """
     spec, setting = plan.spec, plan.setting
+    place = setting.bundle / spec.root.path
+    home = shared_mounts.leave(spec, place) if spec.shares_mounts else None
     given |= mount_sources.before_hiding(spec, setting.bundle, setting.shm_of, but=given)
     mounts.hide_from_parent()
-    place = setting.bundle / spec.root.path
     if onto is None:
         root = rootfs.open_root(place, setting.overlay)
     else:
@@ -210,7 +214,11 @@ def _build_root(
     if spec.root.readonly:
         rootfs.set_root_readonly(root)
     pages.learn(pages.INIT)  # as long as /proc is the host's
-    mounts.pivot(root, place, spec.rootfs_propagation)
+    if home is None:
+        mounts.pivot(root, place, spec.rootfs_propagation)
+    else:
+        identifier = setting.id or setting.bundle.name
+        shared_mounts.come_back(home, root, identifier, spec.rootfs_propagation)
     os.close(root)
     return process, console
 

@@ -34,6 +34,7 @@ class Visit:
     handed_on: tuple[int, ...] = ()
     personality: int | None = None
     state: State | None = None
+    shares_mounts: bool = False
 
     @property
     def has_own_ids(self) -> bool:

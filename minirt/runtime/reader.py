@@ -85,8 +85,8 @@ def _check_together(spec: Spec) -> None:
     kinds = spec.namespaces
     if not str(spec.root.path) or str(spec.root.path) == ".":
         raise InvalidRequest("This config.json cannot be obeyed", "root.path is empty")
-    if kinds.get(Namespace.MOUNT) != "":
-        why = "linux.namespaces has no new mount namespace"
+    if spec.shares_mounts and spec.has_own_ids:
+        why = "linux.namespaces has a user namespace without a new mount namespace to mount in"
         raise InvalidRequest("This config.json cannot be obeyed", why)
     mapping_reader.check(spec)
     for name in ("hostname", "domainname"):

@@ -182,6 +182,11 @@ class Spec:
         """Say whether it is in a user namespace, a new one or another's."""
         return Namespace.USER in self.namespaces
 
+    @property
+    def shares_mounts(self) -> bool:
+        """Say whether its mount namespace exists already, the caller's or one given by its path."""
+        return self.namespaces.get(Namespace.MOUNT) != ""
+
     def new_namespaces(self) -> Namespace:
         """Return the kinds that are made for it."""
         return together(kind for kind, path in self.namespaces.items() if not path)
