@@ -91,16 +91,16 @@ def ground(
     bridged: bool = False,
     gateway: str = "auto",
 ) -> Ground:
-    held = (Bound("tcp", "0.0.0.0", 8080, 7, 1),)
+    held = [Bound("tcp", "0.0.0.0", 8080, 7, 1)]
     there = Terrain("the host", host, routes(host, "192.0.2.9", forwards), rules or Ruleset(),
-                    held, bridged)  # fmt: skip
+                    lambda: held, bridged)  # fmt: skip
 
     def enter(one: Room) -> Terrain:
         own = one.devices[1].addresses[0]
         first = str(own.network[1]) if gateway == "auto" else gateway
-        sockets = (Bound("tcp", "0.0.0.0", 80, 0, 2),)
+        sockets = [Bound("tcp", "0.0.0.0", 80, 0, 2)]
         way = routes(one.devices, first)
-        return Terrain(NAMES[one.pid], one.devices, way, sockets=sockets, pid=one.pid)
+        return Terrain(NAMES[one.pid], one.devices, way, sockets=lambda: sockets, pid=one.pid)
 
     return Ground(there, (WEB, DB, OX), enter)
 

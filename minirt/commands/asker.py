@@ -10,7 +10,7 @@ from minirt.explain.naming import Asker
 
 def asker(reference: str) -> Asker:
     """Return how a container's names resolve, or the host's. Raises NotFound, Conflict."""
-    from minirt.container import lifecycle, name_service, record
+    from minirt.container import etc_files, lifecycle, name_service, record
     from minirt.errors import Conflict
     from minirt.network import finding, resolv_conf, store
     from minirt.network.resolv_conf import HOST_FILE
@@ -25,7 +25,7 @@ def asker(reference: str) -> Asker:
         raise Conflict(f"Cannot ask from {found.name}", "it is just starting")
     networks = [finding.find(name) for name in record.load_endpoints(found.id)]
     said = name_service.plan(found, networks).introduction
-    text = _text(record.directory(found.id) / "resolv.conf")
+    text = etc_files.read_resolv_conf(found)
     # The host's own servers may be others by now than when the container started.
     has_resolver = resolv_conf.RESOLVER in resolv_conf.read(text).servers
     return Asker(

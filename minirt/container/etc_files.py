@@ -1,16 +1,22 @@
 """/etc/hosts, /etc/hostname and /etc/resolv.conf of a container: files that networks decide.
 
 They lie in the container's own folder and are bound over those of the image. They are written
-in place, never replaced: a bind mount shows the inode that it was given.
+in place, never replaced: a bind mount shows the inode that it was given. The container may write
+to them as well, and may make them as large as it likes: each is read up to a limit.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from minirt.container import record
 from minirt.container.record import Config, Record
+from minirt.errors import Conflict, kernel_refused
+from minirt.kernel import bounded_read
 from minirt.network import finding
 from minirt.network.spec import DEFAULT
 
@@ -23,6 +29,8 @@ _LOOPBACK = (
     "ff02::1\tip6-allnodes",
     "ff02::2\tip6-allrouters",
 )
+LARGEST_HOSTS = 1 << 20  # bytes
+LARGEST_RESOLV_CONF = 64 << 10  # bytes
 HOST_GATEWAY = "host-gateway"  # what --add-host says for "the host, as seen from here"
 
 
@@ -31,20 +39,41 @@ def write(folder: Path, name: str, text: str) -> None:
     fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         os.fchmod(fd, 0o644)  # whatever the umask: the container's users read it
-        os.write(fd, text.encode())
-        os.ftruncate(fd, len(text.encode()))
+        content = text.encode("utf-8", "surrogateescape")  # as the container may have written it
+        os.write(fd, content)
+        os.ftruncate(fd, len(content))
     finally:
         os.close(fd)
 
 
+def read_resolv_conf(one: Record) -> str:
+    """Read /etc/resolv.conf of a container, "" if it has none. Raises Conflict, KernelRefused."""
+    path = record.directory(one.id) / "resolv.conf"
+    try:
+        content = bounded_read.whole_file(path, LARGEST_RESOLV_CONF)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        what = f"Cannot read /etc/resolv.conf of {one.name}"
+        if error.errno != errno.EFBIG:
+            raise kernel_refused(what, error) from error
+        remedy = f"A restart writes it anew: minirt restart {one.name}."
+        raise Conflict(what, error.strerror or "", remedy) from None
+    return content.decode("utf-8", "replace")
+
+
 def write_all(one: Record, folder: Path, addresses: Iterable[str], resolv_conf: str) -> None:
     """Write all three, anew at every start."""
+    write(folder, "hosts", _new_hosts(one, addresses))
+    write(folder, "hostname", one.config.hostname + "\n")
+    write(folder, "resolv.conf", resolv_conf)
+
+
+def _new_hosts(one: Record, addresses: Iterable[str]) -> str:
     gateway = ""
     if any(line.endswith(f":{HOST_GATEWAY}") for line in one.host.extra_hosts):
         gateway = str(finding.find(DEFAULT).gateway4)
-    write(folder, "hosts", hosts(one.config, addresses, one.host.extra_hosts, gateway))
-    write(folder, "hostname", one.config.hostname + "\n")
-    write(folder, "resolv.conf", resolv_conf)
+    return hosts(one.config, addresses, one.host.extra_hosts, gateway)
 
 
 def hosts(config: Config, addresses: Iterable[str], extra: Iterable[str], gateway: str) -> str:
@@ -69,11 +98,25 @@ def own_names(config: Config) -> str:
 
 
 def change_addresses(
-    folder: Path, config: Config, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    one: Record, addresses: Iterable[str], *, add: Iterable[str] = (), remove: Iterable[str] = ()
 ) -> None:
-    """Add and remove lines for the container's own addresses in its hosts file."""
-    path, gone = folder / "hosts", set(remove)
-    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    kept = [one for one in lines if one.partition("\t")[0] not in gone]
-    kept += [f"{one}\t{own_names(config)}" for one in add]
-    write(folder, "hosts", "\n".join(kept) + "\n")
+    """Add and remove lines for the container's own addresses in its hosts file.
+
+    Other lines, which the container may have written, stay. A file that is too
+    large is written anew instead, with all of ``addresses``.
+    """
+    folder = record.directory(one.id)
+    try:
+        content = bounded_read.whole_file(folder / "hosts", LARGEST_HOSTS)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        write(folder, "hosts", _new_hosts(one, addresses))
+        return
+    text = content.decode("utf-8", "surrogateescape")
+    gone = "|".join(map(re.escape, remove))
+    if gone:  # Not line by line: a MiB of short lines takes 30 MiB as a list.
+        text = re.sub(rf"^(?:{gone})\t.*\n?", "", text, flags=re.MULTILINE)
+    if text and not text.endswith("\n"):
+        text += "\n"
+    write(folder, "hosts", text + "".join(f"{new}\t{own_names(one.config)}\n" for new in add))

@@ -55,7 +55,7 @@ def disconnect(one: Record, network: Network) -> None:
         with namespaces.network_of(init[0]) as netns, ExitStack() as held:
             change = Change(changed, held)
             way_out.move(changed, made, netns, change)
-            _unwire(changed, network, made.pop(network.name), netns)
+            _unwire(changed, network, made, netns)
             change.dropped = network.name
             change.serve_names(_networks(changed, made), netns)
             change.send()
@@ -100,16 +100,21 @@ def _wire(
         taken.pop_all()
     change.take_leases(plug.leases)
     introduce(plug, netns)
-    addresses = [str(address.ip) for address in plug.addresses]
-    etc_files.change_addresses(record.directory(one.id), one.config, add=addresses)
+    new = [str(address.ip) for address in plug.addresses]
+    etc_files.change_addresses(one, _addresses(made), add=new)
 
 
-def _unwire(one: Record, network: Network, gone: Endpoint, netns: Netns) -> None:
+def _unwire(one: Record, network: Network, made: dict[str, Endpoint], netns: Netns) -> None:
     """Remove the wire; the monitor drops the lease later, so nobody takes the address before."""
+    gone = made.pop(network.name)
     addresses = gone.addresses()
     _cut(network, addresses[0], netns, gone.interface)
     lines = [str(address.ip) for address in addresses]
-    etc_files.change_addresses(record.directory(one.id), one.config, remove=lines)
+    etc_files.change_addresses(one, _addresses(made), remove=lines)
+
+
+def _addresses(made: dict[str, Endpoint]) -> list[str]:
+    return [str(address.ip) for existing in made.values() for address in existing.addresses()]
 
 
 def _cut(network: Network, address: Interface, netns: Netns, interface: str) -> None:

@@ -12,10 +12,15 @@ from pathlib import Path
 from minirt.container import lifecycle
 from minirt.container.record import Record
 from minirt.errors import InvalidRequest
+from minirt.kernel import bounded_read
 
 DEFAULT = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
 TICKS = os.sysconf("SC_CLK_TCK")
 PSEUDOTERMINALS = range(136, 144)  # major numbers, admin-guide/devices.txt
+MOST = 10_000  # processes that are listed
+LONGEST = 4096  # bytes of a command line that are shown
+CROWD, LONGEST_IN_CROWD = 500, 128  # beyond so many processes, only so many bytes of each
+_CUT = " …"  # stands after what is shown of a longer command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +40,33 @@ class Process:
     command: str
 
 
-def processes(one: Record) -> list[Process]:
-    """Return the processes in a container's cgroup, those of ``exec`` among them."""
-    found = (read(pid) for pid in sorted(lifecycle.group_of(one).pids()))
-    return [process for process in found if process is not None]
+def processes(one: Record) -> tuple[list[Process], int]:
+    """Return the processes in a container's cgroup, those of ``exec`` among them.
+
+    The container decides how many there are, and how long their command lines: the first
+    :data:`MOST` are returned, and how many more there are.
+    """
+    pids = sorted(lifecycle.group_of(one).pids())
+    longest = LONGEST if len(pids) <= CROWD else LONGEST_IN_CROWD
+    found = (read(pid, longest) for pid in pids[:MOST])
+    return [process for process in found if process is not None], len(pids[MOST:])
 
 
-def read(pid: int) -> Process | None:
-    """Read what /proc tells of a process; None if it has ended meanwhile."""
+def read(pid: int, longest: int = LONGEST) -> Process | None:
+    """Read what /proc tells of a process; None if it has ended meanwhile.
+
+    Of its command line, which can be gigabytes long, ``longest`` bytes are read.
+    """
     place = Path("/proc", str(pid))
     try:
         before, _, rest = (place / "stat").read_text(errors="replace").rpartition(")")
-        words = (place / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        line = bounded_read.beginning(place / "cmdline", longest + 1)
         uid = place.stat().st_uid
     except (FileNotFoundError, ProcessLookupError):
         return None
     name = before.partition("(")[2]
-    command = " ".join(word.decode(errors="replace") for word in words)
+    shown = line[:longest].rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+    command = shown + (_CUT if shown and len(line) > longest else "")
     field = rest.split()  # field[0] is number 3 of the man page
     return Process(
         pid=pid,

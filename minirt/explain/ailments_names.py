@@ -9,12 +9,13 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from minirt.explain.findings import Finding, Patient
-from minirt.kernel import namespaces, socket_diag
+from minirt.kernel import bounded_read, namespaces, socket_diag
 from minirt.network import lookup, resolver_link, resolver_start, store
 from minirt.state import run_dir
 
 _PATIENCE = 1.0  # seconds: of a name of our own the answer takes a thousandth of that
 _MODULE = b"minirt.network.resolver"  # in the command line of each, from its first moment on
+_LONGEST = 64 << 10  # bytes of a command line: room for any path of a run folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def resolver_of(network: str) -> Resolver | None:
     wanted = b"\0".join((b"", folder, network.encode(), b""))
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # It has ended.
-            words = (place / "cmdline").read_bytes()
+            # A resolver's command line is short; that of a container's process may have any length.
+            words = bounded_read.beginning(place / "cmdline", _LONGEST)
             if _MODULE in words and words.endswith(wanted):
                 state = (place / "stat").read_text().rpartition(")")[2].split()[0]
                 return Resolver(int(place.name), state in "Tt")

@@ -16,6 +16,7 @@ from minirt.network.question import wire_name
 from minirt.network.resolv_conf import RESOLVER
 from minirt.network.zone import Zone, find_addresses, find_pointer
 
+MOST_SUFFIXES = 32  # of a search list, which the container may have made as long as it likes
 _UPSTREAM_PATIENCE = 2.0  # seconds for each of the servers, which are asked one after the other
 
 
@@ -75,7 +76,10 @@ def service(asker: Asker) -> Service | None:
 
 
 def candidates(name: str, conf: resolv_conf.ResolvConf) -> list[str]:
-    """Return the names that the C library tries, in its order (resolv.conf(5): search, ndots)."""
+    """Return the names that the C library tries, in its order (resolv.conf(5): search, ndots).
+
+    Of the search list the first :data:`MOST_SUFFIXES` count.
+    """
     if name.endswith("."):
         return [name]
     ndots = 1
@@ -83,7 +87,8 @@ def candidates(name: str, conf: resolv_conf.ResolvConf) -> list[str]:
         key, _, value = option.partition(":")
         if key == "ndots" and value.isdecimal():
             ndots = min(int(value), 15)
-    longer = [f"{name}.{suffix.rstrip('.')}." for suffix in conf.search if suffix != "."]
+    suffixes = [one.rstrip(".") for one in conf.search[:MOST_SUFFIXES] if one != "."]
+    longer = [f"{name}.{suffix}." for suffix in suffixes]
     return [name, *longer] if name.count(".") >= ndots else [*longer, name]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minirt.explain.naming import Asker, Service, Told
+from minirt.explain.naming import MOST_SUFFIXES, Asker, Service, Told
 from minirt.network import resolv_conf
 from minirt.network.lookup import Reply
 
@@ -32,13 +32,19 @@ def empty(reply: Reply, *, known: bool) -> str:
     return f"{reply.status}: {meanings[reply.status]}" if reply.status in meanings else reply.status
 
 
+def _some(words: tuple[str, ...]) -> str:
+    """Return words of a resolv.conf; the container may have written thousands of them."""
+    more = len(words[MOST_SUFFIXES:])
+    shown = " ".join(words[:MOST_SUFFIXES])
+    return f"{shown} … ({more} more)" if more else shown or "none"
+
+
 def background(asker: Asker, behind: Service | None) -> list[str]:
     """Return what decides before any name is asked for."""
     conf = resolv_conf.read(asker.text)
-    search = " ".join(conf.search) or "none"
     lines = [
-        f"{asker.name} reads its resolv.conf: servers {' '.join(conf.servers) or 'none'},"
-        f" search {search}, options {' '.join(conf.options) or 'none'}"
+        f"{asker.name} reads its resolv.conf: servers {_some(conf.servers)},"
+        f" search {_some(conf.search)}, options {_some(conf.options)}"
     ]
     if behind is None:
         return [*lines, "It asks these servers itself: no resolver of minirt's is in between."]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -29,7 +29,7 @@ class Terrain:
     devices: tuple[Device, ...]
     way: FindWay
     rules: Ruleset = field(default_factory=Ruleset)
-    sockets: tuple[Bound, ...] = ()
+    sockets: Callable[[], Iterable[Bound]] = tuple  # asked each time: there may be a million
     filters_bridges: bool = False  # bridge-nf-call-iptables
     pid: int = 0  # of a process inside; 0: the host's own
 
@@ -53,7 +53,7 @@ class Terrain:
         """Return the socket that takes a new connection, or a datagram."""
         fitting = [
             one
-            for one in self.sockets
+            for one in self.sockets()
             if (one.protocol, one.port) == (packet.protocol, packet.port)
             and (one.address in _ALL or one.address == str(packet.target))
             and (one.address != "0.0.0.0" or packet.version == 4)
@@ -111,7 +111,7 @@ def _terrain(held: ExitStack, name: str, pid: int) -> Terrain:
         devices=tuple(here.devices()),
         way=lambda to, source, link: here.way(to, source=source, link=link),
         rules=ruleset.look(netns),
-        sockets=tuple(socket_diag.bound(netns)),
+        sockets=lambda: socket_diag.bound(netns),
         filters_bridges=not pid and sysctl.read("net/bridge/bridge-nf-call-iptables") == "1",
         pid=pid,
     )

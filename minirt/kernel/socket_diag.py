@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
@@ -31,27 +32,28 @@ class Bound:
     inode: int
 
 
-def bound(netns: Netns | None = None) -> list[Bound]:
-    """Return who listens in this network namespace, or in another one."""
+def bound(netns: Netns | None = None) -> Iterator[Bound]:
+    """Yield the sockets that wait in this network namespace, or in another one.
+
+    There may be a million of them: a caller keeps only those that it needs.
+    """
     with nullcontext() if netns is None else namespaces.inside(netns):
         channel = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG
         )
-    found: list[Bound] = []
     with channel:
         channel.bind((0, 0))
         for family in (socket.AF_INET, socket.AF_INET6):
             for protocol in PROTOCOLS:
                 with suppress(FileNotFoundError):  # a kernel without that family, or inet_diag
-                    found += _asked(channel, family, protocol)
-    return found
+                    yield from _asked(channel, family, protocol)
 
 
-def _asked(channel: socket.socket, family: int, protocol: str) -> list[Bound]:
+def _asked(channel: socket.socket, family: int, protocol: str) -> Iterator[Bound]:
     state = _LISTENING if protocol == "tcp" else _CLOSED
     body = _REQUEST_V2.pack(family, PROTOCOLS[protocol], 0, 0, 1 << state, bytes(48))
     nlmsg.send(channel, _BY_FAMILY, nlmsg.DUMP, body)
-    return [_read(one, protocol) for one in nlmsg.answers(channel)]
+    return (_read(one, protocol) for one in nlmsg.answers(channel))
 
 
 def _read(message: bytes, protocol: str) -> Bound:

@@ -98,18 +98,33 @@ def has_ipv6() -> bool:
 
 
 def owner(protocol: str, port: int) -> tuple[int, str] | None:
-    """Return the process that has a port, with its name; None: not to be found.
+    """Return the process that waits at a port, with its name; None: not to be found.
 
-    It looks through all descriptors of all processes: for an error only.
+    It looks through all descriptors of all processes: for an error only. A process may have a
+    million of them, so none is kept; and its name is not asked of psutil, which reads the whole
+    command line too, however long that is.
     """
     import psutil
 
-    for one in psutil.net_connections(protocol):
-        has_peer = protocol == "tcp" and one.status != psutil.CONN_LISTEN
-        if one.laddr and one.laddr.port == port and one.pid and not has_peer:
-            with suppress(psutil.NoSuchProcess):
-                return one.pid, psutil.Process(one.pid).name()
+    from minirt.kernel import socket_diag
+
+    wanted = {
+        f"socket:[{one.inode}]"  # proc_pid_fd(5)
+        for one in socket_diag.bound()
+        if (one.protocol, one.port) == (protocol, port)
+    }
+    for pid in psutil.pids() if wanted else ():
+        with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
+            if any(_link(one) in wanted for one in descriptors):
+                return pid, Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     return None
+
+
+def _link(descriptor: os.DirEntry[str]) -> str:
+    try:
+        return os.readlink(descriptor.path)  # noqa: PTH115 - of each descriptor there is
+    except OSError:
+        return ""  # It was closed meanwhile.
 
 
 def moved_above(end: socket.socket, fd: int) -> socket.socket:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from minirt.errors import InvalidRequest
+from minirt.kernel import bounded_read
 from minirt.kernel.beneath import open_beneath
 
 HIGHEST = 2**31 - 1  # Docker's limit: above it some tools read a negative number
@@ -137,19 +137,13 @@ def _lines(text: str) -> Iterator[list[str]]:
 def _read(root_fd: int, path: str) -> str:
     """Read a file of the image, "" if it has none. Raises InvalidRequest."""
     try:
-        fd = open_beneath(root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = open_beneath(root_fd, path, bounded_read.OPEN)
+        try:
+            content = bounded_read.whole_content(fd, LARGEST_FILE)
+        finally:
+            os.close(fd)
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise InvalidRequest(f"Cannot read /{path} of the image", why) from error
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidRequest(f"Cannot read /{path} of the image", "it is no regular file")
-        if status.st_size > LARGEST_FILE:
-            why = f"it is larger than {LARGEST_FILE} bytes"
-            raise InvalidRequest(f"Cannot read /{path} of the image", why)
-        return os.read(fd, LARGEST_FILE).decode("utf-8", "surrogateescape")
-    finally:
-        os.close(fd)
+        raise InvalidRequest(f"Cannot read /{path} of the image", error.strerror or "") from error
+    return content.decode("utf-8", "surrogateescape")

@@ -1,0 +1,82 @@
+"""How much memory minirt's processes have needed at most, while the body of a test ran."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+LARGEST = 50 << 10  # KiB of resident memory that any process of minirt may need
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)  # proc_pid_status(5)
+_PERIOD = 0.004  # seconds
+
+
+class Peaks:
+    """The highest VmHWM of each process that was seen, in KiB, with its command line."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, tuple[int, str]] = {}
+        self._interpreter = Path(sys.executable).resolve()
+        self._is_over = threading.Event()
+        self._before = set(_pids())
+
+    def watch(self) -> None:
+        """Look at all processes that this Python interpreter runs in, again and again."""
+        while not self._is_over.wait(_PERIOD):
+            for pid in _pids():
+                if pid not in self._before or self._is_minirt(pid):
+                    self._look(pid)
+
+    def end(self) -> None:
+        """Look no longer."""
+        self._is_over.set()
+
+    @property
+    def highest(self) -> tuple[int, str]:
+        """Return the highest of all, and the command line that belongs to it."""
+        return max(self.found.values(), default=(0, ""))
+
+    def _look(self, pid: int) -> None:
+        with contextlib.suppress(OSError):  # It has ended.
+            if Path(f"/proc/{pid}/exe").readlink() != self._interpreter:
+                return
+            peak = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
+            if peak and int(peak[1]) > self.found.get(pid, (0, ""))[0]:
+                with Path(f"/proc/{pid}/cmdline").open("rb") as line:
+                    self.found[pid] = int(peak[1]), line.read(500).replace(b"\0", b" ").decode()
+
+    @staticmethod
+    def _is_minirt(pid: int) -> bool:
+        with contextlib.suppress(OSError), Path(f"/proc/{pid}/cmdline").open("rb") as line:
+            return pid != os.getpid() and b"minirt" in line.read(500)
+        return False
+
+
+def _pids() -> list[int]:
+    return [int(one) for one in os.listdir("/proc") if one.isdecimal()]
+
+
+@contextlib.contextmanager
+def peaks() -> Iterator[Peaks]:
+    """Watch during the body."""
+    seen = Peaks()
+    watcher = threading.Thread(target=seen.watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        seen.end()
+        watcher.join()
+
+
+@contextlib.contextmanager
+def all_stay_small() -> Iterator[None]:
+    """Fail the test if a process of minirt needs more than :data:`LARGEST` during the body."""
+    with peaks() as seen:
+        yield
+    kib, words = seen.highest
+    assert 0 < kib < LARGEST, f"{kib} KiB: {words}"

@@ -1,0 +1,153 @@
+"""What a container makes as large as it can is read up to a limit, by every command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from integration.conftest import Minirt
+from integration.containers import pid_of
+from integration.peaks import LARGEST, all_stay_small, peaks
+from integration.sandbox import compiled, started, wait_until
+from minirt.container import process_list
+
+HUGE = 1500 << 20  # bytes: far more than LARGEST, and soon read where nothing stops it
+QUIET = ("run", "-d", "--net", "none", "--name", "one")
+
+
+@pytest.fixture(scope="session")
+def greedy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the program that makes things large."""
+    return compiled(Path(__file__).with_name("greedy.c"), tmp_path_factory.mktemp("greedy"))
+
+
+def wait_until_ready(minirt: Minirt, word: str = "ready") -> None:
+    wait_until(lambda: word in minirt("logs", "one").stdout, word, seconds=30)
+
+
+def test_a_reader_without_a_limit_is_seen(tmp_path: Path) -> None:
+    """The control of all that follows: this is how it is noticed."""
+    large = tmp_path / "large"
+    large.touch()
+    with large.open("r+b") as file:
+        file.truncate(200 << 20)
+    with peaks() as seen:
+        subprocess.run([sys.executable, "-c", f"open({str(large)!r}, 'rb').read()"], check=True)
+    assert seen.highest[0] > LARGEST
+
+
+def test_a_command_line_of_a_gigabyte_is_cut(minirt: Minirt, image: str, greedy: Path) -> None:
+    minirt("network", "create", "net1")
+    words = ("-v", f"{greedy}:/greedy", image, "/greedy", "command-line", HUGE)
+    minirt("run", "-d", "--name", "one", "--net", "net1", *words)
+    wait_until_ready(minirt)
+    with all_stay_small():
+        shown = minirt("top", "one", "-o", "pid,args").stdout
+        for verb in (("doctor", "net1"), ("explain", "net1"), ("path", "one", "host")):
+            minirt("network", *verb, code=None)
+        minirt("dns", "query", "--from", "one", "one")
+        minirt("dns", "trace", "--from", "one", "one")
+    line = shown.splitlines()[1].split(maxsplit=1)[1].rstrip()
+    assert line == "x" * process_list.LONGEST + " …"
+
+
+def test_a_port_is_held_by_a_process_with_a_command_line_of_a_gigabyte(
+    minirt: Minirt, image: str, greedy: Path
+) -> None:
+    """psutil reads the command line as soon as the process's own name has 15 characters."""
+    name = "a-name-of-15-and-more"
+    script = f"cp /greedy /tmp/{name}; exec /tmp/{name} command-line {HUGE} 20003"
+    words = ("-v", f"{greedy}:/greedy", image, "sh", "-c", script)
+    minirt("run", "-d", "--net", "host", "--name", "one", *words)
+    wait_until_ready(minirt)
+    with all_stay_small():
+        failed = minirt("run", "--rm", "-p", "127.0.0.1:20003:80/udp", image, "true", code=125)
+    assert f"by process {pid_of(minirt, 'one')} ({name[:15]})" in failed.stderr
+
+
+def test_a_crowd_is_listed_briefly(minirt: Minirt, image: str) -> None:
+    crowd = process_list.CROWD + 10
+    script = f"for i in $(seq {crowd}); do sleep 1000 {'0' * 500} & done; echo ready; wait"
+    minirt(*QUIET, image, "sh", "-c", script)
+    wait_until_ready(minirt)
+    with all_stay_small():
+        lines = minirt("top", "one", "-o", "args").stdout.splitlines()
+    assert len(lines) > crowd
+    assert lines[-1].endswith(" …")
+
+
+@pytest.mark.parametrize("name", ["hosts", "resolv.conf", "hostname", "passwd", "group"])
+def test_a_file_in_etc_is_as_large_as_a_disk(minirt: Minirt, image: str, name: str) -> None:
+    minirt("network", "create", "net1")
+    minirt("network", "create", "net2")
+    script = f"truncate -s {HUGE} /etc/{name}; echo ready; exec sleep 1000"
+    minirt("run", "-d", "--name", "one", "--net", "net1", image, "sh", "-c", script)
+    wait_until_ready(minirt)
+    is_refused = name in ("passwd", "group")
+    with all_stay_small():
+        minirt("network", "connect", "net2", "one")
+        for user in ("0", "www"):
+            done = minirt("exec", "-u", user, "one", "true", code=126 if is_refused else None)
+            assert ("it is larger than 1048576 bytes" in done.stderr) == is_refused
+        minirt("network", "disconnect", "net2", "one")
+        for verb in ("query", "trace"):
+            minirt("dns", verb, "--from", "one", "one", code=None)
+        for words in (("inspect", "one"), ("diff", "one"), ("ps", "-s"), ("stats", "--no-stream")):
+            minirt(*words)
+        minirt("restart", "-t", "0", "one", code=None)
+        minirt("rm", "-f", "one")
+
+
+def test_hosts_that_are_too_large_are_written_anew(minirt: Minirt, image: str) -> None:
+    """With all addresses that the container has; a small file keeps what the container wrote."""
+    minirt("network", "create", "net1")
+    minirt("network", "create", "net2")
+    words = ("--net", "net1", "--add-host", "other:192.0.2.9", "--hostname", "here")
+    minirt("run", "-d", "--name", "one", *words, image, "sleep", "1000")
+
+    def own() -> list[str]:
+        lines = minirt("exec", "one", "cat", "/etc/hosts").stdout.splitlines()
+        return [line for line in lines if line.endswith(("\there", "\tother", "\tmine"))]
+
+    first = own()
+    minirt("exec", "one", "sh", "-c", "printf '192.0.2.1\\tmine' >> /etc/hosts")
+    minirt("network", "connect", "net2", "one")
+    second = own()
+    assert second[:-1] == [*first, "192.0.2.1\tmine"]
+    minirt("network", "disconnect", "net2", "one")
+    assert own() == second[:-1]
+    minirt("exec", "one", "truncate", "-s", HUGE, "/etc/hosts")
+    minirt("network", "connect", "net2", "one")
+    assert own() == [*first, second[-1]]
+
+
+def test_a_resolv_conf_that_is_too_large_is_refused(minirt: Minirt, image: str) -> None:
+    minirt("run", "-d", "--name", "one", image, "sleep", "1000")
+    minirt("exec", "one", "truncate", "-s", HUGE, "/etc/resolv.conf")
+    for verb in ("query", "trace"):
+        failed = minirt("dns", verb, "--from", "one", "x", code=1)
+        assert "it is larger than 65536 bytes. A restart writes it anew" in failed.stderr
+
+
+def test_a_search_list_of_thousands_is_cut(minirt: Minirt, image: str) -> None:
+    minirt("network", "create", "--internal", "net1")
+    minirt("run", "-d", "--name", "one", "--net", "net1", image, "sleep", "1000")
+    script = "{ echo nameserver 127.0.0.11; echo search $(seq 10000); } > /etc/resolv.conf"
+    minirt("exec", "one", "sh", "-c", script)
+    with all_stay_small():
+        traced = minirt("dns", "trace", "--from", "one", "x", code=1, seconds=120).stdout
+    assert "(9968 more)" in traced
+
+
+def test_a_hundred_thousand_sockets_are_not_kept(minirt: Minirt, image: str, greedy: Path) -> None:
+    minirt("network", "create", "net1")
+    words = ("-v", f"{greedy}:/greedy", "--ulimit", "nofile=10100", image)
+    minirt("run", "-d", "--name", "one", "--net", "net1", *words, "/greedy", "sockets", 100_000)
+    wait_until_ready(minirt, word="all")
+    with all_stay_small():
+        minirt("network", "doctor", "net1", code=None, seconds=120)
+        minirt("network", "path", "one", "one:20000/udp", code=None, seconds=120)
+        minirt("dns", "query", "--from", "one", "one", seconds=120)
