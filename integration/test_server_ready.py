@@ -20,8 +20,8 @@ from integration.serving import parent_of, run, served, server, words
 from integration.traces import Ground
 from integration.warm import commands_of, monitors_of
 from minirt import state
+from minirt.kernel import sockets
 from minirt.server import client
-from minirt.server.listener import listen
 
 __all__ = ["server"]  # fixtures
 pytestmark = pytest.mark.in_process  # Its tests start and stop servers themselves.
@@ -94,7 +94,9 @@ def test_a_child_that_was_killed_before_the_word_is_told_as_any(
 ) -> None:
     """Its client's words are there unread, so the line does not end but is reset (unix(7))."""
     monkeypatch.delenv("MINIRT_NO_SERVER")
-    with listen(state.made(ground.run / "server"), client.name()) as listener:
+    with sockets.listen_at(
+        state.made(ground.run / "server"), client.name(), socket.SOCK_STREAM, 1
+    ) as listener:
         typed = subprocess.Popen(words("version"), stderr=subprocess.PIPE)
         line, _ = listener.accept()
         pidfd = os.pidfd_open(os.getpid())

@@ -114,14 +114,15 @@ def _in_lines(document: object, depth: int, margin: str) -> str:
 def write_json(path: Path, document: object, *, durable: bool = True, levels: int = 1) -> None:
     """Replace ``path`` at once: a reader sees the old document or the new, never a half.
 
-    ``levels`` is as for :func:`in_lines`. rename(2) is atomic; where ``durable``, two fsync(2)
-    calls make it so across a power cut.
+    Only root can read it, whatever the umask and the folder: documents hold environments, and
+    these hold passwords. ``levels`` is as for :func:`in_lines`. rename(2) is atomic; where
+    ``durable``, two fsync(2) calls make it so across a power cut.
     """
     folder, name = os.path.split(path)
     scratch = f"{folder or '.'}/.{name}.{os.getpid()}"  # A Path would take as long as the rest.
     try:
-        with open(scratch, "w", encoding="utf-8") as file:
-            file.write(in_lines(document, levels))
+        with open(scratch, "wb", opener=private) as file:
+            file.write(in_lines(document, levels).encode())
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -131,6 +132,11 @@ def write_json(path: Path, document: object, *, durable: bool = True, levels: in
         raise
     if durable:
         flush(path.parent)
+
+
+def private(path: str | Path, flags: int) -> int:
+    """Open a file that other users must not read (an opener for open())."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def read_json(path: Path) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from minirt.errors import InvalidRequest, kernel_refused
+from minirt.state import private
 
 
 @click.command("save")
@@ -26,7 +27,7 @@ def command(output: Path | None, images: tuple[str, ...]) -> None:
         return
     scratch = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        with scratch.open("wb") as file:
+        with open(scratch, "wb", opener=private) as file:
             save(images, file)
         scratch.replace(output)
     except OSError as error:

@@ -37,12 +37,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def listen(folder: Path) -> socket.socket:
     """Listen at FOLDER/monitor.sock, replacing what a dead monitor left there."""
-    (folder / _NAME).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with sockets.name_in(folder, _NAME) as name:
-        listener.bind(name)
-    listener.listen(64)
-    return listener
+    return sockets.listen_at(folder, _NAME, socket.SOCK_SEQPACKET, 64)
 
 
 def connect(folder: Path) -> socket.socket:

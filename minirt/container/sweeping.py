@@ -41,7 +41,7 @@ def sweep(*, all_records: bool = False) -> None:
         alive.sweep()
         names.sweep()
     sweep_these(dead)
-    mark.touch()
+    mark.touch(mode=0o600)
 
 
 def sweep_these(containers: Iterable[str]) -> None:

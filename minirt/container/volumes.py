@@ -81,7 +81,7 @@ def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
     scratch = made(root_dir() / "volumes") / f".{new_id()}"
     try:
         made(scratch)
-        (scratch / "_data").mkdir(mode=0o755)
+        _make_data(scratch / "_data")
         write_json(scratch / "volume.json", asdict(volume))
         scratch.rename(place(volume.name))  # fails where a volume is: its folder isn't empty
     except OSError:
@@ -92,6 +92,12 @@ def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
         trees.remove(scratch)
     flush(place(volume.name).parent)
     return volume, True
+
+
+def _make_data(folder: Path) -> None:
+    """Make the folder that containers see; their users may enter it, whatever the umask."""
+    folder.mkdir()
+    folder.chmod(0o755)
 
 
 def users(name: str, records: Iterable[Record] | None = None) -> list[Record]:
@@ -192,7 +198,7 @@ def _fill(volume: Volume, path: str, layers: tuple[Path, ...]) -> None:
         if any(volume.data.iterdir()) or any(alive.is_held(u.id) for u in users(volume.name)):
             return
         trees.remove(scratch)
-        scratch.mkdir(mode=0o755)
+        _make_data(scratch)
         copy_up(layers, path, scratch)
         scratch.rename(volume.data)  # rename(2) replaces an empty folder at once
     finally:

@@ -20,6 +20,7 @@ from minirt.images.layout import LARGEST_DOCUMENT
 from minirt.images.streams import CHUNK, Readable, Unpacked, compression_of
 from minirt.images.tars import Forward, damaged, members
 from minirt.kernel.beneath import open_beneath
+from minirt.state import private
 
 _MOST_MEMBERS = 100_000
 _LARGEST = 256 << 30  # bytes of an archive that has to be written to the disk first
@@ -146,7 +147,7 @@ def opened(source: BinaryIO | Path, place: Path) -> Iterator[Archive]:
         yield Tar(source)
         return
     spooled = place / "archive"
-    with spooled.open("wb") as written:
+    with open(spooled, "wb", opener=private) as written:
         stream = Unpacked(source, _LARGEST)
         while data := stream.read(CHUNK):
             written.write(data)

@@ -9,6 +9,7 @@ from typing import Any
 
 from minirt.images import layout
 from minirt.images.streams import CHUNK, Counted, Readable, Unpacked, compression_of
+from minirt.state import private
 
 _KEPT_AS_IT_COMES = {"": "", "gzip": "+gzip", "zstd": "+zstd"}  # what OCI has media types for
 _LARGEST = 64 << 30  # bytes
@@ -30,7 +31,7 @@ def put_blob(source: Readable, media_type: str, place: Path) -> dict[str, Any]:
     """Write a blob under its digest; return its descriptor."""
     counted = Counted(source)
     unnamed = place / "blobs" / "sha256" / "unnamed"
-    with unnamed.open("wb") as file:
+    with open(unnamed, "wb", opener=private) as file:
         while data := counted.read(CHUNK):
             file.write(data)
     unnamed.replace(layout.blob(counted.digest, place))

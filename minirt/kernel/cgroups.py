@@ -226,7 +226,11 @@ def enable(folder: Folder, controllers: tuple[str, ...]) -> None:
 
 def _make(folder: Folder) -> None:
     """Make one folder, and what it needs before a process may enter."""
-    folder.path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    umask = os.umask(0o022)  # The caller's may close it to a container's root, who enters it.
+    try:
+        folder.path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    finally:
+        os.umask(umask)
     if folder.hierarchy.version == 2:
         if "memory" in folder.hierarchy.controllers:  # of a hybrid it has none that we need
             enable(folder, _WANTED)

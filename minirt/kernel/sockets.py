@@ -72,6 +72,25 @@ def _words(protocol: str) -> list[str]:
     return ["-u"] if protocol == "udp" else []
 
 
+def listen_at(folder: Path, name: str, kind: int, backlog: int) -> socket.socket:
+    """Listen at FOLDER/NAME, for root alone and whatever the umask; a dead listener's is replaced.
+
+    The file's mode is the socket's (unix_bind() of net/unix/af_unix.c), so it is never another.
+    Raises OSError.
+    """
+    listener = socket.socket(socket.AF_UNIX, kind)
+    try:
+        (folder / name).unlink(missing_ok=True)
+        os.fchmod(listener.fileno(), 0o600)
+        with name_in(folder, name) as path:
+            listener.bind(path)
+        listener.listen(backlog)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
 @contextmanager
 def name_in(folder: Path, name: str) -> Iterator[str]:
     """Give the path of a Unix socket, to bind or to connect to, however deep its folder lies.

@@ -15,7 +15,7 @@ from minirt.network import bridge, macvlan, plan, pools, remove, spec, store, su
 from minirt.network.block import Block, Subnet
 from minirt.network.plan import Plan
 from minirt.network.spec import Network
-from minirt.state import check_name, new_id
+from minirt.state import check_name, new_id, private
 
 _S = TypeVar("_S", IPv4Network, IPv6Network)
 
@@ -129,7 +129,7 @@ def _choose(others: list[Network], links: netlink.Connection) -> IPv4Network:
     taken = [one for one in _taken(others, links) if isinstance(one, IPv4Network)]
     memory = store.run_directory(".last-pool")
     pool = pools.choose(taken, _remembered(memory, IPv4Network))
-    memory.write_text(f"{pool}\n", encoding="ascii")
+    _remember(memory, pool)
     return pool
 
 
@@ -138,8 +138,13 @@ def _choose6(others: list[Network], links: netlink.Connection) -> IPv6Network:
     taken = [one for one in _taken(others, links) if isinstance(one, IPv6Network)]
     memory = store.run_directory(".last-pool6")
     subnet = ula.choose(ula.own(), taken, _remembered(memory, IPv6Network))
-    memory.write_text(f"{subnet}\n", encoding="ascii")
+    _remember(memory, subnet)
     return subnet
+
+
+def _remember(memory: Path, subnet: Subnet) -> None:
+    with open(memory, "w", encoding="ascii", opener=private) as file:
+        file.write(f"{subnet}\n")
 
 
 def _remembered(memory: Path, kind: Callable[[str], _S]) -> _S | None:

@@ -48,7 +48,7 @@ def plug(
     peer = Peer(interface, mac or mac_of(lease.address.ip), netns)
     addresses = [one.address for one in (lease, lease6) if one is not None]
     if trusted or not spoofing.is_usual(network, peer.mac, [one.ip for one in addresses]):
-        _moved(network).touch()
+        _moved(network).touch(mode=0o600)
     if network.has_bridge:
         spoofing.bind(network, host_end(lease.address.ip), peer.mac, addresses, trusted=trusted)
         _lay_wire(network, lease.address.ip, peer)

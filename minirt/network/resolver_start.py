@@ -15,7 +15,7 @@ from pathlib import Path
 
 from minirt import __version__
 from minirt.errors import KernelRefused
-from minirt.kernel.sockets import name_in
+from minirt.kernel import sockets
 from minirt.kernel.steps import step
 
 SOCKET, LOCK, LOG = "resolver.sock", "resolver.lock", "resolver.log"
@@ -69,16 +69,7 @@ def start(folder: Path) -> None:
 
 def listen(folder: Path) -> socket.socket:
     """Return a new listening socket, in the place of one that a dead resolver left."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        (folder / SOCKET).unlink(missing_ok=True)
-        with name_in(folder, SOCKET) as name:
-            listener.bind(name)
-        listener.listen(_BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    return sockets.listen_at(folder, SOCKET, socket.SOCK_SEQPACKET, _BACKLOG)
 
 
 def _spawn(listener: socket.socket, log: Path, words: list[str]) -> None:

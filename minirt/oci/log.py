@@ -38,7 +38,7 @@ def _open(path: str) -> int:
     import fcntl
 
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
         why = os.strerror(error.errno or 0)
         raise InvalidRequest(f"Cannot write the log {path}", why) from error

@@ -5,6 +5,11 @@
             config.json      a copy: later changes of the bundle's have no effect
             exec.fifo        the gate; gone when the container has been started
             lock             held by who creates it
+            notify/          the socket by which the container says that it is ready
+
+Folders are 0700 and files 0600, whatever the umask: config.json has the environment. A container
+with a user namespace, whose root is no root here, gets the gate and ``notify`` by descriptor and by
+mount, so it never walks through these folders (runc's are 0711, because its init does).
 
 Whether it runs isn't written anywhere: the process table says so (``lifecycle``).
 """
@@ -22,7 +27,7 @@ from typing import Any
 
 from minirt.errors import Conflict, InvalidRequest, NotFound
 from minirt.kernel import locks
-from minirt.state import read_json, write_json
+from minirt.state import made, private, read_json, write_json
 
 _ID = re.compile(r"[\w+-][\w+.-]*", re.ASCII)
 _LONGEST = 1024
@@ -94,9 +99,9 @@ def folder_of(identifier: str) -> Path:
 def claim(identifier: str) -> int:
     """Make the folder; return the held lock of its creator. Raises Conflict."""
     folder = folder_of(identifier)
-    _root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    made(_root)
     try:
-        folder.mkdir(mode=0o711)
+        folder.mkdir(mode=0o700)
     except FileExistsError:
         raise Conflict(f"container with given ID already exists: {identifier}") from None
     return high(locks.acquire(folder / "lock"))
@@ -121,7 +126,8 @@ def save(record: Record) -> None:
 
 def keep_config(record: Record, text: bytes) -> None:
     """Write the copy of config.json."""
-    (record.folder / "config.json").write_bytes(text)
+    with open(record.folder / "config.json", "wb", opener=private) as file:
+        file.write(text)
 
 
 def load(identifier: str) -> Record:

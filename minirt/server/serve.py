@@ -28,10 +28,10 @@ from minirt.kernel import descriptors, locks, memory, pages, processes, sockets
 from minirt.server import child, immortal, preload, session
 from minirt.server.client import KILLED, REFUSED
 from minirt.server.forked import Child
-from minirt.server.listener import listen
 from minirt.server.sources import Sources
 
 IDLE = float(os.environ.get("MINIRT_SERVER_IDLE") or 600)  # seconds
+_BACKLOG = 128  # clients that wait to be heard
 _READY = 5.0  # seconds that a child waits for a command
 # Seconds from the end of a client's connection to the next fork. The kernel closes what a dying
 # process has open before it lets anyone know of its death, and a fork may take its processor.
@@ -50,7 +50,7 @@ def main(folder: str, name: str) -> None:
     sources = Sources()  # before they are imported
     preload.everything()
     session.leave()
-    with listen(place, name) as listener:
+    with sockets.listen_at(place, name, socket.SOCK_STREAM, _BACKLOG) as listener:
         gc.collect()
         immortal.make_all()  # Neither who looks at what is there
         gc.freeze()  # nor the collector writes into these pages, so children share them.
