@@ -52,6 +52,24 @@ def test_later_changes_of_the_config_have_no_effect(one: Oci) -> None:
     one("delete", "a")
 
 
+@pytest.mark.parametrize("target", ["/", "/proc/self/root", "../" * 40])
+def test_a_rootfs_that_is_a_symlink_to_the_hosts_root_is_refused(one: Oci, target: str) -> None:
+    one.rootfs.rename(one.bundle / "real")
+    one.rootfs.symlink_to(target)
+    one.write("true")
+    failed = one("create", "--bundle", one.bundle, "a", code=1)
+    assert "root.path" in failed.stderr and "the root directory of this host" in failed.stderr
+    assert one.is_clean()
+
+
+def test_a_rootfs_that_is_a_symlink_to_another_folder_is_followed(one: Oci) -> None:
+    """As with crun; runc refuses all symlinks."""
+    one.rootfs.rename(one.bundle / "real")
+    one.rootfs.symlink_to("real")
+    one.write("echo", "inside")
+    assert one("run", "--bundle", one.bundle, "a").stdout == "inside\n"
+
+
 def test_a_missing_program_fails_at_create_and_leaves_nothing(one: Oci) -> None:
     one.write("no-such-program")
     failed = one("create", "--bundle", one.bundle, "a", code=1)

@@ -226,7 +226,7 @@ def enable(folder: Folder, controllers: tuple[str, ...]) -> None:
 
 def _make(folder: Folder) -> None:
     """Make one folder, and what it needs before a process may enter."""
-    umask = os.umask(0o022)  # The caller's may close it to a container's root, who enters it.
+    umask = os.umask(0o022)  # The caller's may close it to a root of fewer rights, who enters it.
     try:
         folder.path.mkdir(mode=0o755, parents=True, exist_ok=True)
     finally:
