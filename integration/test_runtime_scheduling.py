@@ -85,7 +85,6 @@ def test_only_two_clocks_can_be_set_off_and_only_in_a_namespace(
     [
         ("intelRdt", {"closID": "x"}),
         ("netDevices", {"eth0": {"name": "x"}}),
-        ("memoryPolicy", {"mode": "MPOL_BIND", "nodes": "0"}),
     ],
 )
 def test_what_is_not_done_yet_is_refused_and_never_ignored(
@@ -94,6 +93,61 @@ def test_what_is_not_done_yet_is_refused_and_never_ignored(
     bundle.linux[key] = value
     with pytest.raises(InvalidRequest, match=f"linux.{key}"):
         bundle.spec("true")
+
+
+# ---- from where its memory comes -----------------------------------------------------------------
+
+NUMA_MAPS = Path("/proc/self/numa_maps")  # proc_pid_numa_maps(5)
+needs_numa = pytest.mark.skipif(not NUMA_MAPS.exists(), reason="this kernel knows no NUMA nodes")
+
+
+@needs_numa
+@pytest.mark.parametrize(
+    ("policy", "shown"),
+    [
+        ({"mode": "MPOL_DEFAULT"}, "default"),
+        ({"mode": "MPOL_LOCAL", "nodes": ""}, "local"),
+        ({"mode": "MPOL_PREFERRED"}, "local"),
+        ({"mode": "MPOL_PREFERRED", "nodes": "0"}, "prefer:0"),
+        (
+            {"mode": "MPOL_BIND", "nodes": "0-63"},
+            "bind:0",
+        ),  # of these it takes those that there are
+        ({"mode": "MPOL_BIND", "nodes": "0,64,65"}, "bind:0"),
+        ({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]}, "bind=static:0"),
+        ({"mode": "MPOL_INTERLEAVE", "nodes": "0"}, "interleave:0"),
+        (
+            {"mode": "MPOL_INTERLEAVE", "nodes": "0", "flags": ["MPOL_F_RELATIVE_NODES"]},
+            "interleave=relative:0",
+        ),
+    ],
+)
+def test_its_memory_comes_from_nodes_by_the_policy(
+    bundle: Bundle, policy: dict[str, object], shown: str
+) -> None:
+    """Each mapping without a policy of its own has that of the process."""
+    show = ("head", "-n", "1", "/proc/self/numa_maps")
+    assert bundle.run(*show).output.split()[1] == "default"  # the control
+    bundle.linux["memoryPolicy"] = policy
+    assert bundle.run(*show).output.split()[1] == shown
+    with bundle.running() as created:
+        assert bundles.enter_and_wait(created, *show).output.split()[1] == shown
+
+
+@needs_numa
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"mode": "MPOL_BIND", "nodes": "1023"},
+        {"mode": "MPOL_INTERLEAVE", "nodes": "0", "flags": ["MPOL_F_NUMA_BALANCING"]},
+    ],
+)
+def test_a_policy_that_the_kernel_refuses_is_named(
+    bundle: Bundle, policy: dict[str, object]
+) -> None:
+    bundle.linux["memoryPolicy"] = policy
+    with pytest.raises(MinirtError, match=f"Cannot set the memory policy {policy['mode']}"):
+        bundle.run("true")
 
 
 # ---- a tmpfs that begins with what it covers ---------------------------------------------------

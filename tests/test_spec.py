@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from minirt.container import defaults
 from minirt.errors import InvalidRequest
+from minirt.kernel import numa
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.runtime import reader, spec
-from minirt.runtime.spec import Device, Hook, Mount, Rlimit, User
+from minirt.runtime.spec import Capabilities, Device, Hook, Mount, Rlimit, User
 
 HOOK = {"path": "/bin/hook", "args": ["hook", "a"], "env": ["A=1"], "timeout": 5}
 DOCUMENT: dict[str, Any] = {
@@ -63,6 +64,12 @@ DOCUMENT: dict[str, Any] = {
         "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"},
         "cgroupsPath": "group/one",
     },
+}
+
+BOTH_KINDS_OF_NODES = {
+    "mode": "MPOL_BIND",
+    "nodes": "0",
+    "flags": ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"],
 }
 
 
@@ -129,6 +136,26 @@ def test_what_may_be_left_out_may_be_left_out_or_null() -> None:
     assert read.process.user == User(0, 0, (), 0o022)
 
 
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [("0", {0}), ("0-3", {0, 1, 2, 3}), ("7,0-1, 5", {0, 1, 5, 7}), ("1023", {1023})],
+)
+def test_nodes_of_memory_are_numbers_and_ranges(text: str, nodes: set[int]) -> None:
+    policy = {"mode": "MPOL_BIND", "nodes": text, "flags": ["MPOL_F_STATIC_NODES"]}
+    linux = {**DOCUMENT["linux"], "memoryPolicy": policy}
+    found = reader.read({**DOCUMENT, "linux": linux}).memory_policy
+    assert found == numa.MemoryPolicy("BIND", frozenset(nodes), ("STATIC_NODES",))
+    assert int.from_bytes(numa.mask(nodes), "little") == sum(1 << node for node in nodes)
+    assert len(numa.mask(nodes)) % 8 == 0
+
+
+def test_a_capability_that_nobody_knows_is_left_out_of_the_sets() -> None:
+    sets = {"bounding": ["CAP_NEW", "CAP_CHOWN"], "ambient": ["CHOWN"]}
+    process = {**DOCUMENT["process"], "capabilities": sets}
+    found = reader.read({**DOCUMENT, "process": process}).process.capabilities
+    assert found == Capabilities(bounding=("CAP_CHOWN",), unknown=("CAP_NEW", "CHOWN"))
+
+
 def test_unknown_keys_are_ignored() -> None:
     assert reader.read({**DOCUMENT, "solaris": {"anet": []}}) == reader.read(DOCUMENT)
 
@@ -148,7 +175,7 @@ def test_unknown_keys_are_ignored() -> None:
         (("process", "user", "uid"), 1 << 31, "process.user.uid is 2147483648"),
         (("process", "rlimits", 0, "type"), "NOFILE", r"process.rlimits\[0\].type is 'NOFILE'"),
         (("process", "rlimits", 0, "soft"), 21, r"rlimits\[0\] has a soft limit of 21"),
-        (("process", "capabilities", "bounding"), ["CHOWN"], r"bounding\[0\] is 'CHOWN'"),
+        (("process", "capabilities", "bounding"), [1], r"bounding\[0\] is not a string"),
         (("process", "oomScoreAdj"), 1001, "process.oomScoreAdj is 1001"),
         (("process",), None, "process is missing"),
         (("root", "path"), "", "root.path is empty"),
@@ -158,6 +185,14 @@ def test_unknown_keys_are_ignored() -> None:
         (("linux", "namespaces", 1, "type"), "mnt", r"namespaces\[1\].type is 'mnt', not one of"),
         (("linux", "namespaces", 3, "path"), "x", r"namespaces\[3\].path is 'x'"),
         (("linux", "namespaces", 1, "type"), "user", "needs linux.uidMappings"),
+        (("linux", "memoryPolicy"), {"nodes": "0"}, "linux.memoryPolicy.mode is missing"),
+        (("linux", "memoryPolicy"), {"mode": "BIND", "nodes": "0"}, "mode is 'BIND', not one of"),
+        (("linux", "memoryPolicy"), {"mode": "MPOL_BIND"}, "memoryPolicy.nodes is empty"),
+        (("linux", "memoryPolicy"), {"mode": "MPOL_LOCAL", "nodes": "0"}, "has nodes or flags"),
+        (("linux", "memoryPolicy"), {"mode": "MPOL_BIND", "nodes": "1-x"}, "has '1-x'"),
+        (("linux", "memoryPolicy"), {"mode": "MPOL_BIND", "nodes": "2-1"}, "ends before it begins"),
+        (("linux", "memoryPolicy"), {"mode": "MPOL_BIND", "nodes": "9999"}, "below 1024"),
+        (("linux", "memoryPolicy"), BOTH_KINDS_OF_NODES, "exclude each other"),
         (("linux", "gidMappings"), [{"containerID": 0, "hostID": 1, "size": 2}], "gidMappings is"),
         (("linux", "maskedPaths", 0), "proc/kcore", r"linux.maskedPaths\[0\]"),
         (("linux", "rootfsPropagation"), "shred", "linux.rootfsPropagation is 'shred'"),

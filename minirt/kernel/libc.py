@@ -20,10 +20,12 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 _NUMBERS = {
     "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "ioprio_set": 251, "bpf": 321}
     | {"ioprio_get": 252, "personality": 135, "sched_setattr": 314, "seccomp": 317}
+    | {"set_mempolicy": 238}
     | {"setgroups": 116, "setresuid": 117, "setresgid": 119}
     | {"setfsuid": 122, "setfsgid": 123},
     "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "ioprio_set": 30, "bpf": 280}
     | {"ioprio_get": 31, "personality": 92, "sched_setattr": 274, "seccomp": 277}
+    | {"set_mempolicy": 237}
     | {"setgroups": 159, "setresuid": 147, "setresgid": 149}
     | {"setfsuid": 151, "setfsgid": 152},
 }[os.uname().machine] | {

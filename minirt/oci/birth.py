@@ -24,7 +24,7 @@ from minirt.kernel import processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
-from minirt.oci import console, lifecycle, placing, records
+from minirt.oci import console, lifecycle, log, placing, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
 from minirt.runtime import create, gate, reader, spec
@@ -99,6 +99,7 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
     # As with crun other symlinks are followed. Neither it nor runc can pivot to this one.
     if rootfs.resolve() == Path("/"):
         raise InvalidRequest(f"root.path: {rootfs}", "it leads to the root directory of this host")
+    log.unknown_capabilities(wanted.process.capabilities.unknown)
     check_console(asked, terminal=wanted.process.terminal, detached=detached)
     handed_on = 0
     if "LISTEN_FDS" in os.environ:

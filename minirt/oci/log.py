@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 
 from minirt.errors import CommandNotFound, CommandNotRunnable, InvalidRequest, MinirtError
 
@@ -58,6 +59,12 @@ def error(problem: MinirtError) -> None:
 def warning(text: str) -> None:
     """Say what the caller should know, although it went well."""
     _write("warning", text)
+
+
+def unknown_capabilities(names: Sequence[str]) -> None:
+    """Say, in runc's words, which names of capabilities the config has that mean nothing."""
+    if names:
+        warning(f"ignoring unknown or unavailable capabilities: [{' '.join(names)}]")
 
 
 def explained(problem: MinirtError) -> str:

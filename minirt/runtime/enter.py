@@ -82,7 +82,7 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     ours, theirs = handshake.open_pair()
     visit = Visit(
         *(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs),
-        *(handed_on, spec.personality, state, spec.shares_mounts),
+        *(handed_on, spec.personality, state, spec.shares_mounts, spec.memory_policy),
     )
     try:
         try:

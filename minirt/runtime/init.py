@@ -82,7 +82,7 @@ def live(plan: Plan, line: Line) -> int:
         else:
             out = _await_start(plan, line, own_descriptors)
         hooks.run_inside(plan.spec.hooks.start_container, _state(plan, "created"), process.env)
-        launch.set_scheduling(process, plan.spec.personality)
+        launch.set_scheduling(process, plan.spec.personality, plan.spec.memory_policy)
         if not plan.spec.has_own_ids:  # Else its creator has: to raise them takes the host's root.
             launch.set_limits(process)
         launch.become(process, path, plan.filters, out.fileno(), wait)

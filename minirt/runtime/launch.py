@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minirt.errors import InvalidRequest, MinirtError, kernel_refused
 from minirt.kernel import devices, rlimits, scheduling, springboard
@@ -17,6 +18,9 @@ from minirt.runtime import command, privileges, users
 from minirt.runtime import spec as oci
 from minirt.runtime.filters import Filters
 from minirt.runtime.spec import Process
+
+if TYPE_CHECKING:
+    from minirt.kernel.numa import MemoryPolicy
 
 # What a security module says of a name that it doesn't know.
 _NO_PROFILE = (errno.ENOENT, "no such profile is loaded")
@@ -70,8 +74,13 @@ def set_limits(process: Process, pid: int = 0) -> None:
             raise InvalidRequest(f"Cannot set the limit of {name} to {one.hard}", why) from error
 
 
-def set_scheduling(process: Process, personality: int | None) -> None:
-    """Set when it runs, and what it takes the kernel for. Raises KernelRefused."""
+def set_scheduling(
+    process: Process, personality: int | None, memory_policy: MemoryPolicy | None
+) -> None:
+    """Set when it runs, what it takes the kernel for, and from where its memory comes.
+
+    Raises KernelRefused.
+    """
     try:
         if process.io_priority is not None:
             scheduling.set_io_priority(*process.io_priority)
@@ -81,6 +90,16 @@ def set_scheduling(process: Process, personality: int | None) -> None:
             scheduling.set_personality(personality)
     except OSError as error:
         raise kernel_refused("Cannot schedule the process as it is asked for", error) from error
+    if memory_policy is None:
+        return
+    from minirt.kernel import numa  # The reader has read it already.
+
+    try:
+        numa.set_policy(memory_policy)
+    except OSError as error:
+        nodes = ",".join(map(str, sorted(memory_policy.nodes)))
+        what = f"Cannot set the memory policy MPOL_{memory_policy.mode} for nodes {nodes or 'none'}"
+        raise kernel_refused(what, error) from error
 
 
 def set_oom_score(process: Process, pid: int | str = "self") -> None:

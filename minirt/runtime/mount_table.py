@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, KernelRefused
-from minirt.kernel import beneath, copying, mounts
+from minirt.kernel import beneath, copying, libc, mounts
 from minirt.kernel.beneath import Shown
 from minirt.kernel.mounts import Attribute, Propagation
 from minirt.kernel.steps import Shell, step
@@ -23,12 +23,14 @@ from minirt.runtime import cgroup_view, mount_sources
 from minirt.runtime.mount_options import Options, parse
 from minirt.runtime.spec import Mount
 
-# A real /proc is what masks and checks rely on: only these may be covered, with files that
-# answer for the container (lxcfs).
+# A real /proc is what masks and checks rely on: only another real one may cover it, and only these
+# of its files may be covered, with files that answer for the container (lxcfs).
 _IN_PROC = {
     *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"),
     *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"),
 }
+
+_PROC, _PROC_ROOT = 0x9FA0, 1  # PROC_SUPER_MAGIC of linux/magic.h; the inode of its root
 
 
 def mount_all(
@@ -72,8 +74,10 @@ def _mount(root: int, one: Mount, bundle: Path, given: int | None) -> None:
 def _bind(root: int, one: Mount, options: Options, source: Path, tree: int) -> None:
     """Show a file or folder of the host inside: a copy of its mount, ready to be attached."""
     is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
-    with _target(root, one, is_folder=is_folder) as target:
-        _refuse_proc(root, one, target)
+    straight = _is_proc(tree) and os.path.normpath(one.destination) == "/proc"
+    with _target(root, one, is_folder=is_folder, straight=straight) as target:
+        if not straight:
+            _refuse_proc(root, one, target)
         if is_folder != stat.S_ISDIR(os.fstat(target).st_mode):
             kinds = ("a folder", "a file") if is_folder else ("a file", "a folder")
             why = f"{source} is {kinds[0]}, and that is {kinds[1]}"
@@ -82,6 +86,11 @@ def _bind(root: int, one: Mount, options: Options, source: Path, tree: int) -> N
         with step("show a file of the host inside", "mount", *words, *_told(options),
                   source, Shown(target)):  # fmt: skip
             mounts.attach(tree, target)
+
+
+def _is_proc(tree: int) -> bool:
+    """Say whether a mount shows the whole of a proc file system: the host's, mostly."""
+    return os.fstat(tree).st_ino == _PROC_ROOT and libc.file_system(tree) == _PROC
 
 
 def _propagation(options: Options) -> str:
@@ -143,17 +152,19 @@ def _fill(made: int, target: int, one: Mount) -> None:
 
 
 @contextmanager
-def _target(root: int, one: Mount, *, is_folder: bool = True) -> Iterator[int]:
-    """Open, or make, the destination. /proc and /sys must be what they seem."""
+def _target(
+    root: int, one: Mount, *, is_folder: bool = True, straight: bool = False
+) -> Iterator[int]:
+    """Open, or make, the destination. /proc and /sys must be what they seem: ``straight``."""
     path = one.destination
-    if one.kind in ("proc", "sysfs"):
+    if straight or one.kind in ("proc", "sysfs"):
         try:
             fd = beneath.open_beneath(root, path, beneath.FOLDER, resolve=beneath.STRAIGHT)
         except FileNotFoundError:
             fd = beneath.make_directories(root, path)
         except OSError as error:
             why = "it is no real folder of the image, or reached through a symlink"
-            raise InvalidRequest(f"Cannot mount {one.kind} on {path}", why) from error
+            raise InvalidRequest(f"Cannot mount {one.kind or 'bind'} on {path}", why) from error
     elif is_folder:
         fd = _folder(root, path)
     else:

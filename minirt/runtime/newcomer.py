@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minirt.kernel import processes, terminals
 from minirt.kernel.cgroups import Cgroup
@@ -15,6 +16,9 @@ from minirt.runtime.filters import Filters
 from minirt.runtime.handshake import GO, CreatorDied, Line
 from minirt.runtime.hooks import State
 from minirt.runtime.spec import Process
+
+if TYPE_CHECKING:
+    from minirt.kernel.numa import MemoryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Visit:
     personality: int | None = None
     state: State | None = None
     shares_mounts: bool = False
+    memory_policy: MemoryPolicy | None = None
 
     @property
     def has_own_ids(self) -> bool:
@@ -56,7 +61,7 @@ def become(visit: Visit, process: Process, path: str) -> int:
             visit.filters.agent.introduce(pid, state)
         for fd in visit.handed_on:
             os.set_inheritable(fd, True)
-        launch.set_scheduling(process, visit.personality)
+        launch.set_scheduling(process, visit.personality, visit.memory_policy)
         if not visit.has_own_ids:  # Else the caller has: to raise them takes the host's root.
             launch.set_limits(process)
         # To stop being Python takes a millisecond: better while the word is waited for.

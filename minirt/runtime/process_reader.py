@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from minirt.kernel import capabilities, rlimits, scheduling
 from minirt.kernel.scheduling import Scheduler
 from minirt.runtime.document import Place
@@ -93,19 +95,17 @@ def _user(place: Place) -> User:
 
 
 def _capabilities(place: Place) -> Capabilities:
-    return Capabilities(*(names(place.get(name)) for name in _SETS))
+    return known_capabilities(Capabilities(*(place.get(name).texts() for name in _SETS)))
 
 
-def names(place: Place) -> tuple[str, ...]:
-    """Read names of capabilities."""
-    return place.each(_name)
-
-
-def _name(place: Place) -> str:
-    name = place.text()
-    if name not in capabilities.NUMBERS:
-        place.refuse(f"is {name!r}, which is no capability")
-    return name
+def known_capabilities(asked: Capabilities) -> Capabilities:
+    """Return the sets without the names that mean nothing: those may be of a later kernel."""
+    sets = {name: getattr(asked, name) for name in _SETS}
+    unknown = {*asked.unknown, *chain(*sets.values())} - capabilities.NUMBERS.keys()
+    if unknown == {*asked.unknown}:
+        return asked
+    known = {name: tuple(n for n in one if n not in unknown) for name, one in sets.items()}
+    return Capabilities(**known, unknown=tuple(sorted(unknown)))
 
 
 def _rlimits(place: Place) -> tuple[Rlimit, ...]:

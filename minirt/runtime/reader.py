@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minirt.errors import InvalidRequest
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.scheduling import DOMAINS
+from minirt.kernel.user_namespaces import IdMapping
 from minirt.runtime import mapping_reader
 from minirt.runtime.document import Place
 from minirt.runtime.process_reader import environment, process, selinux_label
@@ -29,6 +30,9 @@ from minirt.runtime.spec import (
 )
 from minirt.runtime.sysctls import check as check_sysctl
 
+if TYPE_CHECKING:
+    from minirt.kernel.numa import MemoryPolicy
+
 _LARGEST_ID = (1 << 32) - 2
 _PROPAGATIONS = {
     "": Propagation.NONE,
@@ -36,7 +40,7 @@ _PROPAGATIONS = {
     **{f"r{name}": Propagation[name.upper()] for name in ("private", "slave", "shared")},
 }
 # config-linux.md has these too. A null, an empty text and an empty object ask for nothing.
-_UNSUPPORTED = ("intelRdt", "netDevices", "memoryPolicy")
+_UNSUPPORTED = ("intelRdt", "netDevices")
 _UNLABELLED = ("", "bind", "proc", "sysfs", "cgroup", "cgroup2")  # mount(8), "context="
 _DEVICE_KINDS = {"c": "c", "u": "c", "b": "b", "p": "p"}
 
@@ -51,6 +55,9 @@ def read(document: Mapping[str, Any]) -> Spec:
         if linux.get(key).value:
             linux.get(key).refuse("asks for what minirt does not do yet")
     namespaces = _namespaces(linux)
+    uid_mappings = mapping_reader.mappings(linux.get("uidMappings"))
+    gid_mappings = mapping_reader.mappings(linux.get("gidMappings"))
+    mounts = _mounts(top.get("mounts"), uid_mappings, gid_mappings)
     spec = Spec(
         root=Root(
             Path(top.get("root").get("path").text()), top.get("root").get("readonly").truth()
@@ -58,7 +65,7 @@ def read(document: Mapping[str, Any]) -> Spec:
         process=process(top.get("process")),
         hostname=top.get("hostname").text(""),
         domainname=top.get("domainname").text(""),
-        mounts=_labelled(top.get("mounts").each(_mount), linux.get("mountLabel")),
+        mounts=_labelled(mounts, linux.get("mountLabel")),
         namespaces=namespaces,
         devices=linux.get("devices").each(_device),
         resources=linux.get("resources").object(),
@@ -71,9 +78,10 @@ def read(document: Mapping[str, Any]) -> Spec:
         cgroups_path=linux.get("cgroupsPath").text(""),
         hooks=_hooks(top.get("hooks")),
         annotations=top.get("annotations").mapping(),
-        uid_mappings=mapping_reader.mappings(linux.get("uidMappings")),
-        gid_mappings=mapping_reader.mappings(linux.get("gidMappings")),
+        uid_mappings=uid_mappings,
+        gid_mappings=gid_mappings,
         personality=_personality(linux.get("personality")),
+        memory_policy=_memory_policy(linux.get("memoryPolicy")),
         time_offsets=_time_offsets(linux.get("timeOffsets"), namespaces),
     )
     _check_together(spec)
@@ -107,6 +115,19 @@ def _namespaces(linux: Place) -> dict[Namespace, str]:
         path = one.get("path").text("")
         found[kind] = one.get("path").absolute() if path else ""
     return found
+
+
+def _mounts(
+    place: Place, uids: tuple[IdMapping, ...], gids: tuple[IdMapping, ...]
+) -> tuple[Mount, ...]:
+    """Read the mounts; ``uids`` and ``gids`` are the container's mappings."""
+    mounts = place.each(_mount)
+    if not any("idmap=" in option for one in mounts for option in one.options):
+        return mounts
+    from minirt.runtime import idmap_option
+
+    places = zip(mounts, place.items(), strict=True)
+    return tuple(idmap_option.obeyed(one, here, uids, gids) for one, here in places)
 
 
 def _mount(place: Place) -> Mount:
@@ -192,6 +213,41 @@ def _personality(place: Place) -> int | None:
     for one in place.get("flags").items():
         one.refuse("is a flag, and the specification has none")
     return place.get("domain").one_of(DOMAINS)
+
+
+def _memory_policy(place: Place) -> MemoryPolicy | None:
+    """Read config-linux.md, "Memory Policy"."""
+    if not place.object():
+        return None
+    from minirt.kernel import numa
+
+    modes = {f"MPOL_{mode}": mode for mode in numa.MODES}
+    flags = {f"MPOL_F_{flag}": flag for flag in numa.FLAGS}
+    mode = place.get("mode").one_of(modes)
+    nodes = _nodes(place.get("nodes"), numa.MOST_NODES)
+    chosen = tuple(one.one_of(flags) for one in place.get("flags").items())
+    if mode in numa.WITHOUT_NODES and (nodes or chosen):
+        place.refuse(f"has nodes or flags, and MPOL_{mode} takes neither")
+    if mode not in (*numa.WITHOUT_NODES, "PREFERRED") and not nodes:
+        place.get("nodes").refuse(f"is empty, and MPOL_{mode} needs nodes")
+    if {"STATIC_NODES", "RELATIVE_NODES"} <= set(chosen):
+        place.get("flags").refuse("has static and relative nodes, which exclude each other")
+    return numa.MemoryPolicy(mode, nodes, chosen)
+
+
+def _nodes(place: Place, most: int) -> frozenset[int]:
+    """Read a list of nodes like "0-3,7"."""
+    found: set[int] = set()
+    for word in place.text("").split(",") if place.value else ():
+        first, dash, last = word.strip().partition("-")
+        numbers = (first, last if dash else first)
+        if not all(one.isascii() and one.isdigit() and int(one) < most for one in numbers):
+            place.refuse(f"has {word!r}, which is no number of a node below {most}, and no range")
+        nodes = range(int(numbers[0]), int(numbers[1]) + 1)
+        if not nodes:
+            place.refuse(f"has {word!r}, a range that ends before it begins")
+        found.update(nodes)
+    return frozenset(found)
 
 
 def _time_offsets(place: Place, namespaces: Mapping[Namespace, str]) -> dict[str, tuple[int, int]]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace, together
 from minirt.kernel.scheduling import Scheduler
 from minirt.kernel.user_namespaces import IdMapping
+
+if TYPE_CHECKING:
+    from minirt.kernel.numa import MemoryPolicy
 
 OCI_VERSION = "1.2.0"
 
@@ -50,13 +53,17 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """config.md, "Linux Process": five sets of names like CAP_CHOWN."""
+    """config.md, "Linux Process": five sets of names like CAP_CHOWN.
+
+    ``unknown`` are names that are in one of the sets and mean nothing; the sets go without them.
+    """
 
     bounding: tuple[str, ...] = ()
     effective: tuple[str, ...] = ()
     permitted: tuple[str, ...] = ()
     inheritable: tuple[str, ...] = ()
     ambient: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,7 @@ class Spec:
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
     personality: int | None = None
+    memory_policy: MemoryPolicy | None = None
     time_offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # s, ns by clock
 
     @property

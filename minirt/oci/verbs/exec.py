@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from minirt.errors import Conflict, InvalidRequest
-from minirt.oci import birth, console, groups, lifecycle, records
+from minirt.oci import birth, console, groups, lifecycle, log, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
 from minirt.runtime import enter, process_reader, reader, spec
@@ -25,6 +25,7 @@ def run(asked: Asked) -> int:
     process, user = wanted_process(asked, wanted.process)
     detached = asked.flag("detach")
     birth.check_console(asked, terminal=process.terminal, detached=detached)
+    log.unknown_capabilities(process.capabilities.unknown)
     init = lifecycle.living(record)
     if not detached:
         console.hold_signals()
@@ -86,14 +87,15 @@ def _capabilities(asked: Asked, default: Process) -> spec.Capabilities:
     """Add what was asked for to those sets that a command gets it from."""
     names = [name.upper() for name in asked.texts("cap")]
     names = [name if name.startswith("CAP_") else f"CAP_{name}" for name in names]
-    more = process_reader.names(Place(names, "--cap"))
+    more = tuple(names)
     sets = default.capabilities
-    return replace(
+    sets = replace(
         sets,
         bounding=sets.bounding + more,
         effective=sets.effective + more,
         permitted=sets.permitted + more,
     )
+    return process_reader.known_capabilities(sets)
 
 
 def _with_user(asked: Asked, process: Process) -> tuple[Process, str | None]:
