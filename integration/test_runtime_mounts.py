@@ -170,12 +170,6 @@ def test_a_bind_of_a_file_on_a_folder_is_refused(bundle: Bundle, tmp_path: Path)
         bundle.create("true")
 
 
-def test_a_bind_knows_no_options_of_file_systems(bundle: Bundle, tmp_path: Path) -> None:
-    bundle.mount("/srv", "bind", tmp_path, "rbind", "or")
-    with pytest.raises(InvalidRequest, match="'or' is no option of a bind"):
-        bundle.create("true")
-
-
 def test_a_bind_of_what_does_not_exist_is_explained(bundle: Bundle) -> None:
     bundle.mount("/srv", "bind", "/no/such/source", "rbind")
     with pytest.raises(KernelRefused, match=r"/srv: No such file or directory \(/no/such/source\)"):

@@ -16,8 +16,8 @@ OPTIONS = (
 )
 
 
-def asked(*words: str) -> Asked:
-    values, left = take_options(list(words), OPTIONS)
+def asked(*words: str, anywhere: bool = False) -> Asked:
+    values, left = take_options(list(words), OPTIONS, anywhere=anywhere)
     return Asked("verb", values, left)
 
 
@@ -30,6 +30,9 @@ def asked(*words: str) -> Asked:
         ("-b=x",),
         ("-bundle", "x"),
         ("--bundle", "y", "--bundle", "x"),
+        ("-bx",),
+        ("-abx",),
+        ("-ab", "x"),
     ],
 )
 def test_a_value_may_be_written_in_any_way_that_go_reads(words: tuple[str, ...]) -> None:
@@ -51,6 +54,43 @@ def test_options_end_at_the_first_other_word() -> None:
     assert not found.has("bundle")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("id", "--bundle", "x", "-a"),
+        ("id", "-b=x", "--all"),
+        ("-a", "id", "-bundle", "x"),
+        ("-ab", "x", "id"),
+        ("id", "-abx"),
+    ],
+)
+def test_options_may_follow_the_id_unless_a_command_does(words: tuple[str, ...]) -> None:
+    found = asked(*words, anywhere=True)
+    assert found.words == ["id"]
+    assert (found.flag("all"), found.text("bundle")) == (True, "x")
+
+
+def test_behind_the_id_an_unknown_option_is_an_argument() -> None:
+    assert asked("id", "-9", anywhere=True).words == ["id", "-9"]
+    with pytest.raises(InvalidRequest):
+        asked("-9", "id", anywhere=True)
+
+
+def test_two_dashes_end_options_also_behind_the_id() -> None:
+    found = asked("id", "--", "-a", anywhere=True)
+    assert (found.words, found.flag("all")) == (["id", "-a"], False)
+
+
+@given(st.lists(st.sampled_from(["id", "-a", "-b", "x", "--bundle=x", "-abx", "-9", "--", "-"])))
+def test_no_argument_changes_its_place(words: list[str]) -> None:
+    try:
+        found = asked(*words, anywhere=True)
+    except InvalidRequest:
+        return
+    rest = iter(words)
+    assert all(word in rest for word in found.words)
+
+
 def test_two_dashes_end_them_and_one_is_a_word() -> None:
     assert asked("--", "-a").words == ["-a"]
     assert asked("-", "x").words == ["-", "x"]
@@ -60,7 +100,9 @@ def test_what_repeats_is_kept_in_order_and_values_may_hold_equal_signs() -> None
     assert asked("-e", "A=1", "--env=B=2=3").texts("env") == ["A=1", "B=2=3"]
 
 
-@pytest.mark.parametrize("words", [("--nonsense",), ("--bundle",), ("--all=perhaps",), ("-ab",)])
+@pytest.mark.parametrize(
+    "words", [("--nonsense",), ("--bundle",), ("--all=perhaps",), ("-ab",), ("-ax",)]
+)
 def test_nonsense_is_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(InvalidRequest):
         asked(*words)

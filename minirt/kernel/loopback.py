@@ -20,12 +20,19 @@ _IFREQ = struct.Struct("16sH22x")  # struct ifreq: the name, the flags, a union'
 
 def set_up(netns: Netns) -> None:
     """Bring it up in ``netns``; no step if it is."""
-    with inside(netns), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+    with inside(netns):
+        set_up_here("nsenter", f"--net={netns.path}")
+
+
+def set_up_here(*prefix: str) -> None:
+    """Bring it up in the network namespace of this process; no step if it is.
+
+    ``prefix`` is put before the command of the step.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         answer = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, _IFREQ.pack(b"lo", 0))
         flags = _IFREQ.unpack(answer)[1]
         if flags & _IFF_UP:
             return
-        with step(
-            "wake the loopback", "nsenter", f"--net={netns.path}", "ip", "link", "set", "lo", "up"
-        ):
+        with step("wake the loopback", *prefix, "ip", "link", "set", "lo", "up"):
             fcntl.ioctl(any_socket, _SIOCSIFFLAGS, _IFREQ.pack(b"lo", flags | _IFF_UP))

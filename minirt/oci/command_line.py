@@ -11,20 +11,22 @@ GLOBAL = (
     Option("log", "PATH", "where messages go, besides the error on standard error"),
     Option("log-format", "FORMAT", "text (the default) or json"),
     Option("debug", "", "log every step that is taken with the kernel"),
+    Option("log-level", "LEVEL", "debug: as --debug; others are ignored (crun's word)"),
     Option("systemd-cgroup", "", "let systemd make the cgroups; cgroupsPath is slice:prefix:name"),
     Option("cgroup-manager", "NAME", "cgroupfs, systemd or disabled (crun's word)"),
     Option("rootless", "WORD", "ignored: minirt-oci needs root"),
     Option("criu", "PATH", "ignored: there is no checkpoint"),
-    Option("help h", "", "show this"),
-    Option("version v", "", "show the version"),
+    Option("help h ? usage", "", "show this"),
+    Option("version v V", "", "show the version"),
 )
 
-_HELP = Option("help h", "", "show this")
+_HELP = Option("help h ? usage", "", "show this")
 _BUNDLE = Option("bundle b", "PATH", "the folder of the bundle; the working directory")
 _CONSOLE = Option("console-socket", "PATH", "a Unix socket that gets the terminal's master")
 _PID_FILE = Option("pid-file", "PATH", "a file that gets the PID")
 _PRESERVE = Option("preserve-fds", "N", "hand further descriptors through: 3 to 2+N")
 _DETACH = Option("detach d", "", "do not wait for its end")
+_REGEX = Option("regex r", "", "ID is a regular expression (crun's word)")
 _FORMAT = Option("format f", "FORMAT", "table (the default) or json")
 
 _CREATION = (
@@ -35,6 +37,7 @@ _CREATION = (
     _PID_FILE,
     Option("no-pivot", "", "accepted, and not obeyed: the root is pivoted where that is possible"),
     Option("no-new-keyring", "", "accepted, and not obeyed: a container has its own keyring"),
+    Option("no-subreaper", "", "accepted: nobody is adopted"),
     _PRESERVE,
 )
 _LIMITS = (
@@ -42,6 +45,8 @@ _LIMITS = (
     Option("blkio-weight", "N", "weight for block devices, 10 to 1000"),
     Option("cpu-period", "N", "microseconds of a period of the scheduler"),
     Option("cpu-quota", "N", "microseconds of processor time in each period"),
+    Option("cpu-burst", "N", "microseconds that may be saved up for later periods; 0: none"),
+    Option("cpu-idle", "N", "1: run only when no other group wants the processor; 0: as usual"),
     Option("cpu-share cpu-shares", "N", "weight against other groups"),
     Option("cpu-rt-period", "N", "the same for realtime"),
     Option("cpu-rt-runtime", "N", "the same for realtime"),
@@ -51,6 +56,10 @@ _LIMITS = (
     Option("memory-reservation", "BYTES", "what it may keep when memory is short"),
     Option("memory-swap", "BYTES", "limit of memory and swap together; -1: none"),
     Option("pids-limit", "N", "limit of processes; -1: none"),
+    Option("kernel-memory", "BYTES", "ignored: Linux has no such limit since 5.16"),
+    Option("kernel-memory-tcp", "BYTES", "ignored: Linux has no such limit since 5.16"),
+    Option("l3-cache-schema", "TEXT", "not supported: Intel RDT"),
+    Option("mem-bw-schema", "TEXT", "not supported: Intel RDT"),
 )
 _EXEC = (
     _CONSOLE,
@@ -82,13 +91,14 @@ VERBS = {
         "ID [SIGNAL]",
         "send a signal to the container's init; TERM",
         Option("all a", "", "to all of its processes"),
+        _REGEX,
         most=2,
     ),
     "delete": Verb(
         "ID",
         "undo what create did",
         Option("force f", "", "kill it if it runs; no error if it isn't there"),
-        Option("regex", "", "ID is a regular expression (crun's word)"),
+        _REGEX,
     ),
     "run": Verb(
         "ID",
@@ -96,9 +106,14 @@ VERBS = {
         *_CREATION,
         _DETACH,
         Option("keep", "", "do not delete it at its end"),
-        Option("no-subreaper", "", "accepted: nobody is adopted"),
     ),
-    "exec": Verb("ID [COMMAND…]", "run a further process in a container", *_EXEC, most=None),
+    "exec": Verb(
+        "ID [COMMAND…]",
+        "run a further process in a container",
+        *_EXEC,
+        most=None,
+        options_first=True,
+    ),
     "list": Verb(
         "",
         "list the containers",
@@ -107,7 +122,13 @@ VERBS = {
         least=0,
         most=0,
     ),
-    "ps": Verb("ID [OPTION…]", "list the processes, by ps(1)", _FORMAT, most=None),
+    "ps": Verb(
+        "ID [OPTION…]",
+        "list the processes, by ps(1)",
+        _FORMAT,
+        most=None,
+        options_first=True,
+    ),
     "pause": Verb("ID", "stop all processes where they stand"),
     "resume": Verb("ID", "let them go on", module="pause"),
     "update": Verb("ID", "change limits", *_LIMITS),
@@ -122,6 +143,7 @@ VERBS = {
         "",
         "write a config.json to begin with",
         _BUNDLE,
+        Option("file f", "PATH", "another file than config.json (crun's word)"),
         Option("rootless", "", "for a user namespace"),
         least=0,
         most=0,

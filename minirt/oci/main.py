@@ -68,10 +68,14 @@ def _configure(common: Asked) -> None:
     lean.begin()
     from minirt.oci import groups, log, records
 
-    log.open_log(common.text("log"), common.text("log-format", "text"), common.flag("debug"))
+    log.open_log(common.text("log"), common.text("log-format", "text"), _is_debugging(common))
     records.use_root(common.text("root", DEFAULT_ROOT))
     manager = common.text("cgroup-manager", "systemd" if common.flag("systemd-cgroup") else "")
     groups.use_manager(manager or "cgroupfs")
+
+
+def _is_debugging(common: Asked) -> bool:
+    return common.flag("debug") or common.text("log-level") == "debug"
 
 
 def _call(verb: str, words: list[str]) -> int:
@@ -79,7 +83,7 @@ def _call(verb: str, words: list[str]) -> int:
     if verb not in VERBS:
         raise InvalidRequest(f"No help topic for {verb!r}", "there is no such verb")
     known = VERBS[verb]
-    values, left = take_options(words, options_of(verb))
+    values, left = take_options(words, options_of(verb), anywhere=not known.options_first)
     asked = Asked(verb, values, left)
     if asked.flag("help"):
         sys.stdout.write(help_of(verb))

@@ -152,6 +152,19 @@ def every() -> Iterator[Record]:
             continue
 
 
+def chosen(text: str, *, by_regex: bool) -> list[Record]:
+    """Return the container with an ID, or all whose ID fits a regular expression.
+
+    Raises NotFound, InvalidRequest.
+    """
+    if not by_regex:
+        return [load(text)]
+    try:
+        return [one for one in every() if re.search(text, one.id)]
+    except re.error as error:
+        raise InvalidRequest(f"invalid regular expression {text!r}", str(error)) from error
+
+
 def remove(identifier: str) -> None:
     """Remove the folder of a container; no error if it has gone. state.json goes last."""
     folder = folder_of(identifier)

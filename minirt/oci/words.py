@@ -1,9 +1,12 @@
-"""The words of a command line, read as runc reads them.
+"""The words of a command line, read as runc reads them, and where that refuses, as crun does.
 
-Options stand before the ID and end there: what comes behind it may belong to a command. One
-dash is as good as two, a value follows after "=" or as the next word, and a switch takes
-"=true" or "=false". That is Go's package flag, which the callers were written for. (argparse
-reads otherwise, and to import it takes longer than all of this.)
+Options may stand before and after the ID (``update ID --pids-limit 5``), but not where what
+follows the ID is the command line of another program (exec, ps). A "--" ends them.
+
+runc reads options with Go's package flag: one dash is as good as two, a value follows after "=" or
+as the next word, and a switch takes "=true" or "=false". crun reads them with argp(3): one dash may
+introduce several letters (``-td``), and a value may follow its letter at once (``-eA=1``).
+(Python's argparse reads otherwise, and to import it takes longer than all of this.)
 """
 
 from __future__ import annotations
@@ -29,9 +32,12 @@ class Option:
 
 
 class Verb:
-    """A verb: what it is for, its arguments, and its options. ``most`` None: any number."""
+    """A verb: what it is for, its arguments, and its options. ``most`` None: any number.
 
-    __slots__ = ("help", "least", "module", "most", "options", "usage")
+    ``options_first``: the options end at the ID.
+    """
+
+    __slots__ = ("help", "least", "module", "most", "options", "options_first", "usage")
 
     def __init__(
         self,
@@ -41,9 +47,11 @@ class Verb:
         least: int = 1,
         most: int | None = 1,
         module: str = "",
+        options_first: bool = False,
     ) -> None:
         self.usage, self.help, self.options = usage, text, options
         self.least, self.most, self.module = least, most, module
+        self.options_first = options_first
 
 
 class Asked:
@@ -85,30 +93,65 @@ class Asked:
 
 
 def take_options(
-    words: list[str], options: tuple[Option, ...]
+    words: list[str], options: tuple[Option, ...], *, anywhere: bool = False
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Take the options in front; return their values, and the words that are left.
+    """Take the options in front, or those ``anywhere``; return their values, and the other words.
 
     Raises InvalidRequest for an option that isn't there, or lacks its value.
     """
     known = {name: one for one in options for name in one.names}
     values: dict[str, list[str]] = {}
-    left = list(words)
-    while left and left[0].startswith("-") and left[0] != "-":
-        word = left.pop(0)
+    waiting, others = list(words), []
+    while waiting:
+        word = waiting.pop(0)
         if word == "--":
             break
-        name, equals, value = word.lstrip("-").partition("=")
-        option = known.get(name)
-        if option is None:
+        if not word.startswith("-") or word == "-":
+            others.append(word)
+            if not anywhere:
+                break
+            continue
+        found = _parse(word, known)
+        if found is None:
+            if others:  # As with runc, it may be an argument: a signal "-9" is an unknown signal.
+                others.append(word)
+                continue
             raise InvalidRequest(f"flag provided but not defined: {word}")
-        if option.value and not equals:
-            if not left:
+        for option, value in found:
+            if value is None and not waiting:
                 raise InvalidRequest(f"flag needs an argument: {word}")
-            value = left.pop(0)
-        if not option.value:
-            value = value if equals else "true"
-            if value not in _TRUTHS:
-                raise InvalidRequest(f"invalid boolean value {value!r} for {word}")
-        values.setdefault(option.name, []).append(value)
-    return values, left
+            text = waiting.pop(0) if value is None else value
+            if not option.value and text not in _TRUTHS:
+                raise InvalidRequest(f"invalid boolean value {text!r} for {word}")
+            values.setdefault(option.name, []).append(text)
+    return values, others + waiting
+
+
+Parsed = list[tuple[Option, "str | None"]]  # options with their values; None: in the next word
+
+
+def _parse(word: str, known: dict[str, Option]) -> Parsed | None:
+    """Return the options in one word; None if it holds none."""
+    name, equals, value = word.lstrip("-").partition("=")
+    if name in known:
+        option = known[name]
+        if equals:
+            return [(option, value)]
+        return [(option, None if option.value else "true")]
+    return None if word.startswith("--") else _parse_letters(word[1:], known)
+
+
+def _parse_letters(letters: str, known: dict[str, Option]) -> Parsed | None:
+    """Return the options of letters behind one dash: "-abPATH" is "-a -b PATH".
+
+    None if one of the letters is no option.
+    """
+    found: Parsed = []
+    for number, letter in enumerate(letters, 1):
+        option = known.get(letter)
+        if option is None:
+            return None
+        if option.value:
+            return [*found, (option, letters[number:] or None)]
+        found.append((option, "true"))
+    return found

@@ -29,10 +29,7 @@ _LINKS = {
 
 def is_own(mounts: Iterable[Mount]) -> bool:
     """Say whether /dev is the container's: the operator may have mounted the host's there."""
-    return not any(
-        one.destination.rstrip("/") == "/dev" and (one.kind == "bind" or "bind" in one.options)
-        for one in mounts
-    )
+    return not any(one.is_bind and one.place == "/dev" for one in mounts)
 
 
 def fill(root: int, asked: tuple[Device, ...]) -> None:

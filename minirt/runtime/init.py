@@ -14,6 +14,7 @@ from functools import partial
 from minirt.errors import MinirtError
 from minirt.kernel import (
     keyrings,
+    loopback,
     mounts,
     namespaces,
     pages,
@@ -160,6 +161,8 @@ def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:
         namespaces.set_time_offsets(spec.time_offsets)
     if Namespace.CGROUP in spec.new_namespaces():
         namespaces.unshare(Namespace.CGROUP)
+    if Namespace.NET in spec.new_namespaces():
+        loopback.set_up_here()
     if spec.hostname:
         with step("name the machine", "hostname", spec.hostname):
             socket.sethostname(spec.hostname)
@@ -199,7 +202,7 @@ def _build_root(
         with step("attach the root that was made outside", "mount", "--move", place, Shown(onto)):
             mounts.attach(root, onto)
         os.close(onto)
-    mount_table.mount_all(root, spec.mounts, setting.bundle, given)
+    writable = mount_table.mount_all(root, spec.mounts, setting.bundle, given)
     process = launch.as_user(spec.process, root, setting.user, setting.groups)
     has_own_dev = dev.is_own(spec.mounts)
     if has_own_dev:
@@ -209,6 +212,7 @@ def _build_root(
         console = (dev.take_console(root, process, own_descriptors, shown=has_own_dev),)
     _run_hooks(plan, line)
     rootfs.make_cwd(root, process.cwd)
+    mount_table.make_readonly(writable)
     rootfs.set_readonly(root, spec.readonly_paths)
     rootfs.mask(root, spec.masked_paths, spec.mount_label)
     if spec.root.readonly:

@@ -1,7 +1,8 @@
 """The options of an OCI mount, sorted (config.md, "Linux mount options").
 
 Some are attributes of the mount, some say how events travel, and all that are left belong
-to the file system.
+to the file system. A bind mount shows a file system that is mounted already, so mount(2) ignores
+those for it, and so do runc and crun: "mode=755" on a bind has no effect.
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ _PROPAGATIONS = ("private", "slave", "shared", "unbindable")
 # (the last three) nothing that Linux still asks about.
 _IGNORED = {"defaults", "async", "loud", "norelatime", "rnorelatime", "z", "Z", "copy", "nocopy"}
 _IGNORED |= {"silent", "iversion", "noiversion"}
-# About a file system as a whole. A bind shows one that somebody has mounted already: mount(2)
-# ignores these there.
+# About a file system as a whole.
 WHOLE = {"sync", "dirsync", "lazytime", "nolazytime", "mand", "nomand"}
 
 
@@ -82,7 +82,7 @@ def parse(texts: tuple[str, ...]) -> Options:
 def _take(found: Options, text: str) -> bool:
     """Take one option, if it is one for the mount rather than for the file system."""
     if text in ("bind", "rbind"):
-        found.bind, found.recursive = True, text == "rbind"
+        found.bind, found.recursive = True, found.recursive or text == "rbind"
     elif text in ("idmap", "ridmap"):
         found.maps_below = text == "ridmap"
     elif text == "tmpcopyup":

@@ -25,7 +25,7 @@ from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
 from minirt.kernel.user_namespaces import Ids
 from minirt.runtime import joining, rootfs
-from minirt.runtime.mount_options import WHOLE, Options, parse
+from minirt.runtime.mount_options import Options, parse
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Mount, Spec
 
@@ -90,7 +90,7 @@ def before_hiding(
         options = parse(one.options)
         if number in but or not one.is_bind:
             continue
-        if shm_of and one.destination == SHM:
+        if shm_of and one.place == SHM:
             found[number] = _elsewhere(shm_of, one.source)
         elif options.propagation == Propagation.SHARED and not one.is_idmapped:
             found[number] = copied(one, options, bundle)
@@ -135,10 +135,8 @@ def copied(one: Mount, options: Options, bundle: Path, ids: Ids | None = None) -
 
     Raises InvalidRequest, KernelRefused, OSError.
     """
-    unknown = [text for text in options.own if text not in WHOLE]
-    if unknown:
-        why = f"{unknown[0]!r} is no option of a bind"
-        raise InvalidRequest(f"Cannot mount on {one.destination}", why)
+    if "remount" in options.own:
+        raise InvalidRequest(f"Cannot mount on {one.destination}", "'remount' is not supported")
     source = bundle / one.source
     fd = os.open(source, beneath.PATH_ONLY)
     try:

@@ -35,22 +35,37 @@ _PROC, _PROC_ROOT = 0x9FA0, 1  # PROC_SUPER_MAGIC of linux/magic.h; the inode of
 
 def mount_all(
     root: int, table: tuple[Mount, ...], bundle: Path, given: Mapping[int, int] | None = None
-) -> None:
+) -> list[int]:
     """Mount the table in its order. Raises InvalidRequest, KernelRefused.
 
     ``given`` are mounts that were made outside, by their numbers (``mount_sources``).
+    Returns descriptors of the file systems that the table wants read-only, for
+    :func:`make_readonly`: until then targets of later mounts can be made in them, and devices.
     """
+    writable = []
     for number, one in enumerate(table):
         try:
-            _mount(root, one, bundle, (given or {}).get(number))
+            left = _mount(root, one, bundle, (given or {}).get(number))
+            if left is not None:
+                writable.append(left)
         except OSError as error:
             what = f"Cannot mount {one.kind or 'bind'} on {one.destination}"
             where = f" ({error.filename})" if error.filename else ""
             why = error.strerror or os.strerror(error.errno or 0)
             raise KernelRefused(what, f"{why}{where}") from error
+    return writable
 
 
-def _mount(root: int, one: Mount, bundle: Path, given: int | None) -> None:
+def make_readonly(writable: list[int]) -> None:
+    """Make the file systems that :func:`mount_all` left writable read-only; close them."""
+    for fd in writable:
+        with step("forbid to write there", "mount", "-o", "remount,bind,ro", Shown(fd)):
+            mounts.change(fd, add=Attribute.RDONLY)
+        os.close(fd)
+
+
+def _mount(root: int, one: Mount, bundle: Path, given: int | None) -> int | None:
+    """Mount one line of the table; return its descriptor if it must become read-only later."""
     options = parse(one.options)
     if one.is_bind:
         tree = mount_sources.copied(one, options, bundle) if given is None else given
@@ -68,7 +83,8 @@ def _mount(root: int, one: Mount, bundle: Path, given: int | None) -> None:
         with _target(root, one) as target:
             cgroup_view.mount(target, options.add)
     else:
-        _new(root, one, options)
+        return _new(root, one, options)
+    return None
 
 
 def _bind(root: int, one: Mount, options: Options, source: Path, tree: int) -> None:
@@ -99,8 +115,11 @@ def _propagation(options: Options) -> str:
     return f"--make-{below}{(options.propagation or Propagation.PRIVATE).name}".lower()
 
 
-def _new(root: int, one: Mount, options: Options) -> None:
-    """Mount a file system that is made for it."""
+def _new(root: int, one: Mount, options: Options) -> int | None:
+    """Mount a file system that is made for it; return it if it must become read-only later.
+
+    That is a tmpfs, and whatever is mounted on /dev: the others can't be written into anyway.
+    """
     own = list(options.own)
     takes_mode = one.kind == "tmpfs" and not any(text.startswith("mode=") for text in own)
     existed = takes_mode and _exists(root, one.destination)
@@ -108,24 +127,30 @@ def _new(root: int, one: Mount, options: Options) -> None:
         if takes_mode:
             mode = stat.S_IMODE(os.fstat(target).st_mode) if existed else 0o1777
             own.append(f"mode={mode:o}")
-        words = ("-t", one.kind, *_told(options, own), one.source or one.kind, Shown(target))
+        add = options.add | options.add_below
+        late = Attribute.NONE
+        if one.kind == "tmpfs" or one.place == "/dev" or one.label:
+            late = add & Attribute.RDONLY
+        told = _told(options, own, but=late)
+        words = ("-t", one.kind, *told, one.source or one.kind, Shown(target))
         rest = (Shell("&& chcon"), one.label, Shown(target)) if one.label else ()
         with step("mount a file system", "mount", *words, *rest):
-            add = options.add | options.add_below
-            late = Attribute.RDONLY if options.copies_up or one.label else Attribute.NONE
             made = mounts.new(one.kind, own, add & ~late, one.source)
             try:
                 if one.label:
                     _label(made, one.label)
-                if options.copies_up:
-                    _fill(made, target, one)
-                if add & late:
-                    mounts.change(made, add=late)
+                if options.copies_up and one.kind == "tmpfs":
+                    copying.copy_tree(target, made)  # before anybody can see it
                 if options.propagation:
                     mounts.change(made, propagation=options.propagation)
                 mounts.attach(made, target)
-            finally:
+            except BaseException:
                 os.close(made)
+                raise
+    if late:
+        return made
+    os.close(made)
+    return None
 
 
 def _label(made: int, label: str) -> None:
@@ -141,14 +166,6 @@ def _label(made: int, label: str) -> None:
     except OSError as error:
         if error.errno != errno.EPERM:  # EACCES is the policy's.
             raise
-
-
-def _fill(made: int, target: int, one: Mount) -> None:
-    """Copy what a tmpfs is about to cover, before anybody can see it."""
-    if one.kind != "tmpfs":
-        what = f"Cannot mount {one.kind} on {one.destination}"
-        raise InvalidRequest(what, "'tmpcopyup' is for a tmpfs")
-    copying.copy_tree(target, made)
 
 
 @contextmanager
@@ -204,8 +221,10 @@ def _exists(root: int, path: str) -> bool:
     return True
 
 
-def _told(options: Options, own: list[str] | None = None) -> tuple[str, ...]:
-    """Return the options as mount(8) wants them."""
-    below = [f"{word}=recursive" for word in mounts.words(options.add_below)]
-    words = [*mounts.words(options.add), *(own or []), *below]
+def _told(
+    options: Options, own: list[str] | None = None, but: Attribute = Attribute.NONE
+) -> tuple[str, ...]:
+    """Return the options as mount(8) wants them, without the attributes ``but``."""
+    below = [f"{word}=recursive" for word in mounts.words(options.add_below & ~but)]
+    words = [*mounts.words(options.add & ~but), *(own or []), *below]
     return ("-o", mounts.told(words)) if words else ()

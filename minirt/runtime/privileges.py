@@ -28,7 +28,7 @@ def drop(process: Process, filters: Filters) -> None:
     whatever it likes; the caller goes straight on to execve(2). Raises OSError.
     """
     user, sets = process.user, sets_of(process)
-    groups = list(dict.fromkeys([user.gid, *user.additional_gids]))
+    groups = list(dict.fromkeys(user.additional_gids))
     program = seccomp.prepare(filters.program) if filters.program else None
     if program and not process.no_new_privileges:
         filters.supervised(seccomp.load(program, filters.flags))
@@ -46,7 +46,8 @@ def drop(process: Process, filters: Filters) -> None:
 
 def become(uid: int, gid: int, groups: list[int]) -> None:
     """Take these ids. The groups always: those of the operator must not stay."""
-    words = (f"--reuid={uid}", f"--regid={gid}", f"--groups={','.join(map(str, groups))}")
+    supplementary = f"--groups={','.join(map(str, groups))}" if groups else "--clear-groups"
+    words = (f"--reuid={uid}", f"--regid={gid}", supplementary)
     with step("become the user", "setpriv", *words, Shell('"$@"')):
         libc.become(uid, gid, groups)
 

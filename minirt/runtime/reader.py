@@ -59,9 +59,7 @@ def read(document: Mapping[str, Any]) -> Spec:
     gid_mappings = mapping_reader.mappings(linux.get("gidMappings"))
     mounts = _mounts(top.get("mounts"), uid_mappings, gid_mappings)
     spec = Spec(
-        root=Root(
-            Path(top.get("root").get("path").text()), top.get("root").get("readonly").truth()
-        ),
+        root=_root(top.get("root")),
         process=process(top.get("process")),
         hostname=top.get("hostname").text(""),
         domainname=top.get("domainname").text(""),
@@ -91,8 +89,6 @@ def read(document: Mapping[str, Any]) -> Spec:
 def _check_together(spec: Spec) -> None:
     """Refuse what is right piece by piece, and wrong as a whole."""
     kinds = spec.namespaces
-    if not str(spec.root.path) or str(spec.root.path) == ".":
-        raise InvalidRequest("This config.json cannot be obeyed", "root.path is empty")
     if spec.shares_mounts and spec.has_own_ids:
         why = "linux.namespaces has a user namespace without a new mount namespace to mount in"
         raise InvalidRequest("This config.json cannot be obeyed", why)
@@ -104,6 +100,14 @@ def _check_together(spec: Spec) -> None:
     if len(spec.hostname.encode()) > 64 or len(spec.domainname.encode()) > 64:
         why = "hostname or domainname is longer than 64 bytes (uname(2))"
         raise InvalidRequest("This config.json cannot be obeyed", why)
+
+
+def _root(place: Place) -> Root:
+    """Read config.md, "Root". The path "." is the bundle itself."""
+    path = place.get("path").text()
+    if not path:
+        place.get("path").refuse("is empty")
+    return Root(Path(path), place.get("readonly").truth())
 
 
 def _namespaces(linux: Place) -> dict[Namespace, str]:

@@ -5,6 +5,7 @@ Source: OCI runtime-spec 1.2, config.md and config-linux.md; each class names it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +112,11 @@ class Mount:
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
     label: str = ""  # for its root: of one that there is already, it is no option (mqueue)
+
+    @property
+    def place(self) -> str:
+        """The destination as an absolute path without "." and needless slashes."""
+        return os.path.normpath("/" + self.destination.lstrip("/"))
 
     @property
     def is_bind(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 from minirt.errors import Conflict, NotFound
@@ -15,11 +14,10 @@ _PATIENCE = 5.0  # seconds that a creator may need to notice that its init is de
 def run(asked: Asked) -> int:
     """Delete it, or with crun's --regex all whose ID fits."""
     if asked.flag("regex"):
-        chosen = [one.id for one in records.every() if re.search(asked.id, one.id)]
+        for record in records.chosen(asked.id, by_regex=True):
+            delete(record.id, force=asked.flag("force"))
     else:
-        chosen = [asked.id]
-    for one in chosen:
-        delete(one, force=asked.flag("force"))
+        delete(asked.id, force=asked.flag("force"))
     return 0
 
 

@@ -108,7 +108,9 @@ def _with_user(asked: Asked, process: Process) -> tuple[Process, str | None]:
     if text and not (uid.isdigit() and (gid.isdigit() or not gid)):
         return replace(process, user=user), text
     if text:
-        user = replace(user, uid=_number(uid, "user"), gid=_number(gid or "0", "user"))
+        user = replace(user, uid=_number(uid, "user"))
+        if gid:  # As with runc, a user alone keeps the group of the config.
+            user = replace(user, gid=_number(gid, "user"))
         process = replace(process, env=_without_home(process.env))
     return replace(process, user=user), None
 

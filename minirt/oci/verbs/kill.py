@@ -14,33 +14,40 @@ from minirt.oci.words import Asked
 
 
 def run(asked: Asked) -> int:
-    """Send the signal. Raises Conflict for a container that has stopped, unless to all."""
+    """Send the signal. Raises Conflict for a container that has stopped, unless to all.
+
+    Signal 0 only asks whether the container runs, as with kill(2).
+    """
     number = parse(asked.words[1] if len(asked.words) > 1 else "TERM")
-    record = records.load(asked.id)
-    everybody = asked.flag("all") or (number == signal.SIGKILL and not _has_own_pids(record))
+    for record in records.chosen(asked.id, by_regex=asked.flag("regex")):
+        _kill(record, number, to_all=asked.flag("all"))
+    return 0
+
+
+def _kill(record: Record, number: int, *, to_all: bool) -> None:
+    everybody = to_all or (number == signal.SIGKILL and not _has_own_pids(record))
     if everybody:
         _signal_all(record, number)
-        if asked.flag("all"):
-            return 0
+        if to_all:
+            return
     pidfd = lifecycle.init_of(record) if everybody else lifecycle.living(record)
     if pidfd is None:
-        return 0
+        return
     try:
         with step("send a signal", "kill", f"-{number}", record.pid):
             signal.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
-        return 0
+        return
     finally:
         os.close(pidfd)
     if number == signal.SIGKILL:
         _thaw(record)
-    return 0
 
 
 def parse(text: str) -> int:
     """Return the number of a signal, from its number or its name. Raises InvalidRequest."""
     if text.isascii() and text.isdigit():
-        if 0 < int(text) < signal.NSIG:
+        if int(text) < signal.NSIG:
             return int(text)
     else:
         name = f"SIG{text.upper().removeprefix('SIG')}"

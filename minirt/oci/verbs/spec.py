@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minirt.errors import InvalidRequest
+from minirt.kernel import cgroups
 from minirt.oci.words import Asked
 from minirt.runtime.spec import OCI_VERSION
 
@@ -29,15 +30,15 @@ _MOUNTS: tuple[tuple[str, str, str, list[str]], ...] = (
 )
 _MASKED = (
     *("/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
-    *("/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi"),
-    "/sys/firmware",
+    *("/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware"),
+    "/proc/scsi",
 )
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
 def run(asked: Asked) -> int:
     """Write it into the bundle's folder. Raises InvalidRequest if there is one."""
-    file = Path(asked.text("bundle") or ".") / "config.json"
+    file = Path(asked.text("bundle") or ".") / asked.text("file", "config.json")
     text = json.dumps(template(rootless=asked.flag("rootless")), indent="\t") + "\n"
     try:
         with file.open("x", encoding="utf-8") as made:
@@ -51,8 +52,13 @@ def run(asked: Asked) -> int:
 
 
 def template(*, rootless: bool) -> dict[str, Any]:
-    """Return a config for a shell at a terminal."""
-    kinds = ["pid", "network", "ipc", "uts", "mount", "cgroup"]
+    """Return a config for a shell at a terminal: what ``runc spec`` writes on this machine.
+
+    With cgroup version 1 it has no cgroup namespace, so that callers may add one.
+    """
+    kinds = ["pid", "network", "ipc", "uts", "mount"]
+    if all(one.version == 2 for one in cgroups.mounted()):
+        kinds.append("cgroup")
     config: dict[str, Any] = {
         "ociVersion": OCI_VERSION,
         "process": {
@@ -65,7 +71,7 @@ def template(*, rootless: bool) -> dict[str, Any]:
             ],
             "cwd": "/",
             "capabilities": {
-                name: _CAPABILITIES for name in ("bounding", "effective", "permitted")
+                name: _CAPABILITIES for name in ("bounding", "effective", "permitted", "ambient")
             },
             "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
             "noNewPrivileges": True,
@@ -73,7 +79,8 @@ def template(*, rootless: bool) -> dict[str, Any]:
         "root": {"path": "rootfs", "readonly": True},
         "hostname": "minirt",
         "mounts": [
-            {"destination": place, "type": kind, "source": source, "options": options}
+            {"destination": place, "type": kind, "source": source}
+            | ({"options": options} if options else {})
             for place, kind, source, options in _MOUNTS
         ],
         "linux": {
@@ -87,7 +94,7 @@ def template(*, rootless: bool) -> dict[str, Any]:
 
 
 def _in_user_namespace(config: dict[str, Any]) -> dict[str, Any]:
-    """Let root be who calls: without cgroups, which belong to root."""
+    """Map root to the user that calls, without limits: those take the rights of root."""
     linux = config["linux"]
     del linux["resources"]
     linux["namespaces"] = [one for one in linux["namespaces"] if one["type"] != "network"]
@@ -95,12 +102,12 @@ def _in_user_namespace(config: dict[str, Any]) -> dict[str, Any]:
     linux["uidMappings"] = [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
     linux["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
     for one in config["mounts"]:
-        one["options"] = [option for option in one["options"] if option != "gid=5"]
+        if "options" in one:
+            one["options"] = [option for option in one["options"] if option != "gid=5"]
     config["mounts"] = [
         {**one, "type": "none", "source": "/sys", "options": ["rbind", *_SAFE, "ro"]}
         if one["destination"] == "/sys"
         else one
         for one in config["mounts"]
-        if one["type"] != "cgroup"
     ]
     return config

@@ -18,6 +18,8 @@ _NUMBERS = {
     "blkio-weight": ("blockIO", "weight"),
     "cpu-period": ("cpu", "period"),
     "cpu-quota": ("cpu", "quota"),
+    "cpu-burst": ("cpu", "burst"),
+    "cpu-idle": ("cpu", "idle"),
     "cpu-share": ("cpu", "shares"),
     "cpu-rt-period": ("cpu", "realtimePeriod"),
     "cpu-rt-runtime": ("cpu", "realtimeRuntime"),
@@ -52,6 +54,9 @@ def run(asked: Asked) -> int:
 
 def from_options(asked: Asked) -> dict[str, Any]:
     """Return linux.resources for the options. Raises InvalidRequest."""
+    for option in ("l3-cache-schema", "mem-bw-schema"):
+        if asked.has(option):
+            raise InvalidRequest(f"--{option} is not supported", "minirt can't manage Intel RDT")
     wanted: dict[str, Any] = {}
     for option, (part, key) in {**_NUMBERS, **_SIZES, **_LISTS}.items():
         if not asked.has(option):

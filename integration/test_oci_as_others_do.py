@@ -1,0 +1,302 @@
+"""What callers know from runc and crun: each test runs with all the runtimes that agree.
+
+Where runc and crun differ from each other, a test names those that do as minirt-oci does.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration import oci
+from integration.oci import Oci, each_runtime
+from integration.peers import needs_peer
+from integration.sandbox import shell
+from integration.traces import Ground
+
+
+@pytest.fixture
+def one(ground: Ground, rootfs: Path, runtime: str) -> Oci:
+    made = oci.make(ground.root / "oci", rootfs)
+    made.program = oci.RUNTIMES[runtime]
+    made.config["ociVersion"] = "1.0.2"  # Debian 12's crun knows no later one
+    made.linux["cgroupsPath"] = f"/{ground.cgroup}/a"
+    return made
+
+
+def run(one: Oci, *args: str) -> str:
+    """Return what a command prints in a container of its own."""
+    one.write(*args)
+    return one("run", "--bundle", one.bundle, "a", input="").stdout
+
+
+def mount(one: Oci, destination: str, kind: str, source: object, *options: str) -> None:
+    """Add a mount to the config."""
+    added = {"destination": destination, "type": kind, "source": str(source)}
+    one.config["mounts"].append({**added, "options": list(options)})
+
+
+def status(text: str) -> dict[str, str]:
+    """Return the lines of /proc/PID/status."""
+    pairs = (line.split(":", 1) for line in text.splitlines())
+    return {name: value.strip() for name, value in pairs}
+
+
+# ---- paths -------------------------------------------------------------------------------------
+
+
+@each_runtime()
+@pytest.mark.parametrize("path", [".", "./", "./."])
+def test_the_root_may_be_the_bundle_itself(one: Oci, path: str) -> None:
+    for file in [*one.rootfs.iterdir()]:
+        file.rename(one.bundle / file.name)
+    one.config["root"]["path"] = path
+    assert "config.json" in run(one, "ls", "/").split()
+
+
+@each_runtime()
+@pytest.mark.parametrize("path", ["./rootfs", "rootfs/", "rootfs/.", "../bundle/rootfs", "/"])
+def test_the_root_may_be_spelled_in_each_way_that_leads_to_it(one: Oci, path: str) -> None:
+    (one.rootfs / "here").touch()
+    one.config["root"]["path"] = str(one.rootfs) if path == "/" else path
+    assert run(one, "ls", "/here") == "/here\n"
+
+
+@each_runtime("crun")
+def test_the_root_may_be_a_symlink(one: Oci) -> None:
+    (one.bundle / "link").symlink_to("rootfs")
+    one.config["root"]["path"] = "link"
+    assert run(one, "ls", "/bin/busybox") == "/bin/busybox\n"
+
+
+@each_runtime()
+@pytest.mark.parametrize("bundle", [".", "./", "../bundle", "bundle/../../bundle"])
+def test_the_bundle_may_be_named_from_the_working_directory(one: Oci, bundle: str) -> None:
+    (one.bundle / "bundle").mkdir()
+    one.write("true")
+    words = one.words("run", "--bundle", bundle, "a")
+    subprocess.run(words, cwd=one.bundle, stdin=subprocess.DEVNULL, check=True)
+
+
+# ---- mounts ------------------------------------------------------------------------------------
+
+
+@each_runtime()
+@pytest.mark.parametrize("option", ["mode=755", "size=1m", "uid=5", "newinstance", "lowerdir=x"])
+def test_a_bind_ignores_what_only_a_file_system_understands(one: Oci, option: str) -> None:
+    (one.top / "source").mkdir(mode=0o711)
+    mount(one, "/mnt", "bind", one.top / "source", "rbind", option)
+    assert run(one, "stat", "-c", "%a %u", "/mnt") == "711 0\n"
+
+
+@each_runtime()
+@pytest.mark.parametrize("kind", ["tmpfs", "proc", "sysfs", "mqueue", "devpts"])
+def test_a_file_system_refuses_what_it_does_not_understand(one: Oci, kind: str) -> None:
+    mount(one, "/mnt", kind, kind, "nonsense")
+    one.write("true")
+    assert "nvalid argument" in one("run", "--bundle", one.bundle, "a", code=1, input="").stderr
+
+
+@each_runtime("runc")
+@pytest.mark.parametrize("kind", ["tmpfs", "mqueue", "devpts"])
+def test_what_is_no_tmpfs_ignores_tmpcopyup(one: Oci, kind: str) -> None:
+    mount(one, "/mnt", kind, kind, "tmpcopyup")
+    assert kind in run(one, "grep", " /mnt ", "/proc/self/mounts")
+
+
+@each_runtime()
+@pytest.mark.parametrize("options", [("rbind", "bind"), ("bind", "rbind"), ("rbind", "ro", "bind")])
+def test_rbind_stays_recursive_whatever_follows(one: Oci, options: tuple[str, ...]) -> None:
+    below = one.top / "source/below"
+    below.mkdir(parents=True)
+    shell("mount", "-t", "tmpfs", "tmpfs", below)
+    (below / "seen").touch()
+    mount(one, "/mnt", "bind", one.top / "source", *options)
+    seen = run(one, "ls", "/mnt/below")
+    shell("umount", below)
+    assert seen == "seen\n"
+
+
+@each_runtime()
+@pytest.mark.parametrize("destination", ["/dev", "/dev/", "/./dev"])
+def test_dev_becomes_readonly_after_its_children_are_mounted(one: Oci, destination: str) -> None:
+    for each in one.config["mounts"]:
+        if each["destination"] == "/dev":
+            each["destination"] = destination
+            each["options"].append("ro")
+    script = "touch /dev/shm/x && ls /dev; echo > /dev/null; touch /dev/x"
+    one.write("sh", "-c", script)
+    done = one("run", "--bundle", one.bundle, "a", code=1, input="")
+    assert {"null", "pts", "mqueue", "stdin"} <= set(done.stdout.split())
+    assert done.stderr == "touch: /dev/x: Read-only file system\n"
+
+
+@each_runtime()
+def test_so_does_every_tmpfs(one: Oci) -> None:
+    (one.top / "source").mkdir()
+    mount(one, "/mnt", "tmpfs", "tmpfs", "ro")
+    mount(one, "/mnt/made/for/it", "bind", one.top / "source", "bind")
+    one.write("sh", "-c", "touch /mnt/made/for/it/x; touch /mnt/x")
+    done = one("run", "--bundle", one.bundle, "a", code=1, input="")
+    assert done.stderr == "touch: /mnt/x: Read-only file system\n"
+    assert (one.top / "source/x").exists()
+
+
+# ---- process -----------------------------------------------------------------------------------
+
+
+@each_runtime()
+@pytest.mark.parametrize(("gids", "groups"), [(None, ""), ([], ""), ([50], "50"), ([33], "33")])
+def test_the_supplementary_groups_are_exactly_those_of_the_config(
+    one: Oci, gids: list[int] | None, groups: str
+) -> None:
+    one.process["user"] = {"uid": 33, "gid": 33, "additionalGids": gids}
+    if gids is None:
+        del one.process["user"]["additionalGids"]
+    assert status(run(one, "cat", "/proc/self/status"))["Groups"] == groups
+
+
+@each_runtime("runc")
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ((), "33 33 50"),
+        (("--user", "7"), "7 33 50"),
+        (("--user", "7:8"), "7 8 50"),
+        (("--additional-gids", "9"), "33 33 9 50"),
+        (("--user", "7:8", "-g", "9"), "7 8 9 50"),
+    ],
+)
+def test_exec_adds_groups_and_changes_only_the_ids_that_are_named(
+    one: Oci, words: tuple[str, ...], ids: str
+) -> None:
+    one.process["user"] = {"uid": 33, "gid": 33, "additionalGids": [50]}
+    one.start("a")
+    found = status(one("exec", *words, "a", "cat", "/proc/self/status").stdout)
+    one("delete", "--force", "a")
+    assert [found["Uid"].split()[0], found["Gid"].split()[0], *found["Groups"].split()] == (
+        ids.split()
+    )
+
+
+@each_runtime()
+def test_the_loopback_of_a_new_network_is_up(one: Oci) -> None:
+    assert "LOOPBACK,UP" in run(one, "ip", "addr", "show", "lo").split("\n")[0]
+    assert "127.0.0.1/8" in run(one, "ip", "addr", "show", "lo")
+
+
+@each_runtime()
+def test_the_loopback_of_the_hosts_network_is_left_alone(one: Oci) -> None:
+    one.share("network")
+    shell("ip", "link", "set", "lo", "down")
+    found = run(one, "ip", "link", "show", "lo")
+    shell("ip", "link", "set", "lo", "up")
+    assert "UP" not in found
+
+
+# ---- verbs -------------------------------------------------------------------------------------
+
+
+@each_runtime()
+def test_signal_0_asks_whether_the_container_runs(one: Oci) -> None:
+    one.start("a")
+    pid = one.state("a")["pid"]
+    one("kill", "a", "0")
+    assert Path(f"/proc/{pid}").exists()
+    one("kill", "a", "KILL")
+    one.await_end("a")
+    assert "container not running" in one("kill", "a", "0", code=1).stderr
+    one("delete", "a")
+
+
+@each_runtime()
+def test_signal_0_to_all_changes_nothing(one: Oci) -> None:
+    one.start("a")
+    one("kill", "--all", "a", "0")
+    assert one.status("a") == "running"
+    one("delete", "--force", "a")
+
+
+SPECS = pytest.mark.parametrize("words", [(), ("--rootless",)], ids=str)
+
+
+@SPECS
+@needs_peer("runc")
+def test_spec_writes_what_runc_writes_on_this_machine(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    found = []
+    for name in ("minirt-oci", "runc"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shell(*oci.RUNTIMES[name], "spec", *words, "--bundle", folder)
+        document: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        del document["hostname"], document["ociVersion"]
+        found.append(document)
+    assert found[0] == found[1]
+
+
+# ---- options after the ID ----------------------------------------------------------------------
+
+
+@each_runtime("runc")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("update", "a", "--pids-limit", "5"),
+        ("update", "a", "-pids-limit=5"),
+        ("state", "a", "--help"),
+        ("kill", "a", "CONT", "--all"),
+        ("kill", "a", "--", "CONT"),
+        ("events", "a", "--stats"),
+        ("list", "-q", "--format", "json"),
+        ("ps", "-f", "json", "a"),
+        ("exec", "--cwd=/tmp", "a", "true", "--cwd", "/nowhere"),
+        ("delete", "a", "--force"),
+    ],
+    ids=" ".join,
+)
+def test_options_may_follow_the_id(one: Oci, words: tuple[str, ...]) -> None:
+    one.start("a")
+    one(*words)
+    one("delete", "--force", "a")
+
+
+@each_runtime("runc")
+@pytest.mark.parametrize("verb", ["run", "create"])
+def test_options_of_creation_may_follow_the_id(one: Oci, verb: str) -> None:
+    one.write("true")
+    file = one.top / "pid"
+    words = one.words(verb, "a", "--bundle", one.bundle, f"--pid-file={file}")
+    subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    assert file.exists()
+    one("delete", "--force", "a")
+
+
+@each_runtime("runc")
+def test_behind_the_id_an_unknown_option_is_an_argument(one: Oci) -> None:
+    one.start("a")
+    one("kill", "a", "-9", code=1)
+    assert one.status("a") == "running"
+    one("delete", "--force", "a")
+
+
+@each_runtime("crun")
+def test_letters_may_share_a_dash_and_a_value_follow_its_letter(one: Oci) -> None:
+    one.start("a")
+    done = one("exec", "-eA=1", "-u7:8", "a", "/bin/sh", "-c", "echo $A; id -u")
+    one("delete", "-f", "a")
+    assert done.stdout.split() == ["1", "7"]
+
+
+@each_runtime("crun")
+def test_kill_and_delete_take_a_regular_expression(one: Oci) -> None:
+    one.start("a")
+    one("kill", "-r", "^[ab]$", "KILL")
+    one.await_end("a")
+    one("delete", "-fr", "^[ab]$")
+    assert one.is_clean()
