@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 from contextlib import suppress
 
 from minirt.container.loop import Loop, Outbox
+from minirt.runtime import standard_streams
 
 CHUNK = 64 << 10  # bytes: what a pipe holds, unless somebody asks for more or less (pipe(7))
 FULL = 16  # chunks that wait for a slow reader
@@ -18,9 +18,9 @@ def is_pipe(fd: int) -> bool:
     """Say whether ``fd`` may be handed to a container.
 
     A pipe leads nowhere but to its other end. A terminal could be pushed characters into
-    (TIOCSTI, ioctl_tty(2)), and a file has a place on the host's disks.
+    (TIOCSTI, ioctl_tty(2)), and a file has a place on the host's disks, as has a named FIFO.
     """
-    return stat.S_ISFIFO(os.fstat(fd).st_mode)
+    return standard_streams.is_anonymous_pipe(fd)
 
 
 def widened(fd: int) -> int:

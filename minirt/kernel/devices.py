@@ -54,22 +54,32 @@ def link(folder: int, name: str, target: str) -> None:
             os.symlink(target, name, dir_fd=folder)
 
 
-def open_null() -> int:
-    """Open /dev/null as a place, sure that it is the null device. Raises OSError."""
-    fd = os.open("/dev/null", beneath.PATH_ONLY | os.O_NOFOLLOW)
+def open_null(root: int | None = None) -> int:
+    """Open /dev/null as a place, sure that it is the null device. Raises OSError.
+
+    That of the root file system ``root``, or the one of this process.
+    """
+    if root is None:
+        fd = os.open("/dev/null", beneath.PATH_ONLY | os.O_NOFOLLOW)
+    else:
+        fd = beneath.open_beneath(root, "/dev/null", resolve=beneath.STRAIGHT)
     _check(os.fstat(fd), "c", NULL, "/dev/null")
     return fd
 
 
 def _bind(folder: int, path: str, kind: str, number: tuple[int, int]) -> None:
-    """Attach the host's node of that path, which must be the same device."""
+    """Attach the host's node of that path, which must be the same device.
+
+    Read only: the device takes what is written to it, and the node keeps its owner and mode.
+    """
     name = path.rpartition("/")[2]
     source = os.open(path, beneath.PATH_ONLY | os.O_NOFOLLOW)
     try:
         _check(os.fstat(source), kind, number, name)
         target = beneath.make_file(folder, name)
         tree = mounts.copy(source)
-        mounts.change(tree, add=Attribute.NOEXEC, propagation=Propagation.PRIVATE)
+        forbidden = Attribute.NOEXEC | Attribute.RDONLY
+        mounts.change(tree, add=forbidden, propagation=Propagation.PRIVATE)
         mounts.attach(tree, target)
         os.close(tree)
         os.close(target)

@@ -27,7 +27,7 @@ from minirt.kernel.namespaces import Namespace
 from minirt.oci import console, lifecycle, log, placing, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
-from minirt.runtime import create, gate, reader, spec
+from minirt.runtime import create, gate, reader, spec, standard_streams
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.spec import Spec
 
@@ -132,8 +132,16 @@ def _bear_in(order: Order, record: Record, group: Cgroup | None) -> tuple[Record
     if order.notifies:
         record.notify.mkdir()
         record.notify.chmod(0o755)  # whatever the umask: its users are to reach the socket
+    with standard_streams.protected(None) as streams:
+        return _bear_with(order, record, group, streams)
+
+
+def _bear_with(
+    order: Order, record: Record, group: Cgroup | None, streams: standard_streams.Streams | None
+) -> tuple[Record, Created]:
     setting = Setting(
         bundle=order.bundle,
+        stdio=streams,
         cgroup=group,
         keep_fds=order.handed_on,
         id=record.id,

@@ -36,7 +36,15 @@ from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace, together
 from minirt.kernel.steps import speak_as, step
-from minirt.runtime import command, dev, filters, handshake, launch, stripped
+from minirt.runtime import (
+    command,
+    dev,
+    filters,
+    handshake,
+    launch,
+    standard_streams,
+    stripped,
+)
 from minirt.runtime.handshake import PREPARED, Line
 from minirt.runtime.hooks import State
 from minirt.runtime.newcomer import Visit, become
@@ -78,18 +86,22 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     """
     kinds = together(spec.namespaces)
     handed_on = stripped.to_hand_on(keep_fds, {pidfd})
-    rules = filters.prepare(spec.seccomp)
-    ours, theirs = handshake.open_pair()
-    visit = Visit(
-        *(pidfd, pid, process, kinds, stdio, user, groups, cgroup, rules, theirs),
-        *(handed_on, spec.personality, state, spec.shares_mounts, spec.memory_policy),
-    )
-    try:
+    with standard_streams.protected(stdio) as streams:
+        rules = filters.prepare(spec.seccomp)
+        ours, theirs = handshake.open_pair()
+        visit = Visit(
+            *(pidfd, pid, process, kinds, streams, user, groups, cgroup, rules, theirs),
+            *(handed_on, spec.personality, state, spec.shares_mounts, spec.memory_policy),
+        )
         try:
             guide = _send_guide(visit)
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
             rules.close()
+    try:
         try:
             return _let_go(ours, visit, ours.hear(PREPARED))
         finally:
@@ -160,6 +172,8 @@ def _show_in(visit: Visit) -> None:
         master, slave = dev.open_console(root, process, own_descriptors)
         dev.become_stdio(slave)
         console = (master,)
+    else:
+        standard_streams.use_own_devices(root, own_descriptors)
     os.close(root)
     os.close(own_descriptors)
     launch.enter_cwd(process.cwd)

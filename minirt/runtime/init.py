@@ -37,6 +37,7 @@ from minirt.runtime import (
     mount_table,
     rootfs,
     shared_mounts,
+    standard_streams,
     stripped,
     sysctls,
 )
@@ -210,11 +211,13 @@ def _build_root(
     console: tuple[int, ...] = ()
     if process.terminal:
         console = (dev.take_console(root, process, own_descriptors, shown=has_own_dev),)
+    else:
+        standard_streams.use_own_devices(root, own_descriptors)
     _run_hooks(plan, line)
     rootfs.make_cwd(root, process.cwd)
     mount_table.make_readonly(writable)
     rootfs.set_readonly(root, spec.readonly_paths)
-    rootfs.mask(root, spec.masked_paths, spec.mount_label)
+    rootfs.mask(root, spec.masked_paths, spec.mount_label, has_own_dev=has_own_dev)
     if spec.root.readonly:
         rootfs.set_root_readonly(root)
     pages.learn(pages.INIT)  # as long as /proc is the host's

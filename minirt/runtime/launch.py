@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minirt.errors import InvalidRequest, MinirtError, kernel_refused
-from minirt.kernel import devices, rlimits, scheduling, springboard
+from minirt.kernel import rlimits, scheduling, springboard
 from minirt.kernel.steps import announce
-from minirt.runtime import command, privileges, users
+from minirt.runtime import command, privileges, standard_streams, users
 from minirt.runtime import spec as oci
 from minirt.runtime.filters import Filters
 from minirt.runtime.spec import Process
@@ -201,15 +200,15 @@ def _own_stdio(uid: int) -> None:
 
 
 def give_stdio(stdio: Iterable[int], uid: int, gid: int = -1) -> None:
-    """Give streams that are pipes or terminals to a user."""
+    """Give streams that are pipes or terminals to a user. A named FIFO is a file of the host."""
     for fd in stdio:
         try:
             found = os.fstat(fd)
         except OSError:
             continue
-        is_null = stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(*devices.NULL)
-        is_stream = stat.S_ISFIFO(found.st_mode) or os.isatty(fd)
-        if is_stream and not is_null and found.st_uid != uid:
+        if found.st_uid == uid:
+            continue
+        if os.isatty(fd) or standard_streams.is_anonymous_pipe(fd):
             try:
                 os.fchown(fd, uid, gid)
             except OSError:

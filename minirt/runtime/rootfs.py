@@ -100,12 +100,15 @@ def _readonly_words(fd: int) -> str:
     return ",".join(["ro", *mounts.words(kept & os.statvfs(fd).f_flag)])
 
 
-def mask(root: int, paths: Iterable[str], label: str = "") -> None:
+def mask(root: int, paths: Iterable[str], label: str = "", *, has_own_dev: bool = False) -> None:
     """Hide these paths: files behind the null device, folders behind an empty one.
 
-    ``label`` is that of mounts, for SELinux.
+    A masked file is a read-only mount: otherwise the container could change the owner and the
+    mode of the null device behind it. The device is the container's own if it ``has_own_dev``, so
+    that it can't watch (inotify(7)) or lock (flock(2)) the host's either. ``label`` is that of
+    mounts, for SELinux.
     """
-    null = devices.open_null()
+    null = devices.open_null(root if has_own_dev else None)
     empty: int | None = None
     for path in paths:
         fd = _found(root, path)
@@ -114,8 +117,9 @@ def mask(root: int, paths: Iterable[str], label: str = "") -> None:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             empty = _hide_folder(fd, empty, label)
         else:
-            with step("hide a file of the host", "mount", "--bind", "/dev/null", Shown(fd)):
-                _attach_copy(null, fd)
+            with step("hide a file of the host", "mount", "--bind", "-o", "ro", "/dev/null",
+                      Shown(fd)):  # fmt: skip
+                _attach_copy(null, fd, Attribute.RDONLY)
         os.close(fd)
     os.close(null)
     if empty is not None:
@@ -150,10 +154,10 @@ def _empty(options: tuple[str, ...], context: tuple[str, ...]) -> int:
         return mounts.new("tmpfs", ("nr_blocks=1", "nr_inodes=2", *context), Attribute.RDONLY)
 
 
-def _attach_copy(source: int, target: int) -> None:
+def _attach_copy(source: int, target: int, add: Attribute = Attribute.NONE) -> None:
     tree = mounts.copy(source)
     try:
-        mounts.change(tree, propagation=Propagation.PRIVATE)
+        mounts.change(tree, add=add, propagation=Propagation.PRIVATE)
         mounts.attach(tree, target)
     finally:
         os.close(tree)

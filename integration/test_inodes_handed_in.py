@@ -1,0 +1,249 @@
+"""No inode of the host changes by what a container is handed without having been asked for.
+
+The devices of the "host" are the test's own here, so that an attack that succeeds harms nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from integration import bundles, oci
+from integration.conftest import Minirt
+from integration.decoys import DEVICES, devices, state_of
+from integration.oci import Oci
+from integration.sandbox import compiled, minirt_words, shell, started
+from integration.traces import Ground
+from minirt.container import copying
+from minirt.kernel import devices as kernel_devices
+from minirt.runtime import rootfs as rootfs_module
+from minirt.runtime import standard_streams
+
+__all__ = ["devices"]  # fixtures
+
+# What minirt makes for the container, of the host's file systems (as Docker does).
+MADE_FOR_IT = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+ALL = ("chmod", "chown", "utimes", "touch")
+
+
+@pytest.fixture(scope="session")
+def inodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(Path(__file__).with_name("inodes.c"), tmp_path_factory.mktemp("inodes"))
+
+
+def changed_of_the_host(output: str) -> dict[str, set[str]]:
+    """Return what the program could change on file systems that are mounted on the host."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    numbers = {line.split()[2] for line in lines}
+    found = {}
+    for line in output.splitlines():
+        path, number, _inode, *changes = line.split()
+        if number in numbers and path not in MADE_FOR_IT:
+            found[path] = set(changes)
+    return found
+
+
+# ---- minirt ------------------------------------------------------------------------------------
+
+USERNS = ("--userns", "private")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("-t",),
+        ("-i",),
+        ("--privileged",),
+        USERNS,
+        (*USERNS, "--privileged"),
+        (*USERNS, "--device", "/dev/full"),
+        ("--device", "/dev/full:/dev/other"),
+        ("-u", "1000"),
+        ("--log-driver", "none"),
+    ],
+    ids=" ".join,
+)
+def test_no_inode_of_the_host_changes(
+    minirt: Minirt, image: str, inodes: Path, devices: Path, flags: tuple[str, ...]
+) -> None:
+    before = state_of(devices)
+    mounted = ("-v", f"{inodes}:/inodes:ro")
+    ran = minirt("run", "--rm", "--net", "none", *mounted, *flags, image, "/inodes")
+    assert changed_of_the_host(ran.stdout) == {}
+    minirt("run", "-d", "--net", "none", "--name", "box", *mounted, *flags, image, "sleep", "1000")
+    for more in ((), ("-i",), ("-t",), ("-u", "0"), ("--privileged",)):
+        assert changed_of_the_host(minirt("exec", *more, "box", "/inodes").stdout) == {}
+    minirt("exec", "-d", "box", "/inodes")
+    minirt("rm", "-f", "box")
+    assert state_of(devices) == before
+
+
+def test_what_the_operator_hands_in_changes(
+    minirt: Minirt, image: str, inodes: Path, devices: Path, tmp_path: Path
+) -> None:
+    """The control: the program does find and change what it can."""
+    (tmp_path / "given").touch()
+    before = state_of(devices)
+    given = ("-v", f"{tmp_path}/given:/given", "-v", f"{devices}/null:/dev/null")
+    mounted = ("-v", f"{inodes}:/inodes:ro")
+    ran = minirt("run", "--rm", "--net", "none", *mounted, *given, image, "/inodes")
+    changed = changed_of_the_host(ran.stdout)
+    assert changed["/given"] == {*ALL, "setxattr", "write"}
+    assert set(ALL) <= changed["/dev/null"]
+    assert state_of(devices)["null"] != before["null"]
+
+
+def test_masks_and_streams_are_what_changes_without_a_defence(
+    inodes: Path, devices: Path, rootfs: Path, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control below the commands: each of the two defences is off once."""
+
+    def attacked(name: str) -> dict[str, set[str]]:
+        bundle = bundles.make(ground.root / name, rootfs)
+        bundle.mount("/tmp", "bind", inodes.parent, "rbind", "ro")
+        return changed_of_the_host(bundle.run("/tmp/inodes").output)
+
+    assert attacked("defended") == {}
+    with monkeypatch.context() as patch:
+        patch.setattr(standard_streams, "use_own_devices", lambda *_: None)
+        assert set(ALL) <= attacked("streams")["/proc/self/fd/0"]
+    with monkeypatch.context() as patch:
+        attach = rootfs_module._attach_copy
+        patch.setattr(rootfs_module, "_attach_copy", lambda fd, target, *_: attach(fd, target))
+        patch.setattr(kernel_devices, "open_null", lambda _: os.open("/dev/null", os.O_PATH))
+        assert set(ALL) <= attacked("masks")["/proc/keys"]
+
+
+# ---- minirt-oci ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one(ground: Ground, rootfs: Path, inodes: Path) -> Oci:
+    made = oci.make(ground.root / "oci", rootfs)
+    shell("cp", inodes, made.rootfs / "inodes")
+    return made
+
+
+@pytest.mark.parametrize("device", list(DEVICES))
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_a_device_as_a_standard_stream_of_minirt_oci(
+    one: Oci, devices: Path, device: str, verb: str
+) -> None:
+    one.write(*(["/inodes"] if verb == "run" else ["sleep", "100"]))
+    with Path(f"/dev/{device}").open("rb") as stream:
+        before = state_of(devices)
+        if verb == "exec":
+            one.start("a")
+        words = ("run", "--bundle", one.bundle, "b") if verb == "run" else ("exec", "a", "/inodes")
+        ran = subprocess.run(
+            one.words(*words), stdin=stream, stdout=subprocess.PIPE, stderr=stream, check=False
+        )
+        assert ran.returncode == 0
+        changed = changed_of_the_host(ran.stdout.decode())
+    assert set(changed) <= {"/"}  # its root file system
+    assert state_of(devices) == before
+    if verb == "exec":
+        one("delete", "--force", "a")
+
+
+@pytest.mark.parametrize("has_null", [True, False], ids=["", "without a null device of its own"])
+def test_the_terminal_of_the_caller_keeps_its_owner_and_mode(
+    one: Oci, devices: Path, has_null: bool
+) -> None:
+    del devices  # They are in place.
+    master, slave = pty.openpty()
+    before = os.fstat(slave)
+    one.start("a")
+    if not has_null:
+        one("exec", "a", "rm", "/dev/null")
+    ran = subprocess.run(
+        one.words("exec", "a", "/inodes"),
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        check=False,
+    )
+    after = os.fstat(slave)
+    assert ran.returncode == 0
+    assert (after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )
+    os.write(master, b"typed\n")
+    read = subprocess.run(
+        one.words("exec", "a", "head", "-n1"), stdin=slave, stdout=subprocess.PIPE, check=False
+    )
+    assert read.stdout == b"typed\n"
+    os.close(master)
+    os.close(slave)
+    one("delete", "--force", "a")
+
+
+def test_a_container_that_removed_its_null_device_gets_one_that_it_cannot_change(
+    minirt: Minirt, image: str, inodes: Path, devices: Path
+) -> None:
+    mounted = ("-v", f"{inodes}:/inodes:ro")
+    minirt("run", "-d", "--net", "none", "--name", "box", *mounted, image, "sleep", "1000")
+    for replace in (
+        "rm -f /dev/null",
+        "mkfifo /dev/null",
+        "rm /dev/null; ln -s /proc/1/fd/1 /dev/null",
+    ):
+        minirt("exec", "box", "sh", "-c", replace)
+        before = state_of(devices)
+        assert changed_of_the_host(minirt("exec", "box", "/inodes").stdout) == {}
+        assert state_of(devices) == before
+
+
+# ---- FIFOs ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [("exec", "-i", "-u", "1000", "box"), ("run", "-i", "-u", "1000")], ids=lambda w: w[0]
+)
+def test_a_named_fifo_stays_on_the_host(
+    minirt: Minirt, image: str, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo, 0o600)
+    minirt("run", "-d", "--net", "none", "--name", "box", image, "sleep", "1000")
+    target = [] if words[0] == "exec" else ["--net", "none", "--log-driver", "none", image]
+    end = os.open(fifo, os.O_RDWR)
+    script = "chmod 777 /proc/self/fd/0; echo owned; cat"
+    with started(*minirt_words(*words, *target, "sh", "-c", script), stdin=end) as child:
+        assert child.stdout and child.stdout.readline() == "owned\n"
+        os.write(end, b"said\n")
+        assert child.stdout.readline() == "said\n"
+    os.close(end)
+    found = fifo.stat()
+    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, 0o600)
+
+
+def test_a_pipe_is_handed_in_and_a_fifo_is_not(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    fifo = os.open(tmp_path / "fifo", os.O_RDWR)
+    ends = os.pipe()
+    assert copying.is_pipe(ends[0]) and copying.is_pipe(ends[1])
+    assert stat.S_ISFIFO(os.fstat(fifo).st_mode) and not copying.is_pipe(fifo)
+    for fd in (*ends, fifo):
+        os.close(fd)
+
+
+# ---- /proc ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [(), USERNS], ids=["control", "user namespace"])
+def test_modes_in_proc_are_safe_in_a_user_namespace(
+    minirt: Minirt, image: str, flags: tuple[str, ...]
+) -> None:
+    """An entry like this one exists once for the machine; the mode is set to what it is."""
+    mode = oct(Path("/proc/misc").stat().st_mode & 0o777)[2:]
+    words = ("run", "--rm", "--net", "none", *flags, image, "chmod", mode, "/proc/misc")
+    assert minirt(*words, code=None).returncode == (1 if flags else 0)

@@ -1,0 +1,161 @@
+"""Standard streams that lead to no inode of the host's file systems.
+
+A process may change mode, owner, times and attributes of whatever it has open: fchmod(2) asks for
+the owner of the inode, not for a path. The root of a container is the host's root, so a
+descriptor of the host's /dev/null is enough to close /dev/null for every user of the host. Hence:
+
+    null, zero, full and random devices    become the container's own nodes of these devices
+    terminals, and where that fails        are opened again through a read-only mount, on which
+                                           the kernel refuses every change of the inode (EROFS)
+
+Bytes flow as before: a read-only mount does not concern what is written *to a device*.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from minirt.kernel import beneath, descriptors, libc, mounts
+from minirt.kernel.mounts import Attribute, Propagation
+
+PIPEFS = 0x5049_5045  # PIPEFS_MAGIC of include/uapi/linux/magic.h
+
+# Documentation/admin-guide/devices.txt
+_MEMORY_DEVICES = {
+    os.makedev(1, 3): "null",
+    os.makedev(1, 5): "zero",
+    os.makedev(1, 7): "full",
+    os.makedev(1, 8): "random",
+    os.makedev(1, 9): "urandom",
+}
+Streams = tuple[int, int, int]
+_HIGH = 100  # Lower descriptors may be asked to be handed through (--preserve-fds).
+_PTMX = os.makedev(5, 2)  # To open it again would make another terminal.
+_STATUS = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK
+
+
+def is_anonymous_pipe(fd: int) -> bool:
+    """Say whether ``fd`` is a pipe of pipe(2). A named FIFO, fifo(7), is a file of the host."""
+    return stat.S_ISFIFO(os.fstat(fd).st_mode) and libc.file_system(fd) == PIPEFS
+
+
+@contextmanager
+def protected(streams: Streams | None) -> Iterator[Streams | None]:
+    """Yield the streams to hand in: devices are opened again through read-only mounts.
+
+    None stands for the caller's own streams, and for streams that are handed in as they are. For a
+    process of the host, in the mount namespace in which the streams were opened: a device of
+    another one can't be opened in this way and stays as it is. What was opened is closed after
+    the body.
+    """
+    again: dict[int, int] = {}
+    one, two, three = streams or (0, 1, 2)
+    try:
+        for fd in {one, two, three}:
+            if _is_device(fd):
+                with suppress(OSError):
+                    again[fd] = _opened_read_only(fd)
+        if again and (streams or _are_open((0, 1, 2))):
+            yield again.get(one, one), again.get(two, two), again.get(three, three)
+        else:
+            yield streams
+    finally:
+        descriptors.close(again.values())
+
+
+def use_own_devices(root: int, own_descriptors: int) -> None:
+    """Replace memory devices among descriptors 0 to 2 by the nodes in /dev beneath ``root``.
+
+    Nothing there is trusted to be what its name says. A container that has removed its node keeps
+    the stream as it is. ``own_descriptors`` is from :func:`terminals.open_descriptors`.
+    """
+    nodes: dict[int, int | None] = {}
+    for fd in (0, 1, 2):
+        device = _memory_device(fd)
+        if device is None:
+            continue
+        if device not in nodes:
+            nodes[device] = _own_node(root, device)
+        node = nodes[device]
+        if node is not None:
+            _replace(fd, os.open(str(node), _flags(fd), dir_fd=own_descriptors))
+    for node in nodes.values():
+        if node is not None:
+            os.close(node)
+
+
+def _are_open(fds: Iterable[int]) -> bool:
+    try:
+        for fd in fds:
+            os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _is_device(fd: int) -> bool:
+    if _memory_device(fd) is not None:
+        return True
+    try:
+        return os.isatty(fd) and os.fstat(fd).st_rdev != _PTMX
+    except OSError:
+        return False
+
+
+def _memory_device(fd: int) -> int | None:
+    """Return the number of the memory device that a stream is; None if it is none, or closed."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return None
+    if stat.S_ISCHR(found.st_mode) and found.st_rdev in _MEMORY_DEVICES:
+        return found.st_rdev
+    return None
+
+
+def _flags(fd: int) -> int:
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL) & _STATUS
+    return flags | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def _opened_read_only(fd: int) -> int:
+    """Open the file of ``fd`` again, through a read-only mount that is attached nowhere."""
+    tree = mounts.copy(fd)
+    try:
+        mounts.change(tree, add=Attribute.RDONLY, propagation=Propagation.PRIVATE)
+        flags = _flags(fd)
+        # Not to wait for the carrier of a serial line, termios(3).
+        again = os.open(f"/proc/self/fd/{tree}", flags | os.O_NONBLOCK)
+    finally:
+        os.close(tree)
+    try:
+        if not flags & os.O_NONBLOCK:
+            os.set_blocking(again, True)
+        return fcntl.fcntl(again, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    finally:
+        os.close(again)
+
+
+def _own_node(root: int, device: int) -> int | None:
+    """Open the container's node of a memory device as a place (O_PATH); None if it has none."""
+    name = f"/dev/{_MEMORY_DEVICES[device]}"
+    try:
+        node = beneath.open_beneath(root, name, resolve=beneath.STRAIGHT)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        return None
+    if _memory_device(node) == device:
+        return node
+    os.close(node)
+    return None
+
+
+def _replace(fd: int, other: int) -> None:
+    os.dup2(other, fd)
+    os.close(other)
