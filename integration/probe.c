@@ -5,9 +5,12 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/net.h>
 #include <linux/sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,12 +26,18 @@ static void ask(const char *name, long number, long a, long b, long c, long d, l
 #define ASK(name, ...) ask(#name, SYS_##name, __VA_ARGS__)
 
 #ifdef __x86_64__
-static long int80(long number, long first)
+static long int80(long number, long first, long second)
 {
 	long result;
-	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(0L)
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(second)
 			 : "memory", "r8", "r9", "r10", "r11");
 	return result;
+}
+
+/* Return 0 for a descriptor, or for a family that this kernel was built without. */
+static int made(long result)
+{
+	return result == -EAFNOSUPPORT || result >= 0 ? 0 : (int)-result;
 }
 #endif
 
@@ -40,8 +49,17 @@ int main(int argc, char **argv)
 	}
 #ifdef __x86_64__
 	if (argc > 1 && !strcmp(argv[1], "i386")) {
-		printf("unshare %ld\n", -int80(310, 1L)); /* arch/x86/entry/syscalls/syscall_32.tbl */
-		printf("getpid %d\n", int80(20, 0) == getpid() ? 0 : 1);
+		/* arch/x86/entry/syscalls/syscall_32.tbl */
+		printf("unshare %ld\n", -int80(310, 1L, 0));
+		printf("getpid %d\n", int80(20, 0, 0) == getpid() ? 0 : 1);
+		/* The arguments of socketcall(2) are in memory, whose address must have 32 bits. */
+		unsigned *words = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+		words[0] = AF_ALG, words[1] = SOCK_SEQPACKET, words[2] = 0;
+		printf("socketcall-AF_ALG %d\n", made(int80(102, SYS_SOCKET, (long)words)));
+		words[0] = AF_UNIX, words[1] = SOCK_STREAM, words[3] = (unsigned)(long)(words + 8);
+		printf("socketcall-socketpair %d\n", made(int80(102, SYS_SOCKETPAIR, (long)words)));
+		printf("socket-AF_ALG %d\n", made(int80(359, AF_ALG, SOCK_SEQPACKET)));
 		return 0;
 	}
 	ask("x32-unshare", 0x40000000 + SYS_unshare, 1, 0, 0, 0, 0);

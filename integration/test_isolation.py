@@ -121,8 +121,16 @@ def test_the_door_of_32_bit_programs_is_watched_too(inside: Inside, probe: Path)
     control = inside(*through, "--security-opt", "seccomp=unconfined", code=None)
     if not control.startswith("unshare"):
         pytest.skip("this kernel runs no 32-bit programs")
+    sockets = ("socketcall-AF_ALG", "socketcall-socketpair", "socket-AF_ALG")
     assert answers(control)["unshare"] != errno.EPERM
-    assert answers(inside(*through)) == {"unshare": errno.EPERM, "getpid": 0}
+    assert {name: answers(control)[name] for name in sockets} == dict.fromkeys(sockets, 0)
+    assert answers(inside(*through)) == {
+        "unshare": errno.EPERM,
+        "getpid": 0,
+        "socketcall-AF_ALG": errno.ENOSYS,
+        "socketcall-socketpair": errno.ENOSYS,
+        "socket-AF_ALG": errno.EPERM,
+    }
 
 
 # ---- /proc, /sys and cgroups ---------------------------------------------------------------------

@@ -89,6 +89,40 @@ def test_sockets_of_two_families_are_refused_also_by_a_number_that_the_kernel_cu
     assert ask(code, "socket", 48) == EPERM
 
 
+@pytest.mark.parametrize("architecture", syscall_tables.WAYS_IN[NATIVE])
+def test_a_multiplexer_makes_no_socket_of_a_family_that_is_hidden_in_memory(
+    architecture: str,
+) -> None:
+    """socketcall(2): the first argument is the call, the second points to the arguments."""
+    code = program()
+    for call in ("socket", "socketpair"):
+        if call in TABLES[architecture]:
+            assert ask(code, call, 38, architecture=architecture) == EPERM
+            assert ask(code, call, 1, architecture=architecture) == bpf.ALLOW
+    if "socketcall" in TABLES[architecture]:
+        answers = {n: ask(code, "socketcall", n, architecture=architecture) for n in range(1, 21)}
+        assert {n for n, answer in answers.items() if answer == ENOSYS} == {1, 8}
+        assert {answer for answer in answers.values()} == {ENOSYS, bpf.ALLOW}
+
+
+def test_no_call_with_a_condition_is_reached_by_another_call() -> None:
+    """Those that carry other calls are known, and what they carry is under no condition."""
+    conditional = {
+        name
+        for group in seccomp_profile.groups()
+        if "args" in group
+        for line in group["names"]
+        for name in line.split()
+    }
+    assert conditional == {"socket", "socketpair", "socketcall", "personality", "clone"}
+    code = program()
+    # ipc(2) carries calls on messages, semaphores and shared memory only; the others are refused.
+    for call, answer in {"ipc": bpf.ALLOW, "io_uring_enter": EPERM, "clone3": ENOSYS}.items():
+        for architecture in syscall_tables.WAYS_IN[NATIVE]:
+            if call in TABLES[architecture]:
+                assert ask(code, call, 1, architecture=architecture) == answer
+
+
 def test_each_name_of_the_profile_is_a_system_call_of_some_machine() -> None:
     known = {name for table in TABLES.values() for name in table}
     # Newer than the headers that the tables came from, or never numbered on these machines.
