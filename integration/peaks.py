@@ -22,13 +22,15 @@ class Peaks:
         self.found: dict[int, tuple[int, str]] = {}
         self._interpreter = Path(sys.executable).resolve()
         self._is_over = threading.Event()
-        self._before = set(_pids())
+        # pytest itself, and what it has started before: the interpreter that servers come from.
+        own = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        self._others = {os.getpid(), *map(int, own)}
 
     def watch(self) -> None:
         """Look at all processes that this Python interpreter runs in, again and again."""
         while not self._is_over.wait(_PERIOD):
             for pid in _pids():
-                if pid not in self._before or self._is_minirt(pid):
+                if pid not in self._others:
                     self._look(pid)
 
     def end(self) -> None:
@@ -49,15 +51,9 @@ class Peaks:
                 with Path(f"/proc/{pid}/cmdline").open("rb") as line:
                     self.found[pid] = int(peak[1]), line.read(500).replace(b"\0", b" ").decode()
 
-    @staticmethod
-    def _is_minirt(pid: int) -> bool:
-        with contextlib.suppress(OSError), Path(f"/proc/{pid}/cmdline").open("rb") as line:
-            return pid != os.getpid() and b"minirt" in line.read(500)
-        return False
-
 
 def _pids() -> list[int]:
-    return [int(one) for one in os.listdir("/proc") if one.isdecimal()]
+    return [int(one.name) for one in Path("/proc").iterdir() if one.name.isdecimal()]
 
 
 @contextlib.contextmanager

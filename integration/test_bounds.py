@@ -11,7 +11,7 @@ import pytest
 from integration.conftest import Minirt
 from integration.containers import pid_of
 from integration.peaks import LARGEST, all_stay_small, peaks
-from integration.sandbox import compiled, started, wait_until
+from integration.sandbox import compiled, wait_until
 from minirt.container import process_list
 
 HUGE = 1500 << 20  # bytes: far more than LARGEST, and soon read where nothing stops it
@@ -57,7 +57,7 @@ def test_a_command_line_of_a_gigabyte_is_cut(minirt: Minirt, image: str, greedy:
 def test_a_port_is_held_by_a_process_with_a_command_line_of_a_gigabyte(
     minirt: Minirt, image: str, greedy: Path
 ) -> None:
-    """psutil reads the command line as soon as the process's own name has 15 characters."""
+    """Whose short name has 15 characters: then psutil would read the command line as well."""
     name = "a-name-of-15-and-more"
     script = f"cp /greedy /tmp/{name}; exec /tmp/{name} command-line {HUGE} 20003"
     words = ("-v", f"{greedy}:/greedy", image, "sh", "-c", script)

@@ -149,6 +149,7 @@ def _follow(
         os.set_blocking(source, False)
     flows = [Flow(loop, source, sink, closes_sink=False) for source, sink in outwards]
     if inwards:
+        os.set_blocking(inwards[1], False)  # Output is copied also while the command doesn't read.
         Flow(loop, *inwards, closes_sink=True)
     ended: list[int] = []
 

@@ -1,7 +1,8 @@
 """The monitor's switchboard: the command's streams, the log, and those who are attached.
 
 A reader who is slow fills its queue; when that is full the command's output is not read any
-more, so the command waits, as it would for a slow terminal.
+more, so the command waits, as it would for a slow terminal. Likewise for the command's input: while
+its queue is full, the clients that feed it are not read, so they wait.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from minirt.container.log_writer import LogWriter
 from minirt.container.loop import Loop, Outbox
 from minirt.kernel import terminals
 
-FULL = 64  # packets of at most protocol.CHUNK bytes that wait for one slow reader
+FULL = 64  # packets of at most protocol.CHUNK bytes that wait for one slow reader, or the command
 LEAVING = 1  # second that the monitor stays for those who have heard the exit code
 PATIENCE = 10  # seconds that the end waits for a reader who does not read
 
@@ -62,8 +63,12 @@ class Hub:
             self._input = None
             self._loop.forget(fd)
             os.close(fd)
+            self._hear_feeders()
 
-        self._input = Outbox(self._loop, fd, lambda data: os.write(fd, data), end, lambda: None)
+        def write(data: bytes) -> int:
+            return os.write(fd, data)
+
+        self._input = Outbox(self._loop, fd, write, end, self._hear_feeders)
 
     def set_terminal(self, master: int) -> None:
         """Read, feed and resize the command through the master of its pseudoterminal."""
@@ -77,8 +82,11 @@ class Hub:
         outbox = Outbox(self._loop, line.fileno(), line.send, lambda: None, self._resume)
         client = Client(line, outbox)
         self._clients.append(client)
-        self._loop.on_readable(line.fileno(), lambda: self._hear(client))
+        self._listen_to(client)
         return client
+
+    def _listen_to(self, client: Client) -> None:
+        self._loop.on_readable(client.line.fileno(), lambda: self._hear(client))
 
     def drain(self) -> None:
         """Pass on what the command has left in its pipes when it ended."""
@@ -97,6 +105,8 @@ class Hub:
         """Tell the exit code to all who are attached, and wait a moment until they have left."""
         if self._log:
             self._log.close()
+        self._input = None  # Nobody reads it any more: what clients still send is dropped.
+        self._hear_feeders()
         for client in self._clients:
             if client.attached:
                 client.outbox.put(protocol.EXIT + str(code).encode())
@@ -145,8 +155,26 @@ class Hub:
         self._resume()
 
     def _feed(self, data: bytes) -> None:
+        """Queue bytes for the command's input; while the queue is full, hear no client that feeds.
+
+        What such a client says of its terminal's size, or that it has left, waits as well.
+        """
         if self._input is not None:
             self._input.put(data)
+        if self._is_input_full():
+            for client in self._clients:
+                if client.feeds:
+                    self._loop.on_readable(client.line.fileno(), None)
+
+    def _hear_feeders(self) -> None:
+        """Hear the clients that feed the command again, if there is room for what they send."""
+        if not self._is_input_full():
+            for client in self._clients:
+                if client.feeds:
+                    self._listen_to(client)
+
+    def _is_input_full(self) -> bool:
+        return self._input is not None and len(self._input) >= FULL
 
     def _read(self, fd: int) -> bool:
         """Pass on what can be read; say whether there may be more."""
