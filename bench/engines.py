@@ -46,7 +46,7 @@ def _volatile(folder: Path) -> Path:
     """Return a folder in memory, as /run is (hier(7)): what is there need not survive a boot."""
     place = folder / "run"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=711", "tmpfs", place], check=True)
     return place
 
 

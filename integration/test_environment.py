@@ -20,7 +20,7 @@ from integration.warm import servers
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "small"
     place.mkdir()
-    shell("mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", place)
+    shell("mount", "-t", "tmpfs", "-o", "size=200k,mode=700", "tmpfs", place)
     yield place
     shell("umount", place)
 
@@ -29,7 +29,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def read_only(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "ro"
     place.mkdir()
-    shell("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", place)
+    shell("mount", "-t", "tmpfs", "-o", "ro,mode=700", "tmpfs", place)
     yield place
     # Commands have started servers there. One that is slow would find what it can write to.
     wait_until(lambda: not mentioned(place), "the end of servers that can't be")

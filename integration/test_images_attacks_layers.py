@@ -120,7 +120,7 @@ def small_disk(minirt: Minirt) -> Iterator[Path]:
     """Put the store on a disk of 20 MiB and 300 files."""
     root = Path(os.environ["MINIRT_ROOT"])
     root.mkdir(parents=True, exist_ok=True)
-    libc.mount("tmpfs", str(root), "tmpfs", 0, "size=20m,nr_inodes=300")
+    libc.mount("tmpfs", str(root), "tmpfs", 0, "size=20m,nr_inodes=300,mode=700")
     yield root
     libc.umount2(str(root), 0)
 

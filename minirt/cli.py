@@ -13,6 +13,7 @@ from minirt import __version__
 from minirt.commands.lean import Lean
 from minirt.commands.verbs import FOR_ANYONE, GROUPS, VERBS, load
 from minirt.errors import InvalidRequest, MinirtError, kernel_refused, say
+from minirt.state import check_own, root_dir, run_dir
 
 OWN_FAILURE = 125  # Docker's code for "the failure is the runtime's, not the command's".
 
@@ -77,6 +78,9 @@ def root(
     if os.geteuid() != 0 and verb not in FOR_ANYONE and not asks_for_help:
         why = "namespaces, mounts and networks belong to root"
         raise InvalidRequest("minirt needs root", why, "Try sudo.")
+    if os.geteuid() == 0 and verb not in FOR_ANYONE and not asks_for_help:
+        check_own(run_dir(), "MINIRT_RUNROOT")
+        check_own(root_dir(), "MINIRT_ROOT")
     if explain or time:
         from minirt.explain import story
 

@@ -6,9 +6,11 @@ lives under the root directory, what must not under the run directory.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from minirt.errors import InvalidRequest
 # most 255 bytes (NAME_MAX), and a name also becomes one.
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", re.ASCII)
 LONGEST_NAME = 128
+
+_MOST_LINKS = 40  # symlinks on the way to a folder, as for the kernel (path_resolution(7))
 
 
 def root_dir() -> Path:
@@ -34,6 +38,55 @@ def run_dir() -> Path:
 @cache
 def _path(text: str) -> Path:
     return Path(text)  # asked for fifty times in a "run"; what it finds out it keeps
+
+
+def check_own(folder: Path, name: str) -> None:
+    """Check that only root decides what is in ``folder``; ``name`` is what chose it.
+
+    Another user who can write to it, or to a folder above it, can put a server, a container or a
+    compiled filter of their own there. Every component of the path counts, and of each symlink on
+    the way: its owner must be root or this process's user, and nobody else may write to it. Above
+    ``folder`` the sticky bit is enough (/tmp), since it keeps others from replacing what is ours.
+    A folder that is missing there is made at once, before another user does.
+
+    Raises InvalidRequest.
+    """
+    trusted = (0, os.geteuid())
+    path = os.path.abspath(folder)  # noqa: PTH100 - a Path takes ten times as long
+    left = [*path.split("/")[::-1], "/"]  # The next component is the last.
+    shared = False  # Others may make files in ``path``, and not replace ours.
+    links = 0
+    while left:
+        part = left.pop()
+        if part in ("", "."):
+            continue
+        above = os.path.dirname(path) if part == ".." else f"{path.rstrip('/')}/{part}"  # noqa: PTH120
+        here = "/" if part == "/" else above
+        try:
+            found = os.lstat(here)
+        except FileNotFoundError:
+            if not shared:
+                return  # Whoever makes it is one of us.
+            made(Path(here))
+            found = os.lstat(here)
+        except OSError as error:
+            raise InvalidRequest(f"Cannot use {folder} as {name}", error.strerror or "") from None
+        if found.st_uid not in trusted and (shared or not stat.S_ISLNK(found.st_mode)):
+            why = f"{here} belongs to user {found.st_uid}, who could replace what is in there"
+            remedy = f"Choose a folder below folders of root's, or: chown root {here}"
+            raise InvalidRequest(f"{folder} is not safe as {name}", why, remedy)
+        if stat.S_ISLNK(found.st_mode):
+            links += 1
+            if links > _MOST_LINKS:
+                raise InvalidRequest(f"Cannot use {folder} as {name}", os.strerror(errno.ELOOP))
+            target = os.readlink(here)  # noqa: PTH115
+            left += [*target.split("/")[::-1], *(["/"] if target.startswith("/") else [])]
+            continue
+        writers = stat.S_IWOTH | (stat.S_IWGRP if found.st_gid else 0)
+        path, shared = here, bool(found.st_mode & writers)
+        if shared and not (left and found.st_mode & stat.S_ISVTX):
+            why = f"other users may write to {here}"
+            raise InvalidRequest(f"{folder} is not safe as {name}", why, f"Try: chmod go-w {here}")
 
 
 def made(directory: Path) -> Path:

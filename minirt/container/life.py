@@ -14,7 +14,7 @@ from minirt.container.log_writer import LogWriter, timestamp
 from minirt.container.loop import Loop
 from minirt.container.record import LastRun, Record
 from minirt.errors import MinirtError, kernel_refused
-from minirt.kernel import descriptors, processes, steps
+from minirt.kernel import descriptors, processes, sockets, steps
 from minirt.kernel.clone import Child
 
 
@@ -122,11 +122,19 @@ def _get_ready(life: Life) -> tuple[Hub, Loop, socket.socket]:
     hub = Hub(loop, None if life.log is None else LogWriter(life.log), holdings.answer)
     _connect(hub, life)
     listener = socket.socket(fileno=life.listener)
-    loop.on_readable(life.listener, lambda: hub.add_client(listener.accept()[0]))
+    loop.on_readable(life.listener, lambda: _accept(hub, listener))
     holdings.keep_names_served(loop)
     holdings.watch_host(loop)
     holdings.serve_ports(loop, holdings.bindings)
     return hub, loop, listener
+
+
+def _accept(hub: Hub, listener: socket.socket) -> None:
+    client, _ = listener.accept()
+    if sockets.peer_of(client)[1] == os.geteuid():
+        hub.add_client(client)
+    else:
+        client.close()
 
 
 def _serve(life: Life, hub: Hub, loop: Loop, listener: socket.socket) -> Hub:

@@ -1,7 +1,8 @@
 """What is said between a monitor and those who talk to it.
 
 The socket is RUN/containers/ID/monitor.sock, SOCK_SEQPACKET (unix(7)): one message is one
-packet, so no length is sent. Only root can reach it: the folder above is closed to others.
+packet, so no length is sent. Only root can reach it: the folder above is closed to others, and
+each side asks the kernel who the other is (SO_PEERCRED).
 
 A packet begins with one byte that tells its kind:
 
@@ -42,14 +43,7 @@ def listen(folder: Path) -> socket.socket:
 
 def connect(folder: Path) -> socket.socket:
     """Connect to the monitor. Raises ConnectionRefusedError or FileNotFoundError if it is dead."""
-    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        with sockets.name_in(folder, _NAME) as name:
-            client.connect(name)
-    except BaseException:
-        client.close()
-        raise
-    return client
+    return sockets.connect_to(folder, _NAME, socket.SOCK_SEQPACKET)
 
 
 def tell(line: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:

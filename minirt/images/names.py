@@ -15,7 +15,9 @@ from minirt.errors import InvalidRequest
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 255  # of a repository: distribution's NameTotalLengthMax
 
-_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.?)+(?::[0-9]+)?"
+# Written so that a text can be matched in one way only: "re" tries them all (CWE-1333).
+_LABEL = r"[a-zA-Z0-9]+(?:-+[a-zA-Z0-9]+)*"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]+)?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _ID = re.compile(r"[0-9a-f]{64}")
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")

@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 # what comes elsewhere.
 _BACKLOG = {socket.AF_INET: 1, socket.AF_INET6: 128}
 
+_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 _LOW, _FD_SETSIZE = 256, 1024
 
 
@@ -89,6 +91,37 @@ def listen_at(folder: Path, name: str, kind: int, backlog: int) -> socket.socket
         listener.close()
         raise
     return listener
+
+
+def connect_to(folder: Path, name: str, kind: int, timeout: float | None = None) -> socket.socket:
+    """Connect to FOLDER/NAME, at which a process of our own user must listen.
+
+    The caller has sent nothing yet, so nobody else learns anything. Raises FileNotFoundError or
+    ConnectionRefusedError where nobody listens, ForeignPeer where another user does.
+    """
+    line = socket.socket(socket.AF_UNIX, kind)
+    try:
+        line.settimeout(timeout)
+        with name_in(folder, name) as path:
+            line.connect(path)
+        user = peer_of(line)[1]
+        if user != os.geteuid():
+            raise ForeignPeer(f"user {user} listens at {folder / name}, who is not to be trusted")
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+class ForeignPeer(OSError):
+    """Another user has the other end of a connection."""
+
+
+def peer_of(line: socket.socket) -> tuple[int, int]:
+    """Return PID and user of the process that called connect(2) or listen(2) (unix(7))."""
+    packed = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, user, _ = _CREDENTIALS.unpack(packed)
+    return pid, user
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from minirt.kernel import locks
+from minirt.kernel import locks, sockets
 from minirt.network import lease_folder, resolver_start, resolver_user
 from minirt.network.client import Client, House
 from minirt.network.forward import LAST_CALL, Traffic
@@ -57,6 +57,9 @@ class Resolver:
         try:
             link, _ = self._listener.accept()
         except OSError:
+            return
+        if sockets.peer_of(link)[1] != 0:  # We are root no more, but those we serve are.
+            link.close()
             return
         link.setblocking(False)
         self._waiting.cancel()

@@ -52,7 +52,7 @@ from pathlib import Path
 from minirt.errors import kernel_refused
 from minirt.kernel import locks
 from minirt.kernel.namespaces import Netns, inside
-from minirt.kernel.sockets import name_in
+from minirt.kernel.sockets import connect_to
 from minirt.network import lease_folder, resolver_start
 from minirt.network.resolver_start import LOCK, SOCKET
 from minirt.state import made, run_dir
@@ -211,13 +211,6 @@ def _lock(path: Path) -> int:
 
 
 def _dial(folder: Path) -> socket.socket:
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        link.settimeout(_PATIENCE)
-        with name_in(folder, SOCKET) as name:
-            link.connect(name)
-        link.setblocking(False)
-    except BaseException:
-        link.close()
-        raise
+    link = connect_to(folder, SOCKET, socket.SOCK_SEQPACKET, _PATIENCE)
+    link.setblocking(False)
     return link

@@ -67,9 +67,13 @@ def _configure(common: Asked) -> None:
 
     lean.begin()
     from minirt.oci import groups, log, records
+    from minirt.state import check_own, root_dir
 
     log.open_log(common.text("log"), common.text("log-format", "text"), _is_debugging(common))
     records.use_root(common.text("root", DEFAULT_ROOT))
+    if os.geteuid() == 0:
+        check_own(records.root(), "--root")
+        check_own(root_dir(), "MINIRT_ROOT")  # where compiled filters of system calls are kept
     manager = common.text("cgroup-manager", "systemd" if common.flag("systemd-cgroup") else "")
     groups.use_manager(manager or "cgroupfs")
 

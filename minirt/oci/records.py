@@ -82,6 +82,11 @@ def use_root(path: str) -> None:
     _root = Path(path).absolute()
 
 
+def root() -> Path:
+    """Return where the state is kept."""
+    return _root
+
+
 def check_id(text: str) -> str:
     """Return the ID if a container may have it. Raises InvalidRequest."""
     if _ID.fullmatch(text) and len(text) <= _LONGEST:

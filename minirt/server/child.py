@@ -11,7 +11,6 @@ import array
 import os
 import signal
 import socket
-import struct
 import sys
 import time
 from contextlib import suppress
@@ -23,7 +22,6 @@ from minirt.server.client import ACCEPTED, EXITED, GO, VERSION
 
 _LONGEST = 8 << 20  # bytes: more than execve(2) takes
 _MOST_FDS = 64
-_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 _PATIENCE = 2.0  # seconds for a client to send what it has, and to leave in the end
 _ENDED = socket.SO_PRIORITY  # a mark that the server sees, who has the same end: socket(7)
 LINGER = 0.003  # seconds that a command that has ended stays when its client has left
@@ -62,11 +60,12 @@ def main(house: socket.socket) -> int:
         line.settimeout(_PATIENCE)
         request = receive(line)
         line.settimeout(None)
-        _remember_client(credentials(line)[0])
+        client, _ = sockets.peer_of(line)
+        _remember_client(client)
         line = sockets.moved_above(line, request.highest)
         _ask_for_monitor(house, request, spare)
         _accept(line)
-        _become(request, credentials(line)[0])
+        _become(request, client)
         if line.recv(1) != GO:
             return 1
         steps.remember("server", "hand the command line over", heard, time.monotonic())
@@ -87,13 +86,6 @@ def _accept(line: socket.socket) -> None:
     rights = array.array("i", [os.pidfd_open(os.getpid())])
     line.sendmsg([ACCEPTED], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     os.close(rights[0])
-
-
-def credentials(line: socket.socket) -> tuple[int, int]:
-    """Return PID and user of who connected (unix(7), SO_PEERCRED)."""
-    packed = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, user, _ = _CREDENTIALS.unpack(packed)
-    return pid, user
 
 
 def receive(line: socket.socket) -> Request:

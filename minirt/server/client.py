@@ -118,11 +118,24 @@ def dial() -> _socket.socket | None:
     try:
         where = posix.open(folder(), posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
         line.connect(f"/proc/self/fd/{where}/{name()}")  # A name may have 107 bytes only.
+        is_ours = _is_roots(posix.fstat(where), line)
         posix.close(where)
+        if is_ours:
+            return line
     except OSError:
-        line.close()
-        return None
-    return line
+        pass
+    line.close()
+    return None
+
+
+def _is_roots(folder: posix.stat_result, line: _socket.socket) -> bool:
+    """Say whether root made the folder and listens there; what we send has passwords in it.
+
+    The command itself looks at the folders above (``state.check_own``), and says what is wrong.
+    """
+    pid_uid_gid = line.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)  # struct ucred
+    user = int.from_bytes(pid_uid_gid[4:8], sys.byteorder)
+    return user == 0 == folder.st_uid and not folder.st_mode & 0o022
 
 
 def start_server() -> None:

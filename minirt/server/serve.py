@@ -40,6 +40,7 @@ _A_MOMENT = 0.001
 
 def main(folder: str, name: str) -> None:
     """Serve at FOLDER/NAME until there is no reason to any more."""
+    state.check_own(Path(folder), "a place for the server's socket")
     place = state.made(Path(folder))
     try:
         lock = locks.acquire(place / f"{name}.lock")
@@ -128,7 +129,7 @@ class Server:
     def _accept(self) -> bool:
         """Give a command to a child; say whether this server may go on."""
         line, _ = self._listener.accept()
-        if child.credentials(line)[1] != os.geteuid():
+        if sockets.peer_of(line)[1] != os.geteuid():
             line.close()
         elif self._sources.have_changed():
             with line, suppress(OSError):  # It has gone on alone.
