@@ -26,9 +26,9 @@ FOREIGN = "02:66:6f:72:67:65"
 either_filter = pytest.mark.parametrize("filtered", [True, False], ids=["filtered", "control"])
 
 
-def send(pid: int, *frames: bytes) -> None:
+def send(pid: int, *frames: bytes, interface: str = "eth0") -> None:
     """Send frames from a machine."""
-    in_netns(pid, *FORGER, "eth0", *(frame.hex() for frame in frames))
+    in_netns(pid, *FORGER, interface, *(frame.hex() for frame in frames))
 
 
 def switch(filtered: bool) -> None:
@@ -67,7 +67,7 @@ def test_a_forged_arp_message_changes_nobodys_mind(
         before = neighbour(victim.pid, address)
         message = forger.arp(mac(evil), address)
         if tagged:
-            frame = ethernet(mac(evil), BROADCAST, VLAN, forger.untagged_vlan(ARP, message))
+            frame = ethernet(mac(evil), BROADCAST, VLAN, forger.tagged(ARP, message))
         else:
             frame = ethernet(mac(evil), BROADCAST, ARP, message)
         send(evil.pid, frame)

@@ -83,6 +83,31 @@ def test_a_match_holds(hit: dict[str, Any]) -> None:
         assert walk(one_rule(miss, DROP, sets=sets))[0] == PACKET
 
 
+RAW_SOURCE6 = {"payload": {"base": "nh", "offset": 64, "len": 128}}
+
+
+@pytest.mark.parametrize(
+    "hit",
+    [
+        match(field("ether", "saddr"), 0x0242AC120002),
+        match(field("ether", "saddr"), "02:42:ac:12:00:02"),
+        match(field("ether", "daddr"), {"range": ["02:42:ac:12:00:00", "02:42:ac:12:00:0f"]}),
+        match(field("ip6", "saddr"), "0xfd000000000000000000000000000002"),
+        match(RAW_SOURCE6, "0xfd000000000000000000000000000002"),
+        match(concat(meta("iifname"), RAW_SOURCE6), "@ports"),
+    ],
+    ids=str,
+)
+def test_a_field_is_compared_with_elements_that_are_numbers(hit: dict[str, Any]) -> None:
+    """nft(8) lists them so where a set is typed by the field's place in the packet."""
+    here = Packet(ip_address("fd00::2"), ip_address("fd00::3"), "tcp", 80, came_by="v1",
+                  mac="02:42:ac:12:00:02", target_mac="02:42:ac:12:00:03")  # fmt: skip
+    sets: dict[str, list[Any]] = {"ports": [concat("v1", "0xfd000000000000000000000000000002")]}
+    assert walk(one_rule(hit, DROP, sets=sets), here)[0] is None
+    other = replace(here, source=ip_address("fd00::9"), mac="02:00:00:00:00:09", target_mac="")
+    assert walk(one_rule(hit, DROP, sets=sets), other)[0] == other
+
+
 @pytest.mark.parametrize(
     "absent",
     [
@@ -91,6 +116,8 @@ def test_a_match_holds(hit: dict[str, Any]) -> None:
         match(field("icmp", "type"), "echo-reply", "!="),
         match(field("arp", "saddr ip"), "10.0.0.2", "!="),
         match({"socket": {"key": "mark"}}, 7, "!="),
+        match({"exthdr": {"name": "frag", "field": "frag-off"}}, 1, "!="),
+        match(field("igmp", "type"), "membership-query", "!="),
     ],
     ids=str,
 )

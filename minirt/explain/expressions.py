@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from minirt.explain.packet import Facts, Packet
@@ -17,7 +17,8 @@ class Unreadable(Exception):
 # A protocol's name and its number are the same (RFC 790); icmp is 58 in IPv6.
 _NUMBERS = {"icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58"}
 _WITH_PORTS = {"tcp", "udp"}
-_NOT_IP = {"arp", "vlan", "8021ad"}
+_ABSENT = {"arp", "vlan", "8021ad", "igmp"}  # no packet here has one of these protocols
+_RAW_SOURCE6 = {"base": "nh", "offset": 64, "len": 128}  # how the listing has some "ip6 saddr"
 
 
 class Reader:
@@ -55,6 +56,8 @@ class Reader:
             return None if None in parts else tuple(parts)
         if what == "map":
             return self.look_up(inner)
+        if what == "exthdr":
+            return None  # No packet here has extension headers.
         readers = {"meta": self._meta, "payload": self._payload, "ct": self._ct, "fib": self._fib}
         if what == "socket" and inner.get("key") == "mark":
             return self._facts.socket_mark(self._packet)
@@ -87,6 +90,10 @@ class Reader:
         if isinstance(right, bool):
             return right == bool(value)
         text = str(right)
+        if isinstance(right, int) or text.startswith("0x"):
+            number = _number(value)
+            if number is not None:
+                return number == int(text, 0)
         if text.endswith("*") and isinstance(value, str):
             return value.startswith(text[:-1])
         return text in (str(value), _NUMBERS.get(str(value)))
@@ -105,9 +112,9 @@ class Reader:
             return value in network if value.version == network.version else False
         if what == "range":
             low, high = inner
-            if isinstance(low, str):
+            if isinstance(low, str) and not isinstance(value, str):
                 low, high = ip_address(low), ip_address(high)
-            return bool(low <= value <= high)
+            return bool(low <= value <= high)  # MAC addresses have one length and case
         raise Unreadable(what)
 
     def _elements(self, data: Any) -> Iterable[Any]:
@@ -143,14 +150,18 @@ class Reader:
     def _payload(self, inner: dict[str, Any]) -> Any:
         packet = self._packet
         protocol, field = inner.get("protocol", ""), inner.get("field", "")
+        if inner == _RAW_SOURCE6:
+            protocol, field = "ip6", "saddr"
         version = 4 if protocol == "ip" else 6
         addresses = {"saddr": packet.source, "daddr": packet.target}
         numbers = {"protocol": self._protocol(), "nexthdr": self._protocol()}
         if protocol in ("ip", "ip6") and field in addresses | numbers:
             return (addresses | numbers)[field] if packet.version == version else None
-        if protocol == "ether" and field in ("saddr", "type"):
-            return packet.mac or None if field == "saddr" else self._meta({"key": "protocol"})
-        if protocol in _NOT_IP:
+        if protocol == "ether" and field in ("saddr", "daddr"):
+            return (packet.mac if field == "saddr" else packet.target_mac) or None
+        if protocol == "ether" and field == "type":
+            return self._meta({"key": "protocol"})
+        if protocol in _ABSENT:
             return None
         if protocol in ("th", *_WITH_PORTS) and field in ("sport", "dport"):
             if packet.protocol not in _WITH_PORTS or protocol not in ("th", packet.protocol):
@@ -186,3 +197,12 @@ class Reader:
     def _protocol(self) -> str:
         is_icmp6 = self._packet.protocol == "icmp" and self._packet.version == 6
         return "icmpv6" if is_icmp6 else self._packet.protocol
+
+
+def _number(value: Any) -> int | None:
+    """Return a field as sets have it that name fields by their place; None: none of them does."""
+    if isinstance(value, IPv6Address):
+        return int(value)
+    if isinstance(value, str) and value.count(":") == 5:  # a MAC address
+        return int(value.replace(":", ""), 16)
+    return None

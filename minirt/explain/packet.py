@@ -25,6 +25,7 @@ class Packet:
     status: frozenset[str] = frozenset()  # "dnat", "snat"
     mark: int = 0
     mac: str = ""  # of the sender, on the wire
+    target_mac: str = ""  # of the receiver, on the wire
 
     @property
     def version(self) -> int:

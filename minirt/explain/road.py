@@ -80,7 +80,11 @@ def _over_bridge(journey: Journey, port: Device, neighbour: Address) -> str:
     if not (bridge.up and port.up):
         down = bridge.name if not bridge.up else port.name
         raise journey.stop(host, "down", f"{down} is down")
-    journey.packet = replace(journey.packet, came_by=port.name, bridge=bridge.name)
+    found = _find(journey, bridge, neighbour)
+    receiver = bridge.mac if host.has(neighbour) else found[1].mac if found else ""
+    journey.packet = replace(
+        journey.packet, came_by=port.name, bridge=bridge.name, target_mac=receiver
+    )
     journey.hook(
         host, "prerouting", f"comes in by {port.name}, a port of {bridge.name}", bridged=True
     )
@@ -108,7 +112,15 @@ def _over_bridge(journey: Journey, port: Device, neighbour: Address) -> str:
 
 
 def _neighbour(journey: Journey, bridge: Device, address: Address) -> tuple[Room, Device, Device]:
-    """Return who has an address behind a bridge, and its port."""
+    """Return who has an address behind a bridge, and its port. Raises Stopped."""
+    found = _find(journey, bridge, address)
+    if found is None:
+        why = f"nobody on {bridge.name} has the address {address}: no answer to ARP"
+        raise journey.stop(journey.host, "nobody", why)
+    return found
+
+
+def _find(journey: Journey, bridge: Device, address: Address) -> tuple[Room, Device, Device] | None:
     ports = {one.index: one for one in journey.host.devices if one.master == bridge.index}
     for room in journey.ground.rooms:
         for device in room.devices:
@@ -116,8 +128,7 @@ def _neighbour(journey: Journey, bridge: Device, address: Address) -> tuple[Room
             fits = port is not None and port.peer == device.index
             if port and fits and any(one.ip == address for one in device.addresses):
                 return room, device, port
-    why = f"nobody on {bridge.name} has the address {address}: no answer to ARP"
-    raise journey.stop(journey.host, "nobody", why)
+    return None
 
 
 # ---- in the host's stack ---------------------------------------------------------------

@@ -110,6 +110,11 @@ def mac_key(address: str) -> Part:
     return Part(address, bytes.fromhex(address.replace(":", "")))
 
 
+def raw_key(data: bytes) -> Part:
+    """Return a field of a packet that a set names by its place: typeof @nh,64,128 of nft(8)."""
+    return Part(f"0x{data.hex()}", data)
+
+
 def ip_key(address: IPv4Address | IPv6Address) -> Part:
     """Return an address, type ipv4_addr or ipv6_addr of nft(8)."""
     return Part(str(address), address.packed)

@@ -196,11 +196,12 @@ def _switch(interface: str, netns: Netns, *, has_ipv6: bool) -> None:
 
     Without an address of ours it has no IPv6 at all, else any neighbour could become its
     router (RFC 4861); with one it listens to no router, and needs not ask whether somebody
-    has the address already (RFC 4862, section 5.4): that takes a second.
+    has the address already (RFC 4862, section 5.4): that takes a second. Its link-local address
+    follows from its MAC (addr_gen_mode), since its port accepts no other (spoofing.py).
     """
     values = {"disable_ipv6": "1"}
     if has_ipv6:
-        values = {"disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"}
+        values = {"addr_gen_mode": "0", "disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"}
     with suppress(FileNotFoundError):  # a kernel without IPv6
         for name, value in values.items():
             sysctl.write(f"net/ipv6/conf/{interface}/{name}", value, netns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
+
 from minirt.network.block import Address
 
 
@@ -13,6 +15,17 @@ def mac_of(address: Address) -> str:
     the last four bytes.
     """
     return (b"\x02\x42" + address.packed[-4:]).hex(":")
+
+
+def link_local(mac: str) -> IPv6Address:
+    """Return the link-local address that Linux gives to an interface by its MAC address.
+
+    Its last half is the EUI-64 with the U/L bit inverted (RFC 4291, appendix A). Linux does so
+    unless addr_gen_mode says otherwise (networking/ip-sysctl.rst).
+    """
+    packed = bytes.fromhex(mac.replace(":", ""))
+    eui64 = bytes([packed[0] ^ 2]) + packed[1:3] + b"\xff\xfe" + packed[3:]
+    return IPv6Address(b"\xfe\x80" + bytes(6) + eui64)
 
 
 def host_end(address: Address) -> str:

@@ -1,4 +1,7 @@
-"""A port of a bridge may only say who it is: its MAC and addresses (spoofing.nft).
+"""A port of a bridge may only use its own MAC and addresses (spoofing.nft).
+
+Of IPv6 addresses a port has the assigned one and the link-local one that follows from its MAC.
+Without an assigned one it has none.
 
 The elements of a port stay when its interface goes, with the namespace at its other end: they
 let nobody through who isn't there. The next port of that name, which has the same address,
@@ -15,12 +18,12 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
-from minirt.kernel import nft_messages, nftables
-from minirt.kernel.nft_elements import Element, add, create, ip_key, mac_key, name_key
+from minirt.kernel import netlink, nft_messages, nftables
+from minirt.kernel.nft_elements import Element, add, create, ip_key, mac_key, name_key, raw_key
 from minirt.kernel.steps import announce
 from minirt.network import choice, leases, store
 from minirt.network.block import Address, Interface, interface
-from minirt.network.identity import host_end, mac_of
+from minirt.network.identity import host_end, link_local, mac_of
 from minirt.network.spec import Network
 
 RULES = Path(__file__).with_name("spoofing.nft")
@@ -80,9 +83,9 @@ def release(port: str) -> None:
 
 
 def admit(network: Network) -> None:
-    """Keep the gateway's address from everybody else."""
+    """Reserve the addresses of the gateway, so that no trusted port takes them."""
     with suppress(FileNotFoundError):
-        nftables.run(f"add element {_gateway(network)}", "keep the gateway's address for it")
+        nft_messages.run([add(one) for one in _gateway(network)], "reserve the gateway's addresses")
 
 
 def forget(network: Network) -> None:
@@ -91,8 +94,9 @@ def forget(network: Network) -> None:
         listed = nftables.ask(f"list map {TABLE} ports")
     except FileNotFoundError:
         return
-    taken = _gateway(network)
-    commands = [f"add element {taken}", f"delete element {taken}"]  # there or not
+    # Added before it is deleted, an element may be missing.
+    reserved = [one.words for one in _gateway(network)]
+    commands = [f"{verb} element {words}" for verb in ("add", "delete") for words in reserved]
     for port, identity in _PORT.findall(listed):
         _mac, *addresses = identity.split()
         if any(ip_address(one) in block.subnet for one in addresses for block in network.blocks):
@@ -107,8 +111,27 @@ def is_usual(network: Network, mac: str, ips: Sequence[Address]) -> bool:
     return mac == mac_of(first) and [str(one) for one in others] == twins
 
 
-def _gateway(network: Network) -> str:
-    return f"{TABLE} taken {{ {network.gateway4} }}"
+def _gateway(network: Network) -> list[Element]:
+    """Return the elements that reserve the addresses of a network's gateway.
+
+    A bridge that existed before has further ones: they are the host's.
+    """
+    addresses = {block.gateway for block in network.blocks}
+    if network.adopted:
+        with netlink.connect() as links:
+            bridge = links.find(network.bridge)
+            if bridge is not None:
+                addresses |= {one.ip for one in links.addresses(bridge)}
+    elif network.subnet6 is not None:
+        addresses.add(link_local(mac_of(network.gateway4)))
+    return [_taken(one) for one in sorted(addresses, key=str)]
+
+
+def _taken(address: Address) -> Element:
+    """Return the element that reserves an address for its holder."""
+    if address.version == 6:
+        return Element(TABLE, "taken6", (raw_key(address.packed),))
+    return Element(TABLE, "taken", (ip_key(address),))
 
 
 def _known(port: str) -> str:
@@ -127,15 +150,18 @@ def _forgetting(port: str, identity: str) -> list[str]:
 
 def _elements(port: str, identity: str) -> list[Element]:
     """Return all elements of a port but that in the map of ports."""
-    first, *others = identity.split()
-    link, own = name_key(port), mac_key(first)
-    found = [Element(TABLE, "macs", (link, own))]
-    for address in map(ip_address, others):
+    mac, *others = identity.split()
+    link, own = name_key(port), mac_key(mac)
+    found = [Element(TABLE, "macs", (link, raw_key(own.data)))]
+    addresses = [ip_address(one) for one in others]
+    if any(one.version == 6 for one in addresses):
+        addresses.append(link_local(mac))
+    for address in addresses:
         if address.version == 6:
-            found.append(Element(TABLE, "addresses6", (link, ip_key(address))))
+            found.append(Element(TABLE, "addresses6", (link, raw_key(address.packed))))
         else:
             found.append(Element(TABLE, "addresses", (link, own, ip_key(address))))
-            found.append(Element(TABLE, "taken", (ip_key(address),)))
+        found.append(_taken(address))
     return found
 
 
