@@ -19,6 +19,7 @@ from minirt.kernel.namespaces import Namespace
 from minirt.kernel.processes import CRASHED
 
 NONE = Namespace(0)
+_CLONE_FILES = 0x400
 _CLONE_PIDFD = 0x1000
 _CLONE_PARENT = 0x8000
 _CLONE_INTO_CGROUP = 1 << 33
@@ -41,15 +42,18 @@ def clone(
     *,
     cgroup: int | None = None,
     as_sibling: bool = False,
+    shares_files: bool = False,
 ) -> Child:
     """Run ``main`` in a child that is born in new namespaces of these ``kinds``.
 
     ``cgroup``: the open directory of a cgroup of version 2 to be born in. ``as_sibling``: the
-    child of the caller's parent, CLONE_PARENT. The child exits with what ``main`` returns.
+    child of the caller's parent, CLONE_PARENT. ``shares_files``: it has the caller's table of
+    descriptors and no copy, CLONE_FILES. The child exits with what ``main`` returns.
     """
     flags = int(kinds) | _CLONE_PIDFD
     flags |= 0 if cgroup is None else _CLONE_INTO_CGROUP
     flags |= _CLONE_PARENT if as_sibling else 0
+    flags |= _CLONE_FILES if shares_files else 0
     pidfd = ctypes.c_int(-1)
     exit_signal = 0 if as_sibling else signal.SIGCHLD  # A sibling takes over its own parent's.
     words = (flags, ctypes.addressof(pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, cgroup or 0)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from minirt.errors import InvalidRequest
 from minirt.kernel import seccomp, springboard
 
 if TYPE_CHECKING:
@@ -32,10 +31,16 @@ class Filters:
         """Return what must stay open until the filter is loaded."""
         return {self.agent.fileno()} if self.agent else set()
 
-    def supervised(self, listener: int) -> None:
-        """Hand what loading the filter has returned over to the supervisor, if it has one."""
+    def load(self, program: seccomp.Loadable) -> None:
+        """Put the filter in force, laid out as ``program``; its supervisor gets the listener.
+
+        From here on any system call of this process may be refused, or wait for the supervisor.
+        Raises OSError.
+        """
         if self.agent:
-            self.agent.hand_over(listener)
+            self.agent.hand_over(lambda: seccomp.load(program, self.flags))
+        else:
+            seccomp.load(program, self.flags)
 
     def close(self) -> None:
         """Leave the supervisor to the child."""
@@ -69,10 +74,6 @@ def prepare(rules: Mapping[str, Any] | None) -> Filters:
         return Filters(program, flags, lets_spring=springs)
     from minirt.runtime import seccomp_agent
 
-    if not lets_through(rules, seccomp_agent.CALLS):
-        calls = " and ".join(seccomp_agent.CALLS)
-        why = f"the filter must allow {calls}, by which its supervisor gets to know of it"
-        raise InvalidRequest("linux.seccomp cannot be obeyed", why)
     agent = seccomp_agent.connect(rules)
     return Filters(program, flags | seccomp.NEW_LISTENER, agent, lets_spring=springs)
 

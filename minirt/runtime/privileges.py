@@ -31,7 +31,7 @@ def drop(process: Process, filters: Filters) -> None:
     groups = list(dict.fromkeys(user.additional_gids))
     program = seccomp.prepare(filters.program) if filters.program else None
     if program and not process.no_new_privileges:
-        filters.supervised(seccomp.load(program, filters.flags))
+        filters.load(program)
     capabilities.limit_bounding(sets.bounding)
     capabilities.keep_across_setuid(True)
     become(user.uid, user.gid, groups)
@@ -41,7 +41,7 @@ def drop(process: Process, filters: Filters) -> None:
         with step("never gain privileges again", "setpriv", "--no-new-privs", Shell('"$@"')):
             prctl.set_no_new_privs(1)
         if program:
-            filters.supervised(seccomp.load(program, filters.flags))
+            filters.load(program)
 
 
 def become(uid: int, gid: int, groups: list[int]) -> None:
