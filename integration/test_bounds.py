@@ -50,8 +50,9 @@ def test_a_command_line_of_a_gigabyte_is_cut(minirt: Minirt, image: str, greedy:
             minirt("network", *verb, code=None)
         minirt("dns", "query", "--from", "one", "one")
         minirt("dns", "trace", "--from", "one", "one")
-    line = shown.splitlines()[1].split(maxsplit=1)[1].rstrip()
-    assert line == "x" * process_list.LONGEST + " …"
+    command = shown.splitlines()[1].split(maxsplit=1)[1].rstrip()
+    assert command.strip("x") == " …"
+    assert process_list.LONGEST // 2 < len(command) <= process_list.LONGEST
 
 
 def test_a_port_is_held_by_a_process_with_a_command_line_of_a_gigabyte(
@@ -74,7 +75,7 @@ def test_a_crowd_is_listed_briefly(minirt: Minirt, image: str) -> None:
     minirt(*QUIET, image, "sh", "-c", script)
     wait_until_ready(minirt)
     with all_stay_small():
-        lines = minirt("top", "one", "-o", "args").stdout.splitlines()
+        lines = minirt("top", "one", "-o", "pid,args").stdout.splitlines()
     assert len(lines) > crowd
     assert lines[-1].endswith(" …")
 

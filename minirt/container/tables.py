@@ -42,7 +42,7 @@ def _cell(value: Any) -> str:
     return str(value() if callable(value) else value)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]], narrowest: int = NARROWEST) -> str:
     """Put cells under each other; a column ends where no row has a cell to its right.
 
     That is Go's text/tabwriter, with widths in characters.
@@ -51,7 +51,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     for row in rows:
         for number, cell in enumerate(row[:-1]):
             if number == len(widths):
-                widths.append(NARROWEST)
+                widths.append(narrowest)
             widths[number] = max(widths[number], len(cell) + GAP)
     return "".join(
         "".join(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False))
