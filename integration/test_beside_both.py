@@ -9,9 +9,9 @@ import pytest
 from integration.conftest import Minirt
 from integration.firewalls import needs_firewalld
 from integration.guests import guest
-from integration.peers import needs_peer
+from integration.peers import dockerd, needs_peer
 from integration.sandbox import Outside, in_netns
-from integration.test_beside_docker import dockerd, leave_no_table, whale
+from integration.test_beside_docker import leave_no_table, whale
 from integration.test_beside_firewalld import CUT_OFF, Start, either_backend, start
 from integration.traces import Ground
 from integration.traffic import ask_from

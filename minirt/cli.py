@@ -94,12 +94,12 @@ def main() -> None:
 
 def run(words: list[str]) -> int:
     """Run one command line; return its exit code."""
-    failure = OWN_FAILURE if words_name(words, {"run", "create"}) else 1
+    failure = OWN_FAILURE if words_name(words, {"run"}) else 1
     try:
         result = root.main(words, prog_name="minirt", standalone_mode=False)
     except click.UsageError as error:
         where = f" See '{error.ctx.command_path} --help'." if error.ctx else ""
-        return say(error.format_message() + where, OWN_FAILURE)
+        return say(error.format_message() + where, usage_code(error))
     except (click.Abort, KeyboardInterrupt):
         return 130  # 128 + SIGINT
     except MinirtError as error:
@@ -115,6 +115,18 @@ def run(words: list[str]) -> int:
         what = f"This is a bug in minirt: {type(error).__name__}: {error}."
         return say(f"{what} MINIRT_DEBUG=1 shows where.", OWN_FAILURE)
     return result if isinstance(result, int) else 0
+
+
+def usage_code(error: click.UsageError) -> int:
+    """Return Docker's exit code for words that make no command: 125 if a flag is wrong, else 1.
+
+    Too few or too many arguments and unknown commands are 1, also of ``run``. So is a flag whose
+    value is not on its list of words, which Docker's client checks after it has read the flags.
+    """
+    if isinstance(error, click.BadParameter):
+        flag = error.param if isinstance(error.param, click.Option) else None
+        return OWN_FAILURE if flag and not isinstance(flag.type, click.Choice) else 1
+    return OWN_FAILURE if isinstance(error, click.NoSuchOption | click.BadOptionUsage) else 1
 
 
 def words_name(words: list[str], verbs: set[str]) -> bool:

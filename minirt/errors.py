@@ -2,6 +2,7 @@
 
     MinirtError             what went wrong, why, what to do; exit code of the verb (run: 125)
     +-- InvalidRequest      what was asked makes no sense, or contradicts itself
+    |   +-- BadFlag   125   the value of a flag cannot be read
     +-- NotFound            no such container, network, image or volume
     +-- Conflict            a name, an address or a port is taken, or a thing is in use
     +-- Exhausted           a pool has nothing left to give
@@ -38,6 +39,12 @@ class MinirtError(Exception):
 
 class InvalidRequest(MinirtError):
     """The request contradicts itself, or a specification."""
+
+
+class BadFlag(InvalidRequest):
+    """The value of a flag cannot be read, as Docker's client says without asking its daemon."""
+
+    exit_code = 125
 
 
 class NotFound(MinirtError):
@@ -100,7 +107,7 @@ def pack(error: MinirtError) -> bytes:
 def unpack(message: bytes) -> MinirtError:
     """Rebuild the error that another process packed."""
     name, *sentences = json.loads(message)
-    kinds: list[type[MinirtError]] = [MinirtError, *MinirtError.__subclasses__()]
+    kinds: list[type[MinirtError]] = [MinirtError, *MinirtError.__subclasses__(), BadFlag]
     return {kind.__name__: kind for kind in kinds}[name](*sentences)
 
 

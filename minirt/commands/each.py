@@ -86,4 +86,6 @@ def check_input(*, tty: bool, stdin: bool, remedy: str = "Leave out -t.") -> Non
     A terminal has no end of file: what waits for it would wait for ever.
     """
     if tty and stdin and not os.isatty(0):
-        raise InvalidRequest("The input device is not a TTY", "", remedy)
+        error = InvalidRequest("The input device is not a TTY", "", remedy)
+        error.exit_code = 1  # also of run: with Docker the client says it
+        raise error

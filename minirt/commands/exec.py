@@ -11,7 +11,7 @@ from minirt.commands.lean import Lean
 from minirt.container import exec, lifecycle
 from minirt.container.exec import Request
 from minirt.container.flags import environment
-from minirt.errors import InvalidRequest
+from minirt.errors import CommandNotRunnable
 
 SETTINGS = {"allow_interspersed_args": False}
 
@@ -44,7 +44,7 @@ def command(
     The exit code is that of COMMAND; 126 if it can't be executed, 127 if it isn't there.
     """
     if workdir and not workdir.startswith("/"):
-        raise InvalidRequest(f"Cannot start in {workdir}", "--workdir needs an absolute path")
+        raise CommandNotRunnable(f"Cannot start in {workdir}", "--workdir needs an absolute path")
     check_input(tty=tty, stdin=interactive and not detach)
     one = lifecycle.find_running(container)
     asked = Request(

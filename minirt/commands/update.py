@@ -26,4 +26,5 @@ def command(containers: tuple[str, ...], **limits: Any) -> int:
     asked = {flag: value for flag, value in limits.items() if value}
     if not asked:
         raise InvalidRequest("You must provide one or more flags when using this command")
+    updating.check(asked)
     return for_each(containers, lambda name: updating.update(name, asked))

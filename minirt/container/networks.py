@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from minirt.container import list_filters
 from minirt.container.lifecycle import SHORT
 from minirt.container.templates.values import Fields
 from minirt.container.times import since
@@ -65,13 +66,7 @@ def prunable(networks: Iterable[Network], filters: Iterable[str]) -> list[Networ
 def _passing(
     networks: Iterable[Network], filters: Iterable[str], known: dict[str, Match]
 ) -> list[Network]:
-    wanted: dict[str, list[str]] = {}
-    for text in filters:
-        key, equals, value = text.partition("=")
-        if not equals or key not in known:
-            why = f"it is one of {', '.join(known)}, with a value"
-            raise InvalidRequest(f"invalid filter '{key}'", why)
-        wanted.setdefault(key, []).append(value)
+    wanted = list_filters.parse(filters, known)
     return [
         one
         for one in networks
@@ -80,8 +75,7 @@ def _passing(
 
 
 def _passes(network: Network, key: str, values: list[str], match: Match) -> bool:
-    # Labels are the exception to "any of one key": Docker wants all of them.
-    choose = all if key.startswith("label") else any
+    choose = all if list_filters.needs_all(key) else any
     return choose(match(network, value) for value in values)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from minirt.container import lifecycle, listing
+from minirt.container import lifecycle, list_filters, listing
 from minirt.container.record import Record
 from minirt.errors import InvalidRequest
 
@@ -27,24 +27,17 @@ def matcher(filters: Iterable[str]) -> Callable[[Record], bool]:
 
     Raises InvalidRequest.
     """
-    wanted: dict[str, list[str]] = {}
-    for text in filters:
-        key, equals, value = text.partition("=")
-        key = key.strip().lower()
-        if not equals:
-            raise InvalidRequest(
-                f"Invalid filter '{text}'", "bad format of filter", "Write KEY=VALUE."
-            )
-        if key not in TESTS:
-            raise InvalidRequest(f"Invalid filter '{key}'", "", f"There are: {', '.join(TESTS)}.")
-        wanted.setdefault(key, []).append(value.strip())
+    wanted = list_filters.parse(filters, TESTS)
     _check(wanted)
-    return lambda one: all(
-        any(TESTS[key](one, value) for value in values) for key, values in wanted.items()
-    )
+    return lambda one: all(_passes(one, key, values) for key, values in wanted.items())
 
 
-def _check(wanted: dict[str, list[str]]) -> None:
+def _passes(one: Record, key: str, values: list[str]) -> bool:
+    choose = all if list_filters.needs_all(key) else any
+    return choose(TESTS[key](one, value) for value in values)
+
+
+def _check(wanted: list_filters.Filters) -> None:
     for value in wanted.get("status", []):
         if value not in STATES:
             known = ", ".join(STATES)

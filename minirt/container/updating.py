@@ -27,6 +27,14 @@ FIELDS = {
 }
 
 
+def check(asked: dict[str, Any]) -> None:
+    """Raise BadFlag for an amount that cannot be read, before any container is looked for."""
+    for flag in ("memory", "memory_swap", "memory_reservation"):
+        if asked.get(flag, "-1") != "-1":
+            limits.size(asked[flag], f"--{flag.replace('_', '-')}")
+    limits.nano_cpus(asked.get("cpus", ""))
+
+
 def update(reference: str, asked: dict[str, Any]) -> None:
     """Change the limits that ``asked`` has, by the names of their flags; keep the others.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from minirt.errors import InvalidRequest
+from minirt.errors import BadFlag
 
 PROTOCOLS = ("tcp", "udp")
 LARGEST = 65535  # RFC 9293, section 3.1: a port has 16 bits
@@ -28,7 +28,7 @@ class PortRequest:
 
 
 def parse(texts: Iterable[str]) -> list[PortRequest]:
-    """Read the values of -p. Raises InvalidRequest, in Docker's words."""
+    """Read the values of -p. Raises BadFlag, in Docker's words."""
     return [request for text in texts for request in _parse_one(text)]
 
 
@@ -39,10 +39,10 @@ def _parse_one(text: str) -> Iterator[PortRequest]:
     protocol = protocol.lower() or "tcp"
     if protocol not in PROTOCOLS:
         remedy = "minirt publishes tcp and udp."
-        raise InvalidRequest(f"Invalid proto: {protocol}", f"in -p {text}", remedy)
+        raise BadFlag(f"Invalid proto: {protocol}", f"in -p {text}", remedy)
     host_ip, host, container = _split(rest)
     if not container:
-        raise InvalidRequest(f"No port specified: {text}<empty>")
+        raise BadFlag(f"No port specified: {text}<empty>")
     first, last = _span(container, "containerPort")
     host_first, host_last = _span(host, "hostPort") if host else (0, 0)
     if first == last:
@@ -50,7 +50,7 @@ def _parse_one(text: str) -> Iterator[PortRequest]:
         return
     if host and host_last - host_first != last - first:
         what = "Invalid ranges specified for container and host Ports"
-        raise InvalidRequest(what, f"{container} and {host}")
+        raise BadFlag(what, f"{container} and {host}")
     for offset in range(last - first + 1):
         port = host_first + offset if host else 0
         yield PortRequest(protocol, first + offset, host_ip, port, port)
@@ -63,17 +63,17 @@ def _split(text: str) -> tuple[str, str, str]:
         host_ip, bracket, host = before.partition("]")
         host_ip = host_ip[1:]
         if not bracket or not host.startswith(":"):
-            raise InvalidRequest(f"Invalid ip address: {text}", "", "Write it as [::1]:8080:80.")
+            raise BadFlag(f"Invalid ip address: {text}", "", "Write it as [::1]:8080:80.")
         host = host[1:]
         valid = _version(host_ip) == 6
     else:
         host_ip, _, host = before.rpartition(":")
         if ":" in host_ip:
             why = f"address {host_ip}: too many colons in address"
-            raise InvalidRequest(f"Invalid ip address {host_ip}", why, "Put it into brackets.")
+            raise BadFlag(f"Invalid ip address {host_ip}", why, "Put it into brackets.")
         valid = not host_ip or _version(host_ip) == 4
     if not valid:
-        raise InvalidRequest(f"Invalid ip address: {host_ip}")
+        raise BadFlag(f"Invalid ip address: {host_ip}")
     return host_ip, host, container
 
 
@@ -89,14 +89,14 @@ def _span(text: str, kind: str) -> tuple[int, int]:
     low, dash, high = text.partition("-")
     first, last = _port(low, kind, text), _port(high if dash else low, kind, text)
     if last < first:
-        raise InvalidRequest(f"Invalid {kind}: {text}", "the range ends before it begins")
+        raise BadFlag(f"Invalid {kind}: {text}", "the range ends before it begins")
     return first, last
 
 
 def _port(text: str, kind: str, whole: str) -> int:
     if text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) <= LARGEST:
         return int(text)
-    raise InvalidRequest(f"Invalid {kind}: {whole}", f"a port is a number from 0 to {LARGEST}")
+    raise BadFlag(f"Invalid {kind}: {whole}", f"a port is a number from 0 to {LARGEST}")
 
 
 def _short_form(text: str) -> str:
@@ -105,11 +105,11 @@ def _short_form(text: str) -> str:
     for pair in text.split(","):
         key, equals, value = pair.partition("=")
         if not equals:
-            raise InvalidRequest(f"Invalid field syntax: {pair}", f"in -p {text}")
+            raise BadFlag(f"Invalid field syntax: {pair}", f"in -p {text}")
         fields[key.strip().lower()] = value
     if fields.get("mode", "host") not in ("host", "ingress"):
-        raise InvalidRequest(f"Invalid publish mode: {fields['mode']}", f"in -p {text}")
+        raise BadFlag(f"Invalid publish mode: {fields['mode']}", f"in -p {text}")
     if "target" not in fields:
-        raise InvalidRequest(f"No port specified: {text}", "target= is missing")
+        raise BadFlag(f"No port specified: {text}", "target= is missing")
     published = f"{fields['published']}:" if fields.get("published") else ""
     return f"{published}{fields['target']}/{fields.get('protocol', 'tcp')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minirt.container.flags.typed import Flags, refused
+from minirt.container.flags.typed import Flags, refused, unusable
 from minirt.errors import InvalidRequest
 from minirt.images import platforms
 
@@ -12,7 +12,7 @@ def check(flags: Flags) -> None:
     if flags.restart not in ("", "no"):
         why = "nobody stays who could start it again: minirt has no daemon"
         remedy = "Let a unit of systemd do it: ExecStart=minirt start -a NAME, Restart=on-failure."
-        raise refused("--restart", flags.restart, why, remedy)
+        raise unusable("--restart", flags.restart, why, remedy)
     for name in ("health_cmd", "health_interval", "health_timeout", "health_retries"):
         if getattr(flags, name):
             flag = f"--{name.replace('_', '-')}"
@@ -21,7 +21,7 @@ def check(flags: Flags) -> None:
     if flags.link:
         why = "links are of the past: containers of one network find each other by name"
         remedy = "minirt network create NET, and --network NET for both; --network-alias for more."
-        raise refused("--link", flags.link[0], why, remedy)
+        raise unusable("--link", flags.link[0], why, remedy)
     if flags.pull not in ("", "missing", "never"):
         why = "minirt pulls no images"
         raise refused("--pull", flags.pull, why, "skopeo copy, and minirt image load.")

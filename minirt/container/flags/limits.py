@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from minirt.container.flags.typed import Flags, refused
+from minirt.container.flags.typed import Flags, refused, unusable
 from minirt.errors import InvalidRequest
 
 # Patterns stay texts until one is used: few containers are started with a ulimit.
@@ -29,7 +29,7 @@ def fields(flags: Flags) -> dict[str, Any]:
     limit, with_swap = memory(flags.memory, flags.memory_swap)
     if not -1000 <= flags.oom_score_adj <= 1000:
         why = "the range for oom score adj is [-1000, 1000]"
-        raise refused("--oom-score-adj", str(flags.oom_score_adj), why)
+        raise unusable("--oom-score-adj", str(flags.oom_score_adj), why)
     return {
         "memory": limit,
         "memory_swap": with_swap,
@@ -70,15 +70,15 @@ def memory(limit: str, with_swap: str) -> tuple[int, int]:
     """
     amount = size(limit, "--memory") if limit else 0
     if 0 < amount < LEAST_MEMORY:
-        raise refused("--memory", limit, "the least memory limit is 6m")
+        raise unusable("--memory", limit, "the least memory limit is 6m")
     if not with_swap:
         return amount, 0
     both = UNLIMITED if with_swap == "-1" else size(with_swap, "--memory-swap")
     if both and not amount:
-        raise refused("--memory-swap", with_swap, "it needs a limit of memory too", "Add -m.")
+        raise unusable("--memory-swap", with_swap, "it needs a limit of memory too", "Add -m.")
     if 0 < both < amount:
         why = "it counts memory and swap together, so it can't be less than --memory"
-        raise refused("--memory-swap", with_swap, why)
+        raise unusable("--memory-swap", with_swap, why)
     return amount, both
 
 
@@ -89,24 +89,24 @@ def reservation(text: str, limit: int) -> int:
     """
     amount = size(text, "--memory-reservation") if text else 0
     if 0 < amount < LEAST_MEMORY:
-        raise refused("--memory-reservation", text, "the least memory reservation is 6m")
+        raise unusable("--memory-reservation", text, "the least memory reservation is 6m")
     if limit and amount > limit:
         why = "minimum memory limit can not be less than memory reservation limit"
-        raise refused("--memory-reservation", text, why)
+        raise unusable("--memory-reservation", text, why)
     return amount
 
 
 def weight(value: int, flag: str, least: int, most: int) -> int:
     """Return a share of what is contended for; 0: the usual one. Raises InvalidRequest."""
     if value and not least <= value <= most:
-        raise refused(flag, str(value), f"the range is from {least} to {most}")
+        raise unusable(flag, str(value), f"the range is from {least} to {most}")
     return value
 
 
 def cpuset(text: str, flag: str) -> str:
     """Return a list like ``0-2,7`` (cpuset(7), "List format"). Raises InvalidRequest."""
     if text and not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text, re.ASCII):
-        raise refused(flag, text, "it is not a list like 0-3,7")
+        raise unusable(flag, text, "it is not a list like 0-3,7")
     return text
 
 
@@ -132,7 +132,7 @@ def nano_cpus(text: str) -> int:
     if nanos != int(nanos):
         raise refused("--cpus", text, "value is too precise", "Nine decimals are possible.")
     if 0 < nanos < 10_000_000:
-        raise refused("--cpus", text, "the least is 0.01")
+        raise unusable("--cpus", text, "the least is 0.01")
     return int(nanos)
 
 

@@ -6,8 +6,9 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from minirt.container.flags.typed import fields_of, refused
+from minirt.container.flags.typed import fields_of, refused, unusable
 from minirt.container.record import Mount
 from minirt.errors import InvalidRequest
 from minirt.state import LONGEST_NAME, NAME
@@ -30,7 +31,7 @@ def volume(text: str) -> Mount:
     """
     parts = text.split(":")
     if len(parts) > 3 or not all(parts):
-        raise refused("--volume", text, f"invalid volume specification: '{text}'")
+        raise unusable("--volume", text, f"invalid volume specification: '{text}'")
     if len(parts) == 1:
         return Mount("volume", "", destination(text, "--volume", text))
     source, target = parts[0], destination(parts[1], "--volume", text)
@@ -40,21 +41,26 @@ def volume(text: str) -> Mount:
         if mode in PROPAGATIONS:
             propagation = mode
         elif mode not in (*IGNORED_MODES, "ro", "nocopy"):
-            raise refused("--volume", text, f"invalid mode: {mode}")
+            raise unusable("--volume", text, f"invalid mode: {mode}")
     read_only = "ro" in modes
     if source.startswith(("/", "./", "../")) or source in (".", ".."):
         path = existing(os.path.abspath(source), "--volume", text)  # noqa: PTH100 - not resolved
-        return Mount("bind", path, target, read_only=read_only, propagation=propagation)
+        return Mount("bind", path, target, "", read_only, propagation, mode=",".join(modes))
     name = volume_name(source, "--volume", text)
     options = ["nocopy"] if "nocopy" in modes else []
-    return Mount("volume", "", target, name=name, read_only=read_only, options=options)
+    return Mount("volume", "", target, name, read_only, options=options, mode=",".join(modes))
+
+
+def bind_text(one: Mount) -> str:
+    """Return a mount that :func:`volume` has read as ``inspect`` shows it in HostConfig.Binds."""
+    return ":".join(part for part in (one.name or one.source, one.destination, one.mode) if part)
 
 
 def volumes_from(text: str) -> str:
     """Check one ``--volumes-from``: ``NAME[:ro|rw|z|Z]``. Raises InvalidRequest."""
     name, colon, mode = text.partition(":")
     if not name or (colon and mode not in ("ro", "rw", "z", "Z")):
-        raise refused("--volumes-from", text, f"invalid mode: {mode}" if name else "it is empty")
+        raise unusable("--volumes-from", text, f"invalid mode: {mode}" if name else "it is empty")
     return text
 
 
@@ -74,21 +80,46 @@ def mount(text: str) -> Mount:
     kind = values.pop("type", "volume").lower()
     if kind not in _KINDS:
         why = f"mount type {kind} is not known"
-        raise refused("--mount", text, why, "There are bind, volume and tmpfs.")
+        raise unusable("--mount", text, why, "There are bind, volume and tmpfs.")
     target = destination(values.pop("target", ""), "--mount", text)
     source = values.pop("source", "")
     read_only = _truth(values.pop("readonly", "false"), text)
     values.pop("consistency", None)
     unknown = values.keys() - _KINDS[kind]
     if unknown:
-        raise refused("--mount", text, f"unexpected key '{min(unknown)}' for type {kind}")
+        raise unusable("--mount", text, f"unexpected key '{min(unknown)}' for type {kind}")
     if kind == "tmpfs":
         return _tmpfs_mount(values, source, target, read_only, text)
     if kind == "bind":
         return _bind_mount(values, source, target, read_only, text)
     name = volume_name(source, "--mount", text) if source else ""
     options = ["nocopy"] if _truth(values.get("volume-nocopy", "false"), text) else []
-    return Mount("volume", "", target, name=name, read_only=read_only, options=options)
+    return Mount("volume", "", target, name, read_only, options=options)
+
+
+def api_form(one: Mount) -> dict[str, Any]:
+    """Return a mount that :func:`mount` has read as ``inspect`` shows it in HostConfig.Mounts.
+
+    That is the object "Mount" of the Docker Engine API: fields that are empty are left out.
+    """
+    propagation = {} if one.propagation == "rprivate" else {"Propagation": one.propagation}
+    alone = {"NonRecursive": True} if one.kind == "bind" and "bind" in one.options else {}
+    fields = {
+        "Type": one.kind,
+        "Source": one.name or one.source,
+        "Target": one.destination,
+        "ReadOnly": one.read_only or "ro" in one.options,
+        "BindOptions": propagation | alone,
+        "VolumeOptions": {"NoCopy": True, "DriverConfig": {}} if "nocopy" in one.options else {},
+        "TmpfsOptions": _tmpfs_options(one) if one.kind == "tmpfs" else {},
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def _tmpfs_options(one: Mount) -> dict[str, int]:
+    given = dict(text.split("=", 1) for text in one.options if "=" in text)
+    size = {"SizeBytes": int(given["size"])} if "size" in given else {}
+    return size | ({"Mode": int(given["mode"], 8)} if "mode" in given else {})
 
 
 _KINDS = {
@@ -142,18 +173,18 @@ def tmpfs(text: str) -> Mount:
 def _check_tmpfs(options: Iterable[str], flag: str, text: str) -> None:
     for option in options:
         if not re.fullmatch(TMPFS_OPTION, option):
-            raise refused(flag, text, f'invalid tmpfs option "{option}"')
+            raise unusable(flag, text, f'invalid tmpfs option "{option}"')
 
 
 def destination(path: str, flag: str, text: str) -> str:
     """Return the path inside, in its shortest form. Raises InvalidRequest."""
     if not path:
-        raise refused(flag, text, "target is required")
+        raise unusable(flag, text, "target is required")
     if not path.startswith("/"):
-        raise refused(flag, text, f"invalid mount path: '{path}' mount path must be absolute")
+        raise unusable(flag, text, f"invalid mount path: '{path}' mount path must be absolute")
     clean = posixpath.normpath("/" + path.lstrip("/"))
     if clean == "/":
-        raise refused(flag, text, "invalid specification: destination can't be '/'")
+        raise unusable(flag, text, "invalid specification: destination can't be '/'")
     return clean
 
 
@@ -162,15 +193,17 @@ def existing(path: str, flag: str, text: str) -> str:
     if os.path.lexists(path):
         return path
     remedy = f"Make it first: mkdir -p {path}"
-    raise refused(flag, text, f"bind source path does not exist: {path}", remedy)
+    raise unusable(flag, text, f"bind source path does not exist: {path}", remedy)
 
 
 def volume_name(name: str, flag: str, text: str) -> str:
     """Return the name of a volume. Raises InvalidRequest."""
+    if len(name) == 1:  # Docker's client takes it for the letter of a drive of Windows.
+        raise unusable(flag, text, "volume name is too short, names have at least two characters")
     if NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
         return name
     why = f'"{name}" includes invalid characters for a volume name'
-    raise refused(flag, text, why, "For a folder of the host, write its absolute path.")
+    raise unusable(flag, text, why, "For a folder of the host, write its absolute path.")
 
 
 def distinct(mounts: Iterable[Mount]) -> list[Mount]:

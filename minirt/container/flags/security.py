@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from minirt.container.flags.typed import refused
+from minirt.container.flags.typed import refused, unusable
 
 
 def capability(name: str, flag: str) -> str:
@@ -16,7 +16,9 @@ def capability(name: str, flag: str) -> str:
     from minirt.kernel.capabilities import NAMES
 
     if f"CAP_{plain}" not in NAMES:
-        raise refused(flag, name, f'unknown capability: "{name}"', "man 7 capabilities lists them.")
+        raise unusable(
+            flag, name, f'unknown capability: "{name}"', "man 7 capabilities lists them."
+        )
     return f"CAP_{plain}"
 
 

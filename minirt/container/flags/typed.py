@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from minirt.errors import InvalidRequest
+from minirt.errors import BadFlag, InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,21 @@ class Flags:
     health_retries: str = ""
 
 
-def refused(flag: str, text: str, why: str, remedy: str = "") -> InvalidRequest:
-    """Say in Docker's words that ``text`` is no value for ``flag``."""
-    return InvalidRequest(f'Invalid argument "{text}" for {flag}', why, remedy)
+def refused(flag: str, text: str, why: str, remedy: str = "") -> BadFlag:
+    """Say in Docker's words that ``text`` is no value for ``flag``: the exit code is 125."""
+    return BadFlag(_invalid(flag, text), why, remedy)
+
+
+def unusable(flag: str, text: str, why: str, remedy: str = "") -> InvalidRequest:
+    """Say the same of a value that can be read: of ``create`` the exit code is 1.
+
+    With Docker these are the values that its client passes on, and that the daemon refuses.
+    """
+    return InvalidRequest(_invalid(flag, text), why, remedy)
+
+
+def _invalid(flag: str, text: str) -> str:
+    return f'Invalid argument "{text}" for {flag}'
 
 
 def fields_of(text: str, flag: str) -> list[str]:
