@@ -216,7 +216,7 @@ def test_a_container_that_is_not_there_is_named(minirt: Minirt, verb: str) -> No
 
 def test_version_and_info_tell_what_is_here(minirt: Minirt, image: str) -> None:
     facts = json.loads(minirt("version", "--format", "json").stdout)
-    assert facts["KernelVersion"] == shell("uname", "-r").stdout.strip()
+    assert facts["Server"]["KernelVersion"] == shell("uname", "-r").stdout.strip()
     minirt("run", "-d", "--net", "none", image, *SLEEPER)
     told = json.loads(minirt("info", "--format", "json").stdout)
     assert (told["Containers"], told["ContainersRunning"], told["Images"]) == (1, 1, 1)

@@ -30,6 +30,20 @@ from minirt.images.changes import apply
         ("VOLUME /a /c/", {"Volumes": {"/a": {}, "/c": {}}}),
         ("STOPSIGNAL SIGINT", {"StopSignal": "SIGINT"}),
         ("STOPSIGNAL 9", {"StopSignal": "9"}),
+        ("HEALTHCHECK NONE", {"Healthcheck": {"Test": ["NONE"]}}),
+        ('HEALTHCHECK CMD ["a", "b"]', {"Healthcheck": {"Test": ["CMD", "a", "b"]}}),
+        (
+            "HEALTHCHECK --interval=1m1.5s --start-period=5ms --retries=2  CMD  a b",
+            {
+                "Healthcheck": {
+                    "Test": ["CMD-SHELL", "a b"],
+                    "Interval": 61_500_000_000,
+                    "StartPeriod": 5_000_000,
+                    "Retries": 2,
+                }
+            },
+        ),
+        ("ONBUILD RUN make", {"OnBuild": ["RUN make"]}),
     ],
 )
 def test_an_instruction_changes_the_configuration(
@@ -52,9 +66,12 @@ def test_instructions_add_to_what_is_there() -> None:
 @pytest.mark.parametrize(
     "instruction",
     [
-        *("", "CMD", "RUN true", "FROM scratch", "HEALTHCHECK NONE", "ENV A", "ENV =1", "ENV A='"),
+        *("", "CMD", "RUN true", "FROM scratch", "ENV A", "ENV =1", "ENV A='"),
         *("LABEL a=b c", "EXPOSE x", "EXPOSE 0", "EXPOSE 70000", "EXPOSE 2-1", "EXPOSE 80/icmp"),
         *("USER a b", "VOLUME a", "VOLUME /../etc", 'VOLUME ["/a/../.."]', "STOPSIGNAL NOPE"),
+        *("HEALTHCHECK", "HEALTHCHECK CMD", "HEALTHCHECK a", "HEALTHCHECK --nope=1 CMD a"),
+        *("HEALTHCHECK --interval=5 CMD a", "HEALTHCHECK --interval=1..s CMD a", "ONBUILD FROM x"),
+        *("HEALTHCHECK --retries=x CMD a", "HEALTHCHECK --timeout= CMD a", "ONBUILD"),
         *("STOPSIGNAL 65", "STOPSIGNAL 0", "ENV A=1\0", 'CMD ["a\\u0000"]', "EXPOSE ８０"),
     ],
 )

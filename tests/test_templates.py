@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirt.container.templates import render
+from minirt.container.templates.structs import NIL_LIST, NIL_MAP, NIL_POINTER, struct
 from minirt.container.templates.values import Fields, OpenMap
 from minirt.errors import InvalidRequest
 
@@ -172,3 +173,31 @@ def test_any_template_prints_or_is_refused(template: str, data: Any) -> None:
 def test_strings_in_gos_quotes_mean_themselves(text: str) -> None:
     quoted = json.dumps(text, ensure_ascii=False).replace("\\/", "/")
     assert render("{{" + quoted + "}}", None) == text
+
+
+STRUCT = struct(
+    {"Id": "abc", "Health": NIL_POINTER, "Env": NIL_LIST, "Labels": NIL_MAP, "On": False},
+    omit_empty=("Health", "On"),
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "printed"),
+    [
+        ("{{.}}", "{abc <nil> [] map[] false}"),
+        ("{{json .}}", '{"Id":"abc","Env":null,"Labels":null}'),
+        ("{{.ID}} {{.Health}} {{.On}} {{json .Health}}", "abc <nil> false null"),
+        ('{{len .Env}}{{join .Env ","}}{{range .Env}}x{{else}}none{{end}}', "0none"),
+        ("{{if .Health}}a{{else}}b{{end}}{{with .Labels}}c{{end}}{{not .Env}}", "btrue"),
+        ('{{printf "%v %v" .Env .Health}} {{println .Labels}}', "[] <nil> map[]\n"),
+        ('{{index .Labels "x"}}|{{slice .Env 0}}{{or .Env "d"}}', "|[]d"),
+    ],
+)
+def test_structs_and_nils_print_as_in_go(template: str, printed: str) -> None:
+    assert render(template, STRUCT) == printed
+
+
+@pytest.mark.parametrize("template", ["{{.Nope}}", "{{.Health.Status}}", "{{index .Env 0}}"])
+def test_a_nil_has_no_fields_and_no_elements(template: str) -> None:
+    with pytest.raises(InvalidRequest):
+        render(template, STRUCT)

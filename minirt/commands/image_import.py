@@ -17,16 +17,28 @@ from minirt.errors import kernel_refused
 @click.argument("name", metavar="[NAME[:TAG]]", default="")
 @click.option("-c", "--change", multiple=True, help="An instruction: 'CMD [\"sh\"]', 'ENV A=1', …")
 @click.option("-m", "--message", default="", help="Said in the image's history.")
+@click.option("--platform", default="", metavar="PLATFORM",
+              help="What its programs are for: linux/arm64. (default: this machine)")  # fmt: skip
 @click.option("--allow-devices", is_flag=True, help="Take device nodes from the archive.")
 def command(
-    archive: str, name: str, change: tuple[str, ...], message: str, allow_devices: bool
+    archive: str,
+    name: str,
+    change: tuple[str, ...],
+    message: str,
+    platform: str,
+    allow_devices: bool,
 ) -> None:
     """Make an image from the tar of a root file system, compressed or not."""
     from minirt.images.import_ import import_tar
 
     with opened(archive) as file:
         image_id, facts = import_tar(
-            file, name, changes=change, message=message, allow_devices=allow_devices
+            file,
+            name,
+            changes=change,
+            message=message,
+            platform=platform,
+            allow_devices=allow_devices,
         )
     if facts.left_out:
         note = "device nodes below /dev left out: a container gets its own /dev."

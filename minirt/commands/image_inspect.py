@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.commands.inspected import show
+from minirt.container import documents
 from minirt.images import inspect, store
 
 
@@ -13,4 +14,4 @@ from minirt.images import inspect, store
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
 def command(form: str, images: tuple[str, ...]) -> int:
     """Show all that is known of images."""
-    return show(images, lambda one: inspect.document(store.find(one)), form)
+    return show(images, lambda one: documents.image(inspect.document(store.find(one))), form)

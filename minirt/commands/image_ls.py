@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from minirt.container.amounts import decimal
 from minirt.container.tables import show
 from minirt.container.templates.values import Fields
 from minirt.container.times import ago, plain
@@ -18,9 +19,14 @@ HEADERS = {
     "CreatedSince": "CREATED",
     "CreatedAt": "CREATED AT",
     "Size": "SIZE",
+    "VirtualSize": "SIZE",
+    "Containers": "CONTAINERS",
+    "SharedSize": "SHARED SIZE",
+    "UniqueSize": "UNIQUE SIZE",
 }
 SHOWN = ("Repository", "Tag", "ID", "CreatedSince", "Size")
 NONE = "<none>"
+UNKNOWN = "N/A"  # Docker counts these for `system df` only
 
 
 @click.command("ls")
@@ -44,15 +50,6 @@ def command(everything: bool, quiet: bool, no_trunc: bool, form: str, name: str)
     click.echo(show(found, HEADERS, SHOWN, form), nl=False)
 
 
-def human(size: int) -> str:
-    """Tell a number of bytes with three digits, as Docker does: a kB has 1000."""
-    amount, units = float(size), ["B", "kB", "MB", "GB", "TB", "PB"]
-    while amount >= 1000 and len(units) > 1:
-        amount /= 1000
-        units.pop(0)
-    return f"{amount:.3g}{units[0]}" if amount < 999.5 else f"{amount:.0f}{units[0]}"
-
-
 def _names(image: Image) -> list[tuple[str, str]]:
     pairs = [name.rpartition(":")[::2] for name in image.names]
     return pairs or [(NONE, NONE)]
@@ -73,5 +70,9 @@ def _row(image: Image, repository: str, tag: str, *, no_trunc: bool) -> Fields:
         ID=image.id if no_trunc else image.id.removeprefix("sha256:")[:12],
         CreatedSince=ago(image.created) if image.created else "N/A",
         CreatedAt=plain(image.created) if image.created else "N/A",
-        Size=human(image.size),
+        Size=decimal(image.size, 3),
+        VirtualSize=decimal(image.size),
+        Containers=UNKNOWN,
+        SharedSize=UNKNOWN,
+        UniqueSize=UNKNOWN,
     )

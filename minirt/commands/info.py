@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from minirt.container.amounts import decimal
+from minirt.commands.inspected import check_template
+from minirt.container.amounts import binary
 from minirt.container.machine import info
 
 
@@ -12,6 +13,7 @@ from minirt.container.machine import info
 @click.option("-f", "--format", "form", default="", help="json, or a Go template.")
 def command(form: str) -> None:
     """Show this machine as minirt sees it."""
+    check_template(form)
     facts = info()
     if form:
         from minirt.container.templates import render
@@ -21,10 +23,13 @@ def command(form: str) -> None:
     for label, value in (
         ("Containers", facts["Containers"]),
         (" Running", facts["ContainersRunning"]),
+        (" Paused", facts["ContainersPaused"]),
         (" Stopped", facts["ContainersStopped"]),
         ("Images", facts["Images"]),
         ("Version", facts["ServerVersion"]),
         ("Storage", ", ".join(facts["FileSystems"])),
+        ("Runtimes", " ".join(facts["Runtimes"])),
+        ("Cgroup driver", facts["CgroupDriver"]),
         ("Cgroup version", facts["CgroupVersion"]),
         ("Cgroup controllers", " ".join(facts["CgroupControllers"])),
         ("Security options", " ".join(facts["SecurityOptions"])),
@@ -33,9 +38,11 @@ def command(form: str) -> None:
         ("Operating system", facts["OperatingSystem"]),
         ("Architecture", facts["Architecture"]),
         ("CPUs", facts["NCPU"]),
-        ("Total memory", decimal(facts["MemTotal"])),
+        ("Total memory", binary(facts["MemTotal"])),
         ("Name", facts["Name"]),
         ("Root directory", facts["DockerRootDir"]),
         ("Run directory", facts["RunRootDir"]),
     ):
         click.echo(f"{label}: {value}")
+    for warning in facts["Warnings"] or ():
+        click.echo(warning, err=True)

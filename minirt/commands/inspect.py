@@ -39,26 +39,27 @@ def _container(name: str, *, size: bool) -> dict[str, Any]:
     from minirt.container import inspect, lifecycle, listing
 
     one = lifecycle.find(name)
-    own = {"SizeRw": listing.size(one)} if size else {}
-    return {**inspect.document(one), **own}
+    return inspect.document(one, size=listing.size(one) if size else None)
 
 
 def _image(name: str, *, size: bool) -> dict[str, Any]:
+    from minirt.container import documents
     from minirt.images import inspect, store
 
-    return inspect.document(store.find(name))
+    return documents.image(inspect.document(store.find(name)))
 
 
 def _network(name: str, *, size: bool) -> dict[str, Any]:
+    from minirt.container import documents
     from minirt.network import describe, finding
 
-    return describe.document(finding.find(name))
+    return documents.network(describe.document(finding.find(name)))
 
 
 def _volume(name: str, *, size: bool) -> dict[str, Any]:
-    from minirt.container import volume_rows, volumes
+    from minirt.container import documents, volume_rows, volumes
 
-    return volume_rows.document(volumes.find(name))
+    return documents.volume(volume_rows.document(volumes.find(name)))
 
 
 LOOK_UPS: dict[str, Callable[..., dict[str, Any]]] = {

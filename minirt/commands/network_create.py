@@ -19,7 +19,7 @@ from minirt.errors import InvalidRequest
 @click.option("--ipv6", is_flag=True, help="IPv6 as well.")
 @click.option("--dns", multiple=True, metavar="ADDRESS",
               help="Whom its containers ask, instead of the host's servers.")  # fmt: skip
-@click.option("--attachable", is_flag=True, hidden=True)
+@click.option("--attachable", is_flag=True, help="Taken and shown by inspect; it changes nothing.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A note on it.")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE",
               help="Docker's options: com.docker.network.…; parent=LINK for macvlan.")  # fmt: skip
@@ -51,6 +51,7 @@ def command(
         ranges=_each(ranges),
         aux=_each(aux),
         internal=internal,
+        attachable=attachable,
         ipv6=ipv6,
         options=pairs(options, "opt"),
         labels=pairs(labels, "label"),

@@ -12,16 +12,15 @@ from minirt.errors import Conflict, NotFound, say
 @click.command("prune")
 @click.option("-a", "--all", "every", is_flag=True, help="Those with a name, too.")
 @click.option("-f", "--force", is_flag=True, help="Don't ask.")
-@click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="As of volume ls.")
+@click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE",
+              help="label, label!, all.")  # fmt: skip
 def command(every: bool, force: bool, filters: tuple[str, ...]) -> int:
     """Remove all volumes without a name that no container has."""
     kind = "all local volumes" if every else "all anonymous local volumes"
     if not agreed(f"This will remove {kind} not used by at least one container.", force=force):
         return 0
     removed, freed, code = [], 0, 0
-    for one in volume_rows.kept(volume_rows.unused(), filters):
-        if not (every or one.anonymous):
-            continue
+    for one in volume_rows.prunable(filters, named=every):
         size = listing.bytes_below(one.data)
         try:
             volumes.remove(one.name)

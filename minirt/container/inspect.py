@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minirt.container import inspect_host, lifecycle, published, record
-from minirt.container.record import Config, Endpoint, EndpointRequest, LastRun, Record
+from minirt.container import inspect_host, lifecycle, listing, published, record, rights
+from minirt.container.record import Config, Endpoint, EndpointRequest, LastRun, Mount, Record
+from minirt.container.templates.structs import NIL_LIST, NIL_MAP, NIL_POINTER, Struct, struct
 from minirt.container.templates.values import OpenMap
 from minirt.container.times import NEVER
+from minirt.errors import NotFound
 
 UNSET_ENDPOINT: dict[str, Any] = {
-    "IPAMConfig": None,
-    "Links": None,
-    "Aliases": None,
+    "IPAMConfig": NIL_POINTER,
+    "Links": NIL_LIST,
+    "Aliases": NIL_LIST,
     "MacAddress": "",
     "NetworkID": "",
     "EndpointID": "",
@@ -23,9 +25,9 @@ UNSET_ENDPOINT: dict[str, Any] = {
     "IPv6Gateway": "",
     "GlobalIPv6Address": "",
     "GlobalIPv6PrefixLen": 0,
-    "DriverOpts": None,
+    "DriverOpts": NIL_MAP,
     "GwPriority": 0,
-    "DNSNames": None,
+    "DNSNames": NIL_LIST,
 }
 LIVING = ("running", "paused")
 # What the flat fields of NetworkSettings show of the default network, and of no other.
@@ -35,12 +37,15 @@ FLAT = (
 )
 
 
-def document(one: Record) -> dict[str, Any]:
-    """Return what ``inspect`` prints of a container."""
+def document(one: Record, *, size: int | None = None) -> Struct:
+    """Return what ``inspect`` prints of a container.
+
+    ``size``: the bytes of its own files, if they were counted.
+    """
     status, last = lifecycle.status(one), lifecycle.last_run(one)
     args = [*one.config.entrypoint, *one.config.command]
     folder = record.directory(one.id)
-    return {
+    fields = {
         "Id": one.id,
         "Created": one.created,
         "Path": args[0] if args else "",
@@ -55,20 +60,51 @@ def document(one: Record) -> dict[str, Any]:
         "RestartCount": last.restarts,
         "Driver": "overlay",
         "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": rights.chosen_apparmor(one.host),
+        "ExecIDs": NIL_LIST,
         "HostConfig": inspect_host.document(one),
-        "GraphDriver": {
-            "Name": "overlay",
-            "Data": {"UpperDir": str(folder / "upper"), "WorkDir": str(folder / "work")},
-        },
+        "GraphDriver": struct({"Data": _folders(one), "Name": "overlay"}),
+        **_sizes(one, size),
         "Mounts": _mounts(one),
         "Config": _config(one.config, one),
         "NetworkSettings": _network_settings(one, running=status in LIVING),
+        "Node": NIL_POINTER,
+    }
+    return struct(fields, omit_empty=("Node",) if size is not None else ("Node", *_SIZES))
+
+
+_SIZES = ("SizeRw", "SizeRootFs")
+
+
+def _sizes(one: Record, size: int | None) -> dict[str, Any]:
+    """Return the bytes of the container's own files, and of those with the image's."""
+    if size is None:
+        return dict.fromkeys(_SIZES, NIL_POINTER)
+    return {"SizeRw": size, "SizeRootFs": size + listing.image_size(one)}
+
+
+def _folders(one: Record) -> dict[str, str]:
+    """Return the folders of the overlay; it is mounted in the container's namespace only."""
+    from minirt.images import store
+
+    folder, init = record.directory(one.id), lifecycle.init_of(one)
+    try:
+        lower = ":".join(map(str, store.find(one.image_id).layers))
+    except NotFound:  # It was removed by force.
+        lower = ""
+    return {
+        "LowerDir": lower,
+        "MergedDir": f"/proc/{init[0]}/root" if init else "",
+        "UpperDir": str(folder / "upper"),
+        "WorkDir": str(folder / "work"),
     }
 
 
-def _state(one: Record, status: str, last: LastRun) -> dict[str, Any]:
+def _state(one: Record, status: str, last: LastRun) -> Struct:
     init = lifecycle.init_of(one)
-    return {
+    fields = {
         "Status": status,
         "Running": status in LIVING,
         "Paused": status == "paused",
@@ -80,52 +116,74 @@ def _state(one: Record, status: str, last: LastRun) -> dict[str, Any]:
         "Error": last.error,
         "StartedAt": last.started or NEVER,
         "FinishedAt": last.finished or NEVER,
+        "Health": NIL_POINTER,
     }
+    return struct(fields, omit_empty=("Health",))
 
 
-def _config(config: Config, one: Record) -> dict[str, Any]:
-    return {
+def _config(config: Config, one: Record) -> Struct:
+    fields = {
         "Hostname": config.hostname,
         "Domainname": config.domainname,
         "User": config.user,
-        "AttachStdin": config.open_stdin,
+        "AttachStdin": config.open_stdin and config.attached,
+        "AttachStdout": config.attached,
+        "AttachStderr": config.attached,
+        "ExposedPorts": OpenMap(dict.fromkeys(_all_ports(one), struct({}))),
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
-        "StdinOnce": config.open_stdin,
-        "Env": config.env,
-        "Cmd": config.command or None,
+        "StdinOnce": config.open_stdin and config.attached,
+        "Env": config.env or NIL_LIST,
+        "Cmd": config.command or NIL_LIST,
+        "Healthcheck": NIL_POINTER,
+        "ArgsEscaped": False,
         "Image": one.image,
-        "Volumes": OpenMap({path: {} for path in config.volumes}) or None,
+        "Volumes": OpenMap(dict.fromkeys(config.volumes, struct({}))) or NIL_MAP,
         "WorkingDir": config.working_dir,
-        "Entrypoint": config.entrypoint or None,
-        "ExposedPorts": OpenMap({port: {} for port in _all_ports(one)}),
+        "Entrypoint": config.entrypoint or NIL_LIST,
+        "NetworkDisabled": False,
+        "MacAddress": "",
+        "OnBuild": NIL_LIST,
         "Labels": OpenMap(config.labels),
         "StopSignal": config.stop_signal,
-        "StopTimeout": config.stop_timeout,
+        "StopTimeout": NIL_POINTER if config.stop_timeout is None else config.stop_timeout,
+        "Shell": NIL_LIST,
     }
+    omitted = ["ExposedPorts", "Healthcheck", "ArgsEscaped", "NetworkDisabled", "MacAddress"]
+    omitted += ["StopSignal", "Shell"]
+    omitted += ["StopTimeout"] if config.stop_timeout is None else []
+    return struct(fields, omit_empty=omitted)
 
 
-def _mounts(one: Record) -> list[dict[str, Any]]:
-    return [
-        {
-            "Type": mount.kind,
-            **({"Name": mount.name} if mount.kind == "volume" else {}),
-            "Source": mount.source,
-            "Destination": mount.destination,
-            **({"Driver": "local"} if mount.kind == "volume" else {}),
-            "Mode": "ro" if mount.read_only else "",
-            "RW": not mount.read_only,
-            "Propagation": mount.propagation if mount.kind == "bind" else "",
-        }
-        for mount in one.mounts
-    ]
+def _mounts(one: Record) -> list[Struct]:
+    shown = [_mount(mount, one.config) for mount in one.mounts]
+    for asked in one.host.mounts:
+        if asked["Type"] == "tmpfs":  # One of --tmpfs is in HostConfig.Tmpfs alone.
+            read_only = asked.get("ReadOnly", False)
+            shown.append(_mount(Mount("tmpfs", "", asked["Target"], "", read_only), one.config))
+    return shown
+
+
+def _mount(mount: Mount, config: Config) -> Struct:
+    is_volume, is_anonymous = mount.kind == "volume", mount.destination in config.volumes
+    fields = {
+        "Type": mount.kind,
+        "Name": mount.name,
+        "Source": mount.source,
+        "Destination": mount.destination,
+        "Driver": "local" if is_volume else "",
+        "Mode": mount.mode or ("z" if is_volume and not is_anonymous else ""),
+        "RW": not mount.read_only,
+        "Propagation": mount.propagation if mount.kind == "bind" else "",
+    }
+    return struct(fields, omit_empty=("Name", "Driver"))
 
 
 def _all_ports(one: Record) -> list[str]:
     return sorted({*one.config.exposed_ports, *published.requests(one)})
 
 
-def _network_settings(one: Record, *, running: bool) -> dict[str, Any]:
+def _network_settings(one: Record, *, running: bool) -> Struct:
     made = record.load_endpoints(one.id)
     wanted = {request.network: request for request in one.endpoints}
     names = [*wanted, *(name for name in made if name not in wanted)]
@@ -136,7 +194,7 @@ def _network_settings(one: Record, *, running: bool) -> dict[str, Any]:
     )
     flat = networks.get("bridge", UNSET_ENDPOINT)
     init = lifecycle.init_of(one)
-    return {
+    fields = {
         "Bridge": "",
         "SandboxID": one.id if init else "",
         "SandboxKey": f"/proc/{init[0]}/ns/net" if init else "",
@@ -144,34 +202,33 @@ def _network_settings(one: Record, *, running: bool) -> dict[str, Any]:
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": None,
-        "SecondaryIPv6Addresses": None,
+        "SecondaryIPAddresses": NIL_LIST,
+        "SecondaryIPv6Addresses": NIL_LIST,
         **{key: flat[key] for key in FLAT},
         "Networks": networks,
     }
+    return struct(fields)
 
 
-def _endpoint(
-    request: EndpointRequest | None, made: Endpoint | None, *, alive: bool
-) -> dict[str, Any]:
+def _endpoint(request: EndpointRequest | None, made: Endpoint | None, *, alive: bool) -> Struct:
     """Return one plug: what was asked for, what it is, and after the end what is remembered."""
     shown = dict(UNSET_ENDPOINT)
     if request is not None:
         asked = {"IPv4Address": request.address, "IPv6Address": request.address6}
         shown |= {
-            "IPAMConfig": {key: value for key, value in asked.items() if value} or None,
-            "Aliases": request.aliases or None,
-            "DriverOpts": OpenMap(request.driver_opts) or None,
+            "IPAMConfig": {key: value for key, value in asked.items() if value} or NIL_POINTER,
+            "Aliases": request.aliases or NIL_LIST,
+            "DriverOpts": OpenMap(request.driver_opts) or NIL_MAP,
         }
         shown |= {"MacAddress": request.mac, "GwPriority": request.gw_priority}
     if made is None:
-        return shown
-    shown |= {"NetworkID": made.network_id, "DNSNames": made.names or None}
+        return struct(shown)
+    shown |= {"NetworkID": made.network_id, "DNSNames": made.names or NIL_LIST}
     if not alive:
-        return shown
+        return struct(shown)
     address, _, length = made.address.partition("/")
     address6, _, length6 = made.address6.partition("/")
-    return shown | {
+    shown |= {
         "MacAddress": made.mac,
         "EndpointID": made.endpoint_id,
         "Gateway": made.gateway,
@@ -181,3 +238,4 @@ def _endpoint(
         "GlobalIPv6Address": address6,
         "GlobalIPv6PrefixLen": int(length6 or 0),
     }
+    return struct(shown)

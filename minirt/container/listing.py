@@ -13,6 +13,7 @@ from minirt.container.record import Record
 from minirt.container.tables import shortened
 from minirt.container.templates.values import Fields
 from minirt.container.times import ago, duration, plain, seconds
+from minirt.errors import NotFound
 
 LONGEST_COMMAND = 20  # characters, as Docker cuts it
 HEADERS = {
@@ -54,7 +55,7 @@ def row(one: Record, *, cut: bool = True) -> Row:
         Ports=lambda: published.summary(one),
         State=lifecycle.status(one),
         Status=status_line(one),
-        Size=lambda: amounts.decimal(size(one)),
+        Size=lambda: _sizes(one),
         Names=one.name,
         Labels=",".join(f"{key}={value}" for key, value in labels.items()),
         Mounts=",".join(shortened(mount, 15) if cut else mount for mount in mounts),
@@ -90,13 +91,29 @@ def size(one: Record) -> int:
     return bytes_below(record.directory(one.id) / "upper")
 
 
+def image_size(one: Record) -> int:
+    """Return the bytes of its image's files; 0 if the image was removed by force."""
+    from minirt.images import store
+
+    try:
+        return store.find(one.image_id).size
+    except NotFound:
+        return 0
+
+
+def _sizes(one: Record) -> str:
+    own = size(one)
+    return f"{amounts.decimal(own, 3)} (virtual {amounts.decimal(own + image_size(one), 3)})"
+
+
 def bytes_below(folder: Path) -> int:
-    """Return the bytes on disk of all files in a folder."""
-    return sum(
-        (Path(place) / name).lstat().st_blocks * 512
-        for place, _, names in os.walk(folder)
-        for name in names
-    )
+    """Return the bytes of all files in a folder; as Docker counts, hard links count once."""
+    sizes: dict[int, int] = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            found = (Path(place) / name).lstat()
+            sizes[found.st_ino] = found.st_size
+    return sum(sizes.values())
 
 
 def last_created(records: Iterable[Record], number: int) -> list[Record]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from minirt.container.flags import (
     security,
 )
 from minirt.container.flags import mounts as mount_flags
-from minirt.container.flags.typed import Flags, refused
+from minirt.container.flags.typed import Flags, refused, unusable
 from minirt.container.record import Config, EndpointRequest, HostConfig, Mount
 from minirt.errors import InvalidRequest
 
@@ -47,6 +47,7 @@ class Request:
     env: list[str] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
     exposed_ports: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)  # paths of `-v PATH`
     user: str = ""
     working_dir: str = ""
     hostname: str = ""
@@ -68,12 +69,13 @@ def read(flags: Flags, outside: Mapping[str, str]) -> Request:
         signals.number(flags.stop_signal)
     if flags.stop_timeout is not None and flags.stop_timeout < -1:
         raise refused("--stop-timeout", str(flags.stop_timeout), "it is negative")
-    mounts = mount_flags.distinct(
-        [
-            *map(mount_flags.volume, flags.volume),
-            *map(mount_flags.mount, flags.mount),
-            *map(mount_flags.tmpfs, flags.tmpfs),
-        ]
+    by_volume = [mount_flags.volume(text) for text in flags.volume]
+    by_mount = [mount_flags.mount(text) for text in flags.mount]
+    mounts = mount_flags.distinct([*by_volume, *by_mount, *map(mount_flags.tmpfs, flags.tmpfs)])
+    host = replace(
+        _host(flags, mode, mounts),
+        binds=[mount_flags.bind_text(one) for one in by_volume if one.source or one.name],
+        mounts=[mount_flags.api_form(one) for one in by_mount],
     )
     return Request(
         image=flags.image,
@@ -81,12 +83,13 @@ def read(flags: Flags, outside: Mapping[str, str]) -> Request:
         name=flags.name,
         detach=flags.detach,
         cidfile=_cidfile(flags.cidfile),
-        host=_host(flags, mode, mounts),
+        host=host,
         mounts=[one for one in mounts if one.kind != "tmpfs"],
         endpoints=endpoints,
         entrypoint=None if flags.entrypoint is None else [e for e in [flags.entrypoint] if e],
         env=environment.variables(flags.env_file, flags.env, outside),
         labels=environment.labels(flags.label_file, flags.label),
+        volumes=[one.destination for one in by_volume if not (one.source or one.name)],
         exposed_ports=[port for text in flags.expose for port in ports.exposed(text)],
         user=flags.user,
         working_dir=_working_dir(flags.workdir),
@@ -124,7 +127,6 @@ def merge(image: Mapping[str, Any], request: Request) -> Config:
     if not [*entrypoint, *command]:
         why = f"neither {request.image} nor the command line names one"
         raise InvalidRequest("No command specified", why, "Write it after the image.")
-    timeout = 10 if request.stop_timeout is None else request.stop_timeout
     return Config(
         hostname=request.hostname,
         domainname=request.domainname,
@@ -135,11 +137,12 @@ def merge(image: Mapping[str, Any], request: Request) -> Config:
         working_dir=request.working_dir or image.get("WorkingDir") or "",
         labels={**(image.get("Labels") or {}), **request.labels},
         exposed_ports=sorted({*(image.get("ExposedPorts") or {}), *request.exposed_ports}),
-        volumes=sorted(image.get("Volumes") or {}),
+        volumes=sorted({*(image.get("Volumes") or {}), *request.volumes}),
         tty=request.tty,
         open_stdin=request.open_stdin,
-        stop_signal=request.stop_signal or image.get("StopSignal") or "SIGTERM",
-        stop_timeout=timeout,
+        attached=not request.detach,
+        stop_signal=request.stop_signal or image.get("StopSignal") or "",
+        stop_timeout=request.stop_timeout,
     )
 
 
@@ -176,6 +179,7 @@ def _host(flags: Flags, mode: str, mounts: list[Mount]) -> HostConfig:
         ports=ports.published(flags.publish),
         publish_all=flags.publish_all,
         log_driver=flags.log_driver,
+        cidfile=flags.cidfile,
     )
 
 
@@ -192,7 +196,7 @@ def _shared(flags: Flags) -> dict[str, Any]:
 
 def _working_dir(path: str) -> str:
     if path and not path.startswith("/"):
-        raise refused("--workdir", path, "it needs to be an absolute path")
+        raise unusable("--workdir", path, "it needs to be an absolute path")
     return path
 
 
@@ -207,5 +211,5 @@ def _hostname(name: str, flag: str) -> str:
 def _cidfile(text: str) -> Path | None:
     if text and Path(text).exists():
         why = "the file is there already, perhaps of a container that still runs"
-        raise refused("--cidfile", text, why, f"Delete it: rm {text}")
+        raise unusable("--cidfile", text, why, f"Delete it: rm {text}")
     return Path(text).absolute() if text else None

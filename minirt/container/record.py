@@ -38,11 +38,12 @@ class Config:
     working_dir: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     exposed_ports: list[str] = field(default_factory=list)  # "80/tcp"
-    volumes: list[str] = field(default_factory=list)  # paths that the image wants as volumes
+    volumes: list[str] = field(default_factory=list)  # paths: VOLUME of the image, `-v PATH`
     tty: bool = False
     open_stdin: bool = False
-    stop_signal: str = "SIGTERM"
-    stop_timeout: int = 10  # seconds
+    attached: bool = False  # made by a command that attaches its output
+    stop_signal: str = ""  # "": SIGTERM
+    stop_timeout: int | None = None  # seconds; None: 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,9 @@ class HostConfig:
     cgroupns_mode: str = "private"  # or "host"
     userns_mode: str = ""  # "private" or "FIRST:COUNT", ids of the host
     annotations: dict[str, str] = field(default_factory=dict)
+    binds: list[str] = field(default_factory=list)  # each `-v SOURCE:PATH[:MODE]`, as given
+    mounts: list[dict[str, Any]] = field(default_factory=list)  # each `--mount`, as in Docker's API
+    cidfile: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class Mount:
     read_only: bool = False
     propagation: str = "rprivate"
     options: list[str] = field(default_factory=list)
+    mode: str = ""  # what `-v` said after the second colon
 
 
 @dataclass(frozen=True, slots=True)

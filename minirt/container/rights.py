@@ -66,13 +66,19 @@ def seccomp(host: HostConfig, allowed: list[str]) -> dict[str, Any] | None:
 
 def apparmor(host: HostConfig) -> str:
     """Return the profile that was asked for; "" for none. Raises InvalidRequest."""
-    chosen = _chosen(host, "apparmor")
-    if chosen in ("", "unconfined"):
+    chosen = chosen_apparmor(host)
+    if not chosen:
         return ""
     if not APPARMOR.exists() or APPARMOR.read_text().strip() != "Y":
         why = "AppArmor is not enabled on this machine"
         raise InvalidRequest(f"Cannot use the profile {chosen}", why)
     return chosen
+
+
+def chosen_apparmor(host: HostConfig) -> str:
+    """Return the profile of ``--security-opt apparmor=…``, whether there is AppArmor or not."""
+    chosen = _chosen(host, "apparmor")
+    return "" if chosen == "unconfined" else chosen
 
 
 def sees_system_paths(host: HostConfig) -> bool:

@@ -16,6 +16,8 @@ from minirt.container.record import Record
 from minirt.kernel import descriptors, processes
 from minirt.kernel.steps import step
 
+DEFAULT_STOP_SIGNAL = "SIGTERM"
+DEFAULT_STOP_TIMEOUT = 10  # seconds
 KILL_PATIENCE = 10  # seconds that the kernel may need to end a process that was killed
 
 
@@ -35,7 +37,10 @@ def send(one: Record, number: int) -> bool:
     try:
         with step("send it a signal", "kill", f"-{number}", init[0]):
             signal.pidfd_send_signal(pidfd, number)
-        if number in (signal.SIGKILL, signals.number(one.config.stop_signal)):
+        if number in (
+            signal.SIGKILL,
+            signals.number(one.config.stop_signal or DEFAULT_STOP_SIGNAL),
+        ):
             _let_go_on(one)
     except ProcessLookupError:
         return False
@@ -55,8 +60,9 @@ def begin_stop(one: Record, seconds: int | None = None) -> Callable[[], None]:
     If it has not ended ``seconds`` after it was asked, it is killed (-1: wait for ever).
     """
     patience = one.config.stop_timeout if seconds is None else seconds
+    patience = DEFAULT_STOP_TIMEOUT if patience is None else patience
     waiter = Waiter(one)
-    send(one, signals.number(one.config.stop_signal))
+    send(one, signals.number(one.config.stop_signal or DEFAULT_STOP_SIGNAL))
     deadline = math.inf if patience < 0 else time.monotonic() + patience
 
     def wait() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from minirt.container import lifecycle, volumes
+from minirt.container import lifecycle, list_filters, volumes
 from minirt.container.templates.values import Fields, OpenMap
 from minirt.container.volumes import Volume
 from minirt.errors import InvalidRequest
@@ -18,9 +18,13 @@ HEADERS = {
     "Labels": "LABELS",
     "Links": "LINKS",
     "Size": "SIZE",
+    "Availability": "AVAILABILITY",
+    "Group": "GROUP",
+    "Status": "STATUS",
 }
 COLUMNS = ("Driver", "Name")
-KEYS = ("name", "label", "dangling", "driver")
+LISTED = ("name", "label", "dangling", "driver")  # the filters of volume ls
+PRUNED = ("label", "label!", "all")
 
 
 class Row(Fields):
@@ -39,6 +43,9 @@ def row(volume: Volume) -> Row:
         Labels=",".join(f"{key}={value}" for key, value in volume.labels.items()),
         Links="N/A",
         Size="N/A",
+        Availability="N/A",  # this one and the next two: of volumes in a Swarm cluster
+        Group="N/A",
+        Status="N/A",
     )
     fields.labels = volume.labels
     return fields
@@ -47,7 +54,7 @@ def row(volume: Volume) -> Row:
 def document(volume: Volume) -> dict[str, Any]:
     """Return what ``volume inspect`` prints."""
     return {
-        "CreatedAt": volume.created,
+        "CreatedAt": f"{volume.created.partition('.')[0].rstrip('Z')}Z",  # whole seconds
         "Driver": "local",
         "Labels": OpenMap(volume.labels),
         "Mountpoint": str(volume.data),
@@ -57,17 +64,14 @@ def document(volume: Volume) -> dict[str, Any]:
     }
 
 
-def kept(every: Iterable[Volume], filters: Iterable[str]) -> list[Volume]:
-    """Return the volumes that pass the filters: of one key any, of every key one.
+def kept(
+    every: Iterable[Volume], filters: Iterable[str], known: Sequence[str] = LISTED
+) -> list[Volume]:
+    """Return the volumes that pass the filters: all labels, and of each other key any.
 
-    Raises InvalidRequest.
+    ``known`` are the keys that a filter may have. Raises InvalidRequest.
     """
-    wanted: dict[str, list[str]] = {}
-    for text in filters:
-        key, equals, value = text.partition("=")
-        if not equals or key not in KEYS:
-            raise InvalidRequest(f"Invalid filter '{text}'", "", f"There are: {', '.join(KEYS)}.")
-        wanted.setdefault(key, []).append(value)
+    wanted = list_filters.parse(filters, known)
     for value in wanted.get("dangling", []):
         if value.lower() not in ("1", "true", "0", "false"):
             raise InvalidRequest(f"Invalid filter 'dangling={value}'", "it is true or false")
@@ -76,8 +80,13 @@ def kept(every: Iterable[Volume], filters: Iterable[str]) -> list[Volume]:
     return [
         one
         for one in every
-        if all(any(_passes(one, key, v, used) for v in values) for key, values in wanted.items())
+        if all(_passes_any(one, key, values, used) for key, values in wanted.items())
     ]
+
+
+def _passes_any(volume: Volume, key: str, values: list[str], used: set[str]) -> bool:
+    choose = all if list_filters.needs_all(key) else any
+    return choose(_passes(volume, key, value, used) for value in values)
 
 
 def _passes(volume: Volume, key: str, value: str, used: set[str]) -> bool:
@@ -88,9 +97,18 @@ def _passes(volume: Volume, key: str, value: str, used: set[str]) -> bool:
     if key == "dangling":
         return (volume.name not in used) == (value.lower() in ("1", "true"))
     name, equals, wanted = value.partition("=")
-    return name in volume.labels and (not equals or volume.labels[name] == wanted)
+    has_label = name in volume.labels and (not equals or volume.labels[name] == wanted)
+    return has_label == (key == "label")
 
 
-def unused() -> list[Volume]:
-    """Return the volumes that no container has."""
-    return kept(volumes.all_volumes(), ["dangling=true"])
+def prunable(filters: Iterable[str], *, named: bool) -> list[Volume]:
+    """Return the volumes that ``volume prune`` means: no container has them.
+
+    ``named``: also those that were given a name, as with the filter ``all=1``.
+    Raises InvalidRequest.
+    """
+    given = list_filters.parse(filters, PRUNED)
+    every = kept(volumes.all_volumes(), ["dangling=true"])
+    named = named or any(value.lower() in ("1", "true") for value in given.get("all", []))
+    labels = [text for text in filters if not text.startswith("all=")]
+    return [one for one in kept(every, labels, PRUNED) if named or one.anonymous]

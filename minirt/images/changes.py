@@ -97,12 +97,73 @@ def _stopsignal(_: Execution, rest: str) -> Execution:
     raise InvalidRequest(f"Unknown signal {rest[:40]!r} in STOPSIGNAL", "see kill -l")
 
 
+def _healthcheck(_execution: Execution, rest: str) -> Execution:
+    """Read ``NONE``, or ``[--interval=30s …] CMD ["…"]`` (Dockerfile reference, HEALTHCHECK)."""
+    if rest.upper() == "NONE":
+        return {"Healthcheck": {"Test": ["NONE"]}}
+    check: Execution = {}
+    while rest.startswith("--"):
+        flag, rest = (*rest.split(None, 1), "")[:2]
+        name, _, value = flag.removeprefix("--").partition("=")
+        if name not in _HEALTH_OPTIONS:
+            raise InvalidRequest(f"Unknown flag --{name[:40]} in HEALTHCHECK")
+        check[_HEALTH_OPTIONS[name]] = _whole(value) if name == "retries" else _nanoseconds(value)
+    keyword, command = (*rest.split(None, 1), "", "")[:2]
+    if keyword.upper() != "CMD" or not command:
+        raise InvalidRequest("HEALTHCHECK takes NONE, or CMD and a command")
+    words = _json_words(command)
+    test = ["CMD-SHELL", command] if words is None else ["CMD", *words]
+    return {"Healthcheck": {"Test": test, **check}}
+
+
+_HEALTH_OPTIONS = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start-period": "StartPeriod",
+    "start-interval": "StartInterval",
+    "retries": "Retries",
+}
+# A duration of Go's package time: "1m30s", "1.5s".
+_DURATION = re.compile(r"(?:([0-9.]+)(ns|us|ms|s|m|h))")
+_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+
+
+def _nanoseconds(text: str) -> int:
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise InvalidRequest(
+            f"Invalid duration {text[:40]!r} in HEALTHCHECK", "write it like 1m30s"
+        )
+    try:
+        total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    except ValueError:
+        raise InvalidRequest(f"Invalid duration {text[:40]!r} in HEALTHCHECK") from None
+    if total < 10**6:
+        raise InvalidRequest(f"Invalid duration {text[:40]!r} in HEALTHCHECK", "1ms is the least")
+    return int(total)
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise InvalidRequest(f"Invalid number {text[:40]!r} in HEALTHCHECK --retries")
+    return int(text)
+
+
+def _onbuild(execution: Execution, rest: str) -> Execution:
+    keyword = rest.split(None, 1)[0].upper()
+    if keyword in ("ONBUILD", "FROM", "MAINTAINER"):
+        raise InvalidRequest(f"{keyword} isn't allowed as an ONBUILD trigger")
+    return {"OnBuild": [*(execution.get("OnBuild") or []), rest]}
+
+
 _INSTRUCTIONS: dict[str, Callable[[Execution, str], Execution]] = {
     "CMD": _cmd,
     "ENTRYPOINT": _entrypoint,
     "ENV": _env,
     "EXPOSE": _expose,
+    "HEALTHCHECK": _healthcheck,
     "LABEL": _label,
+    "ONBUILD": _onbuild,
     "STOPSIGNAL": _stopsignal,
     "USER": _user,
     "VOLUME": _volume,

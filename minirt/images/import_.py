@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
-from minirt.images import layout, names, store
+from minirt.images import layout, names, platforms, store
 from minirt.images.blobs import put_document, put_layer
 from minirt.images.changes import apply
 from minirt.images.layers import unpack_blob
-from minirt.images.platforms import architecture
 from minirt.images.stack import Facts
 
 
@@ -21,14 +20,17 @@ def import_tar(
     *,
     changes: Iterable[str] = (),
     message: str = "",
+    platform: str = "",
     allow_devices: bool = False,
 ) -> tuple[str, Facts]:
     """Make the image ``name`` from a tar, compressed or not; return its id.
 
-    ``changes`` are instructions of a Dockerfile for its configuration. Raises InvalidRequest,
+    ``changes`` are instructions of a Dockerfile for its configuration, ``platform`` is what its
+    programs are for ("linux/arm64"): without it this machine. Raises InvalidRequest,
     Conflict, KernelRefused; the store is then as it was.
     """
     wanted = str(names.parse(name)) if name else ""
+    machine = platforms.parse(platform)
     execution: dict[str, Any] = {}
     for change in changes:
         execution = apply(execution, change)
@@ -36,7 +38,9 @@ def import_tar(
         layer = put_layer(source, place)
         digest = layer["digest"]
         diff_id, facts = unpack_blob(layout.blob(digest, place), place, allow_devices=allow_devices)
-        config = put_document(_config(execution, diff_id, message), layout.CONFIG_TYPE, place)
+        config = put_document(
+            _config(execution, diff_id, message, machine), layout.CONFIG_TYPE, place
+        )
         manifest = {
             "schemaVersion": 2,
             "mediaType": layout.MANIFEST_TYPE,
@@ -47,13 +51,14 @@ def import_tar(
     return config["digest"], facts
 
 
-def _config(execution: dict[str, Any], diff_id: str, message: str) -> dict[str, Any]:
+def _config(
+    execution: dict[str, Any], diff_id: str, message: str, machine: dict[str, str]
+) -> dict[str, Any]:
     now = _now()
     history = {"created": now, "created_by": "minirt image import", "comment": message}
     return {
         "created": now,
-        "architecture": architecture(),
-        "os": "linux",
+        **machine,
         "config": execution,
         "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         "history": [{key: value for key, value in history.items() if value}],

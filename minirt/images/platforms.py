@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from typing import Any
 
 from minirt.errors import InvalidRequest
@@ -22,6 +23,27 @@ _ARCHITECTURES = {
 def architecture() -> str:
     """Return this machine's architecture, as OCI calls it."""
     return _ARCHITECTURES.get(platform.machine(), platform.machine())
+
+
+def parse(text: str) -> dict[str, str]:
+    """Read ``linux/arm64``, ``arm64/v8`` or ``linux`` into the fields of an image configuration.
+
+    Empty is this machine. Raises InvalidRequest.
+    """
+    words = text.lower().split("/") if text else []
+    if words and words[0] != "linux" and (words[0] in _OS or len(words) == 3):
+        raise InvalidRequest(
+            f"Cannot make an image for {text[:80]}", "minirt has Linux images only"
+        )
+    words = words[1:] if words[:1] == ["linux"] else words
+    if len(words) > 2 or not all(re.fullmatch("[a-z0-9_.-]+", word) for word in words):
+        raise InvalidRequest(f"Invalid platform {text[:80]!r}", "", "Write it like linux/arm64.")
+    name = words[0] if words else architecture()
+    found = {"architecture": _ARCHITECTURES.get(name, name), "os": "linux"}
+    return found | ({"variant": words[1]} if len(words) == 2 else {})
+
+
+_OS = ("windows", "darwin", "freebsd")
 
 
 def chosen(index: list[dict[str, Any]]) -> list[dict[str, Any]]:

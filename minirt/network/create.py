@@ -82,6 +82,7 @@ def _decide(wanted: Plan, fixed: dict[int, Block]) -> Network:
         bridge=link,
         adopted=adopted,
         internal=wanted.internal,
+        attachable=wanted.attachable,
         options=wanted.options,
         labels=wanted.labels,
         dns=list(wanted.dns),

@@ -21,7 +21,7 @@ def document(network: Network) -> dict[str, Any]:
         "EnableIPv6": network.subnet6 is not None,
         "IPAM": {"Driver": "default", "Options": {}, "Config": _pools(network)},
         "Internal": network.internal,
-        "Attachable": False,
+        "Attachable": network.attachable,
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
@@ -75,4 +75,5 @@ def _options(network: Network) -> dict[str, str]:
         spec.ICC: "true",
         spec.MASQUERADE: "true",
         spec.HOST_BINDING: "0.0.0.0",
+        spec.MTU: "1500",
     } | network.options

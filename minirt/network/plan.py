@@ -30,6 +30,7 @@ class Plan:
     ranges: tuple[str, ...] = ()
     aux: tuple[str, ...] = ()  # NAME=ADDRESS
     internal: bool = False
+    attachable: bool = False
     ipv6: bool = False
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)

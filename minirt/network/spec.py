@@ -62,6 +62,7 @@ class Network:
     aux6: dict[str, IPv6Address] = field(default_factory=dict)
     chosen6: bool = False
     internal: bool = False
+    attachable: bool = False  # told by inspect; it would matter in a Swarm cluster only
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     dns: list[str] = field(default_factory=list)  # whom its resolver asks, instead of the host's

@@ -5,6 +5,7 @@
     evaluator  nodes + data -> text
     functions  len, index, json, join, eq, …; printf has a file of its own
     values     how Go names and prints a value
+    structs    structs and typed nils
 
 The language is that of Go's package text/template, without define, template and block. The
 data is what JSON has, and functions: a field that is a function is called, with the

@@ -21,6 +21,7 @@ from minirt.container.templates.nodes import (
     Text,
     Variable,
 )
+from minirt.container.templates.structs import Nil, Struct
 from minirt.container.templates.values import Fields, OpenMap, execution_error, printed, type_name
 from minirt.errors import InvalidRequest
 
@@ -104,7 +105,7 @@ class Evaluator:
     def pairs(self, value: Any, node: Block) -> list[tuple[Any, Any]]:
         """Return what a range runs over."""
         match value:
-            case None:
+            case None | Nil():
                 return []
             case Mapping():
                 return sorted(value.items())
@@ -189,6 +190,8 @@ class Evaluator:
 
     def field(self, value: Any, name: str, chain: Chain, is_last: bool) -> Any:
         """Return one field of a map."""
+        if isinstance(value, Struct) and (key := value.find(name)):
+            return value.every[key]
         if isinstance(value, Mapping):
             if name in value or (isinstance(value, OpenMap) and is_last):
                 return value.get(name)
@@ -197,7 +200,7 @@ class Evaluator:
             if type_name(value).startswith("*"):
                 raise self.error(chain, f"can't evaluate field {name} in type {type_name(value)}")
             raise self.error(chain, f'map has no entry for key "{name}"')
-        if value is None:
+        if value is None or isinstance(value, Nil):
             raise self.error(chain, f"nil pointer evaluating interface {{}}.{name}")
         raise self.error(chain, f"can't evaluate field {name} in type {type_name(value)}")
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from minirt.container.templates.printf import printf
+from minirt.container.templates.structs import NIL_MAP, Nil, as_json
 from minirt.container.templates.values import text, type_name
 
 
@@ -27,7 +28,9 @@ def index(value: Any, *keys: Any) -> Any:
             if not 0 <= key < len(value):
                 raise Misuse(f"index out of range: {key}")
             value = value[key]
-        elif value is None:
+        elif value is NIL_MAP:
+            value = ""
+        elif value is None or isinstance(value, Nil):
             raise Misuse("index of untyped nil")
         else:
             raise Misuse(f"can't index item of type {type_name(value)}")
@@ -43,20 +46,20 @@ def length(value: Any) -> int:
     """Return the number of entries, or of bytes."""
     if isinstance(value, str):
         return len(value.encode())
-    if isinstance(value, Mapping | list | tuple):
+    if isinstance(value, Mapping | list | tuple | Nil):
         return len(value)
     raise Misuse("len of nil pointer" if value is None else f"len of type {type_name(value)}")
 
 
 def part(value: Any, *bounds: int) -> Any:
     """Return ``value[first:last]``."""
-    if not isinstance(value, str | list | tuple):
+    if not isinstance(value, str | list | tuple | Nil):
         raise Misuse(f"can't slice item of type {type_name(value)}")
     first, last, *_ = [*bounds, *(0, len(value))[len(bounds) :]]
     for bound in (first, last):
         if not 0 <= bound <= len(value):
             raise Misuse(f"index out of range: {bound}")
-    return value[first:last]
+    return value if isinstance(value, Nil) else value[first:last]
 
 
 def equal(value: Any, *others: Any) -> bool:
@@ -99,11 +102,13 @@ def sprint(*values: Any) -> str:
 
 def compact(value: Any) -> str:
     """Write JSON as Docker's ``json`` does: without spaces, keys in their order."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=lambda one: one())
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=as_json)
 
 
 def joined(values: Any, separator: str) -> str:
     """Join texts."""
+    if isinstance(values, Nil):
+        return ""
     if not isinstance(values, list | tuple):
         raise Misuse(f"wrong type for value; expected []string; got {type_name(values)}")
     return separator.join(text(value) for value in values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from minirt.container.templates.structs import Nil, Struct
 from minirt.errors import InvalidRequest
 
 
@@ -51,7 +52,7 @@ def type_name(value: Any) -> str:
 
 
 _TYPES: tuple[tuple[Any, str], ...] = (
-    (type(None), "nil"),
+    ((type(None), Nil), "nil"),
     (bool, "bool"),
     (int, "int"),
     (float, "float64"),
@@ -66,6 +67,10 @@ def text(value: Any) -> str:
     match value:
         case None:
             return "<nil>"
+        case Nil():
+            return value.shown
+        case Struct():
+            return f"{{{' '.join(map(text, value.every.values()))}}}"
         case bool():
             return "true" if value else "false"
         case float():
