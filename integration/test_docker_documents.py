@@ -228,7 +228,7 @@ def test_top_says_what_ps_says_of_wrong_options(minirt: Minirt, image: str) -> N
 def test_what_dash_v_and_mount_said_is_told_apart(
     minirt: Minirt, image: str, tmp_path: Path
 ) -> None:
-    words = ("-v", f"{tmp_path}:/a", "-v", f"{tmp_path}:/b:ro,rslave", "-v", "vol:/c")
+    words = ["-v", f"{tmp_path}:/a", "-v", f"{tmp_path}:/b:ro,rslave", "-v", "vol:/c"]
     words += ("-v", "/d", "--mount", f"type=bind,source={tmp_path},target=/e,readonly")
     minirt("create", "--name", "one", *words, image, "true")
     (document,) = json.loads(minirt("inspect", "one").stdout)

@@ -91,7 +91,7 @@ def test_switches_are_set_on_this_interface_alone(minirt: Minirt) -> None:
     ],
 )
 def test_switches_of_anything_else_are_refused(minirt: Minirt, bad: str) -> None:
-    said = minirt("create", "--net", f"name=net1,{SYSCTLS}={bad}", "busybox", "true", code=125)
+    said = minirt("create", "--net", f"name=net1,{SYSCTLS}={bad}", "busybox", "true", code=1)
     assert "net.X.Y.IFNAME.Z=V" in said.stderr
     assert json.loads(minirt("network", "inspect", "net1").stdout)[0]["Containers"] == {}
 

@@ -51,7 +51,7 @@ def test_a_name_is_a_volume_and_a_path_alone_a_nameless_one() -> None:
         ("data:/a/..", "destination can't be '/'"),
         ("data:/a:foo", "invalid mode: foo"),
         ("a/b:/c", "includes invalid characters"),
-        ("x:/c", "includes invalid characters"),
+        ("x:/c", "too short"),
     ],
 )
 def test_what_is_no_volume_is_refused(text: str, why: str) -> None:

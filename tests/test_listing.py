@@ -18,6 +18,7 @@ from minirt.container.record import (
     Record,
 )
 from minirt.container.templates import render
+from minirt.container.templates.structs import NIL_LIST
 from minirt.errors import Conflict, InvalidRequest
 
 
@@ -119,7 +120,7 @@ def test_inspect_has_the_fields_that_scripts_ask_for() -> None:
     assert render("{{(index .Mounts 0).Destination}}", document) == "/data"
     assert render("{{range $k,$v := .NetworkSettings.Networks}}{{$k}}{{end}}", document) == "net1"
     plug = document["NetworkSettings"]["Networks"]["net1"]
-    assert (plug["NetworkID"], plug["DNSNames"], plug["Aliases"]) == ("", None, ["www"])
+    assert (plug["NetworkID"], plug["DNSNames"], plug["Aliases"]) == ("", NIL_LIST, ["www"])
     assert plug["IPAMConfig"] == {"IPv4Address": "10.0.0.9"}
 
 

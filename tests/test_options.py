@@ -40,7 +40,7 @@ def test_without_flags_a_container_is_what_its_image_says() -> None:
     assert (config.user, config.working_dir, config.stop_signal) == ("www", "/srv", "SIGQUIT")
     assert config.exposed_ports == ["80/tcp"]
     assert config.volumes == ["/data"]
-    assert config.stop_timeout == 10
+    assert config.stop_timeout is None
 
 
 def test_a_command_replaces_the_images_command_and_keeps_its_entrypoint() -> None:

@@ -11,7 +11,7 @@ import os
 import subprocess
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 from minirt.container import lifecycle
 from minirt.container.record import Record
@@ -73,7 +73,7 @@ def _started(words: list[str], environment: dict[str, str]) -> subprocess.Popen[
         raise NotFound("Cannot list processes: the host has no ps", "", remedy) from None
 
 
-def _cut_lines(file: BinaryIO, longest: int) -> Iterator[str]:
+def _cut_lines(file: IO[bytes], longest: int) -> Iterator[str]:
     while line := file.readline(longest + 1):
         text = line[:longest].decode(errors="replace").rstrip("\n")
         yield text + (_CUT if len(line) > longest else "")

@@ -198,7 +198,9 @@ def existing(path: str, flag: str, text: str) -> str:
 
 def volume_name(name: str, flag: str, text: str) -> str:
     """Return the name of a volume. Raises InvalidRequest."""
-    if len(name) == 1:  # Docker's client takes it for the letter of a drive of Windows.
+    if (
+        name.isalnum() and len(name) == 1
+    ):  # Docker's client takes it for the letter of a drive of Windows.
         raise unusable(flag, text, "volume name is too short, names have at least two characters")
     if NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
         return name
