@@ -24,6 +24,7 @@ from integration.sandbox import (
     started,
     wait_until,
 )
+from integration.traffic import filter_bridges
 from integration.wires import PEER, ask
 from minirt.container import datagrams
 
@@ -193,7 +194,11 @@ def link_local(bridge: str) -> str:
     return f"{found[0]}%eth0"
 
 
-def test_containers_kept_apart_are_so_over_ipv6_but_for_published_ports(minirt: Minirt) -> None:
+@pytest.mark.parametrize("switches", ["00", "01", "10", "11"])
+def test_containers_kept_apart_are_so_over_ipv6_but_for_published_ports(
+    minirt: Minirt, switches: str
+) -> None:
+    filter_bridges(*switches)
     minirt(*NET, "-o", "com.docker.network.bridge.enable_icc=false", "net1")
     with (
         serving(minirt, "one", "--net", "net1") as one,
@@ -201,6 +206,8 @@ def test_containers_kept_apart_are_so_over_ipv6_but_for_published_ports(minirt: 
     ):
         assert ask_from(one, "2001:db8:1::3", 80) in ("timeout", "No route to host")
         assert ask_from(one, GATEWAY, 8080) in (GATEWAY, "2001:db8:1::2")
+        (route,) = json.loads(in_netns(one, "ip", "-json", "route", "show", "default").stdout)
+        assert ask_from(one, route["gateway"], 8080) not in UNREACHED
 
 
 def test_an_open_connection_carries_much_in_both_directions_and_half_closes(

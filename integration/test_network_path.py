@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +20,9 @@ from integration.sandbox import (
     started,
     wait_until,
 )
+from integration.traffic import BRIDGED, filter_bridges
 from integration.wires import PEER, ask, served
 
-BRIDGED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 NO_ICC = "com.docker.network.bridge.enable_icc=false"
 REFUSED = {"timeout", "Network is unreachable", "Connection refused", "No route to host"}
 
@@ -83,12 +82,13 @@ def path(minirt: Minirt, *words: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bridged", ["0", pytest.param("1", marks=needs_file(BRIDGED))])
+@pytest.mark.parametrize(
+    "bridged", ["00", *(pytest.param(one, marks=needs_file(BRIDGED)) for one in ("11", "01"))]
+)
 def test_what_is_predicted_is_what_happens(
     minirt: Minirt, image: str, outside: Outside, bridged: str
 ) -> None:
-    if Path(BRIDGED).exists():
-        Path(BRIDGED).write_text(bridged)
+    filter_bridges(*bridged)
     with scene(minirt) as guests, served(outside):
         for source, target, why in CASES:
             case = f"{source} -> {target}"

@@ -34,11 +34,14 @@ def published(target: Machine, *texts: str) -> Iterator[list[Binding]]:
 
 # br_netfilter shows the packet filter also what is bridged, in the networks that switch it on.
 BRIDGED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+BRIDGED6 = "/proc/sys/net/bridge/bridge-nf-call-ip6tables"
 either_bridge = pytest.mark.parametrize(
     "bridged", ["0", pytest.param("1", marks=needs_file(BRIDGED))]
 )
 
 
-def filter_bridges(value: str) -> None:
-    if Path(BRIDGED).exists():
-        Path(BRIDGED).write_text(value)
+def filter_bridges(value: str, value6: str = "") -> None:
+    """Turn the switches, of IPv4 and of IPv6; by default both to the same value."""
+    for switch, wanted in ((BRIDGED, value), (BRIDGED6, value6 or value)):
+        if Path(switch).exists():
+            Path(switch).write_text(wanted)

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, ip_address
 from minirt.explain.findings import Finding, Patient
 from minirt.kernel import sysctl
 from minirt.kernel.netlink.records import Route
-from minirt.network import identity, pools, store
+from minirt.network import icc, identity, pools, store
 
 _STRICT = "1"  # of rp_filter: refused unless the answer would leave by the same link (RFC 3704)
 
@@ -53,7 +53,7 @@ def of_wires(patient: Patient) -> Iterator[Finding]:
         elif not wire.up:
             mend = f"ip link set {wire.name} up"
             yield patient.finding("wire-down", f"{wire.name} of {facts.name} is down", mend)
-    apart = not network.icc and not patient.host.filters_bridges
+    apart = icc.isolates(network)
     for port in patient.ports:
         if port.isolated != apart:
             word = "on" if apart else "off"

@@ -52,7 +52,7 @@ def _own(refusal: Refusal, question: Question, near: str) -> str:
     by, source, target = refusal.by, question.source, question.target
     assert by is not None, "a rule refused it"
     publish = f"publish the port (minirt run -p {_ports(question)} …) and ask the host for it"
-    if by.place.endswith(" noicc"):
+    if by.place.endswith(" noicc") or by.place.startswith("bridge minirt_icc "):
         return _without_icc(question)
     if "iifname @internal" in by.text:
         return f"Its network is internal: minirt network connect {near} {source.name}"

@@ -81,6 +81,10 @@ def _over_bridge(journey: Journey, port: Device, neighbour: Address) -> str:
         down = bridge.name if not bridge.up else port.name
         raise journey.stop(host, "down", f"{down} is down")
     found = _find(journey, bridge, neighbour)
+    if found and port.isolated and found[2].isolated and not host.has(neighbour):
+        # Not even the question for its MAC comes through.
+        why = f"{port.name} and {found[2].name} are isolated ports of {bridge.name}"
+        raise journey.stop(host, "isolated", why)
     receiver = bridge.mac if host.has(neighbour) else found[1].mac if found else ""
     journey.packet = replace(
         journey.packet, came_by=port.name, bridge=bridge.name, target_mac=receiver
@@ -97,9 +101,6 @@ def _over_bridge(journey: Journey, port: Device, neighbour: Address) -> str:
         journey.is_tracked = True
         journey.hook(host, "prerouting", "br_netfilter shows it to the filter")
     room, device, other = _neighbour(journey, bridge, neighbour)
-    if port.isolated and other.isolated:
-        why = f"{port.name} and {other.name} are isolated ports of {bridge.name}"
-        raise journey.stop(host, "isolated", why)
     journey.packet = replace(journey.packet, came_by=port.name, leaves_by=other.name)
     journey.tell(host, f"is bridged from {port.name} to {other.name}, ports of {bridge.name}")
     journey.hook(host, "forward", "is bridged", bridged=True)

@@ -9,8 +9,8 @@ set, it first reads all sets of the table, half a millisecond each time. The ker
 takes 10 µs.
 
 The key is that of a set without intervals: its fields one after another, each filled up to 4
-bytes, and so is a value. A comment is for nft(8) only: the kernel keeps it as bytes, which
-libnftnl arranges (include/libnftnl/udata.h): a type, a length, a value.
+bytes unless it is the only one, and so is a value. A comment is for nft(8) only: the kernel keeps
+it as bytes, which libnftnl arranges (include/libnftnl/udata.h): a type, a length, a value.
 """
 
 from __future__ import annotations
@@ -135,6 +135,8 @@ def _words(fields: tuple[Part, ...]) -> str:
 
 
 def _bytes(fields: tuple[Part, ...]) -> bytes:
+    if len(fields) == 1:
+        return fields[0].data
     return b"".join(field.data + bytes(-len(field.data) % 4) for field in fields)
 
 

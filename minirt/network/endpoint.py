@@ -17,7 +17,7 @@ from minirt.errors import Conflict, Exhausted, KernelRefused
 from minirt.kernel import neighbours, netlink, sysctl
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import Connection, Link, Peer, departure
-from minirt.network import leases, macvlan, spoofing, store
+from minirt.network import icc, leases, macvlan, spoofing, store
 from minirt.network.block import Address, Interface
 from minirt.network.identity import host_end, mac_of
 from minirt.network.lacks import needs
@@ -25,7 +25,6 @@ from minirt.network.leases import Lease
 from minirt.network.spec import Network
 
 _TRIES, _PAUSE = 400, 0.0005  # seconds; so often a link is asked whether it carries yet
-_FILTERS_BRIDGES = "net/bridge/bridge-nf-call-iptables"
 
 
 def plug(
@@ -50,7 +49,10 @@ def plug(
     if trusted or not spoofing.is_usual(network, peer.mac, [one.ip for one in addresses]):
         _moved(network).touch(mode=0o600)
     if network.has_bridge:
-        spoofing.bind(network, host_end(lease.address.ip), peer.mac, addresses, trusted=trusted)
+        port = host_end(lease.address.ip)
+        spoofing.bind(network, port, peer.mac, addresses, trusted=trusted)
+        if not network.icc:
+            icc.bind(port, peer.mac)
         _lay_wire(network, lease.address.ip, peer)
     else:
         macvlan.lay(network, peer)
@@ -173,10 +175,7 @@ def _set_aside(links: Connection, dead: Link) -> None:
 
 
 def _set_port(links: Connection, name: str, network: Network) -> None:
-    # Frames between two ports of a bridge meet the filter's "noicc" only with
-    # br_netfilter; without it, the bridge itself must keep the ports apart.
-    apart = not network.icc and sysctl.read(_FILTERS_BRIDGES) != "1"
-    links.set_port(name, isolated=apart)
+    links.set_port(name, isolated=icc.isolates(network))
 
 
 def _add_veth(links: Connection, name: str, network: Network, bridge: Link, peer: Peer) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minirt.kernel import nftables
 from minirt.kernel.nft_elements import Element, has, mark_key, name_key
-from minirt.network import leases, nat, port_binding, spec, spoofing, store
+from minirt.network import icc, leases, nat, port_binding, spec, spoofing, store
 from minirt.network.nat import TABLE
 from minirt.network.spec import Network
 
@@ -32,12 +32,13 @@ def _has(network: Network) -> bool:
 @cache
 def version() -> int:
     """Return what tells these rules from those of another minirt: a checksum of them."""
-    return zlib.crc32(RULES.read_bytes() + spoofing.RULES.read_bytes())
+    return zlib.crc32(b"".join(one.read_bytes() for one in (RULES, spoofing.RULES, icc.RULES)))
 
 
 def load() -> None:
     """Make the tables, or replace their rules; elements stay."""
     spoofing.restore()
+    icc.restore()
     nftables.replace(TABLE, RULES)
     renew = f"flush set {TABLE} version; add element {TABLE} version {{ {version():#010x} }}"
     nftables.run(renew, "say which packet filter it is")
@@ -67,6 +68,7 @@ def forget(network: Network) -> None:
     """
     is_there = _has(network)
     spoofing.forget(network)
+    icc.forget(network)
     if not is_there:
         return
     keys = (one.partition(" : ")[0].removesuffix(" }") + " }" for one in elements(network))
