@@ -221,3 +221,13 @@ def test_version_and_info_tell_what_is_here(minirt: Minirt, image: str) -> None:
     told = json.loads(minirt("info", "--format", "json").stdout)
     assert (told["Containers"], told["ContainersRunning"], told["Images"]) == (1, 1, 1)
     assert "Running: 1" in minirt("info").stdout
+
+
+def test_label_prints_the_value_of_a_label_in_every_list(minirt: Minirt, image: str) -> None:
+    minirt("create", "--name", "web", "--label", "role=front", "--net", "none", image, "true")
+    minirt("volume", "create", "--label", "role=data", "data")
+    minirt("network", "create", "--label", "role=inner", "inner")
+    form = ("--format", '{{.Label "role"}}')
+    assert minirt("ps", "-a", *form).stdout == "front\n"
+    assert minirt("volume", "ls", *form).stdout == "data\n"
+    assert "inner" in minirt("network", "ls", *form).stdout.split()

@@ -52,6 +52,15 @@ def test_a_table_of_ones_own_columns_has_their_heads() -> None:
     assert shown.splitlines()[0].split() == ["THE", "ID", "NAME", "key"]
 
 
+def test_label_prints_the_value_of_a_label_also_without_a_table() -> None:
+    (row,) = rows("a")
+    row.labels = {"key": "value"}
+    shown = tables.show([row], HEADERS, (), r'{{.Label "key"}}, {{.Label "none"}}.')
+    assert shown == "value, .\n"
+    shown = tables.show([row], HEADERS, (), r'table {{.Name}}\t{{.Label "key"}}')
+    assert shown.splitlines()[1].split() == ["a", "value"]
+
+
 def test_a_template_that_can_not_be_read_is_refused_even_for_an_empty_list() -> None:
     with pytest.raises(InvalidRequest, match="unclosed action"):
         tables.show([], HEADERS, (), "{{.Name")

@@ -26,9 +26,6 @@ def command(no_stdin: bool, sig_proxy: bool, detach_keys: str, container: str) -
     stdin = one.config.open_stdin and not no_stdin
     remedy = "Leave its input alone, with --no-stdin."
     check_input(tty=one.config.tty, stdin=stdin, remedy=remedy)
-    try:
-        line = attach.connect(one, stdin=stdin)
-    except (OSError, EOFError):
-        raise Conflict(f"Cannot attach to {container}", "it has just ended") from None
+    line = attach.connect(one, stdin=stdin)
     code = attach.converse(one, line, stdin=stdin, proxy=sig_proxy, keys=leaving)
     return 0 if code == DETACHED else code

@@ -13,6 +13,7 @@ from minirt.container import protocol, record, stop
 from minirt.container.detaching import DEFAULT, Keys
 from minirt.container.loop import Loop, Outbox
 from minirt.container.record import Record
+from minirt.errors import Conflict
 from minirt.kernel import steps, terminal_modes
 from minirt.kernel.processes import SIGNAL_BASE
 
@@ -27,10 +28,13 @@ FULL = 16  # packets that wait for a container that does not read
 
 
 def connect(one: Record, *, stdin: bool, output: bool = True) -> socket.socket:
-    """Attach to a running container. Raises ConnectionRefusedError or FileNotFoundError."""
-    line = protocol.connect(record.run_directory(one.id))
-    protocol.tell(line, {"do": "attach", "stdin": stdin, "output": output})
-    protocol.hear_json(line)
+    """Attach to a running container. Raises Conflict if it has just ended."""
+    try:
+        line = protocol.connect(record.run_directory(one.id))
+        protocol.tell(line, {"do": "attach", "stdin": stdin, "output": output})
+        protocol.hear_json(line)
+    except (OSError, EOFError):
+        raise Conflict(f"Cannot attach to container {one.name}", "it has just ended") from None
     return line
 
 

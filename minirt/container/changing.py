@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minirt.container import record
+from minirt.container import lifecycle, record
 from minirt.container.record import Record
 from minirt.errors import NotFound
 from minirt.kernel import locks
@@ -27,7 +27,8 @@ def changing(one: Record) -> Iterator[Record]:
             current = record.load(one.id)
         except FileNotFoundError:
             raise _gone(one) from None
-        yield current
+        with lifecycle.reporting_its_end(current, f"Cannot change container {one.name}"):
+            yield current
     finally:
         os.close(lock)
 

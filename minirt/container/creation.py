@@ -140,9 +140,13 @@ def begin_removal(
     def finish() -> None:
         if wait is not None:
             wait()
+        if lifecycle.is_removed(one):
+            return  # by its monitor, which may hold the lock a little longer: it had --rm
         try:
             lock = alive.take(one.id, alive.SOON)
         except BlockingIOError:
+            if lifecycle.is_removed(one):
+                return
             why = "it is being started"
             raise Conflict(f"Cannot remove container {one.name}", why) from None
         try:

@@ -64,7 +64,8 @@ def run(one: Record, asked: Request) -> int:
     with caught(passed) as signals, ExitStack() as held:
         streams, ends = _open_streams(asked)
         try:
-            entered = _enter(one, asked, init, streams)
+            with lifecycle.reporting_its_end(one, f"Cannot run a command in {one.name}"):
+                entered = _enter(one, asked, init, streams)
         finally:
             descriptors.close(ends)
         held.callback(os.close, entered.pidfd)

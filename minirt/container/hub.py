@@ -11,13 +11,14 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from minirt.container import protocol
 from minirt.container.log_writer import LogWriter
 from minirt.container.loop import Loop, Outbox
-from minirt.kernel import terminals
+from minirt.kernel import descriptors, terminals
 
 FULL = 64  # packets of at most protocol.CHUNK bytes that wait for one slow reader, or the command
 LEAVING = 1  # second that the monitor stays for those who have heard the exit code
@@ -87,6 +88,17 @@ class Hub:
 
     def _listen_to(self, client: Client) -> None:
         self._loop.on_readable(client.line.fileno(), lambda: self._hear(client))
+
+    def attach_late_clients(self) -> None:
+        """Attach clients whose request has come since init died; other requests are too late."""
+        for client in [one for one in self._clients if not one.attached]:
+            with suppress(BlockingIOError):
+                kind, rest, fds = protocol.hear(client.line)
+                if kind == protocol.JSON and json.loads(rest)["do"] == "attach":
+                    self._serve(client, json.loads(rest), fds)
+                    continue
+                descriptors.close(fds)
+                self._lose(client)
 
     def drain(self) -> None:
         """Pass on what the command has left in its pipes when it ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from minirt.container import ending, lifecycle, log_writer, protocol, record
@@ -90,7 +90,9 @@ def live(life: Life, line: socket.socket) -> int:
         with line:
             if not _hear_that_it_runs(line):
                 return 0
-        _end(life, _serve(life, *serving))
+        hub, loop, listener = serving
+        _serve(life, hub, loop)
+        _end(life, hub, listener)
     except Exception as error:  # Nobody sees its standard error; "inspect" shows this.
         last = record.load_last(life.record.id)
         record.save_last(life.record.id, LastRun(last.started, error=str(in_words(error))))
@@ -137,8 +139,17 @@ def _accept(hub: Hub, listener: socket.socket) -> None:
         client.close()
 
 
-def _serve(life: Life, hub: Hub, loop: Loop, listener: socket.socket) -> Hub:
-    """Serve all that have something to say until init is dead; return who is still there."""
+def _attach_late_clients(hub: Hub, listener: socket.socket) -> None:
+    """Accept the clients that have connected since init died, and close the listener."""
+    listener.setblocking(False)
+    with listener, suppress(BlockingIOError):
+        while True:
+            _accept(hub, listener)
+    hub.attach_late_clients()
+
+
+def _serve(life: Life, hub: Hub, loop: Loop) -> None:
+    """Serve all clients until init is dead; those that are attached stay connected."""
     ended: list[bool] = []
     loop.on_readable(life.init, lambda: ended.append(True))
     while not ended:
@@ -146,14 +157,16 @@ def _serve(life: Life, hub: Hub, loop: Loop, listener: socket.socket) -> Hub:
     loop.forget(life.init)
     hub.drain()
     life.holdings.end_ports()
-    listener.close()
     # A slow reader still keeps the loop turning: not on what is closed from here on.
     loop.keep_only(hub.descriptors())
-    return hub
 
 
-def _end(life: Life, hub: Hub) -> None:
-    """Free everything that others may want, and only then tell the exit code."""
+def _end(life: Life, hub: Hub, listener: socket.socket) -> None:
+    """Free everything that others may want, and only then tell the exit code.
+
+    Also to clients that have connected meanwhile: of a ``--rm`` container nothing else is left
+    that could tell it.
+    """
     if life.story is not None:
         steps.write_to(life.story, phases=True)
     code = processes.collect(life.init)
@@ -163,6 +176,7 @@ def _end(life: Life, hub: Hub) -> None:
             last, killed = record.load_last(one.id), lifecycle.group_of(one).oom_kills() > 0
             record.save_last(one.id, LastRun(last.started, timestamp(), code, killed))
         finish = ending.release(one, life.holdings)
+    _attach_late_clients(hub, listener)
     hub.finish(code)
     with steps.phase("take down the rest"):
         descriptors.close([life.mounts])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from minirt.container import alive, names, record
 from minirt.container.record import LastRun, Record
@@ -12,6 +14,7 @@ from minirt.kernel.cgroups import Cgroup
 from minirt.state import names_in, root_dir
 
 SHORT = 12  # digits of an id in lists, as Docker prints them
+_CLEAR = (InvalidRequest, Conflict)  # errors that have nothing to do with a container's end
 KILLED = 137  # 128 + SIGKILL: what becomes of a container whose monitor was killed
 
 
@@ -129,6 +132,51 @@ def dies_with_its_monitor(one: Record) -> bool:
     if not one.host.auto_remove and not one.by_run:
         return False
     return one.host.auto_remove if _has_started(one.id) else one.by_run
+
+
+def is_removed(one: Record) -> bool:
+    """Say whether the container was removed since its record was read."""
+    return not (record.directory(one.id) / "record.json").exists()
+
+
+def check_is_there(one: Record) -> None:
+    """Raise NotFound if the container was removed since its record was read."""
+    if is_removed(one):
+        what = f"No such container: {one.name}"
+        raise NotFound(what, "it has just been removed", "'minirt ps -a' lists containers.")
+
+
+def has_ended(one: Record) -> bool:
+    """Say whether the container's init is dead, although its monitor may still free resources."""
+    init = init_of(one)
+    if init is None:
+        return True
+    try:
+        pidfd = processes.open_pidfd(*init)
+    except ProcessLookupError:
+        return True
+    try:
+        return processes.wait_until_dead(pidfd, 0)
+    finally:
+        os.close(pidfd)
+
+
+@contextmanager
+def reporting_its_end(one: Record, what: str) -> Iterator[None]:
+    """Raise Conflict if the body fails because the container has ended or was removed meanwhile.
+
+    ``what`` is the first half of the sentence: "Cannot run a command in web". A container can
+    end between any two system calls, which then fail in ways that tell the user nothing.
+    """
+    was_running = alive.is_held(one.id)
+    try:
+        yield
+    except (OSError, MinirtError) as error:
+        is_clear = isinstance(error, _CLEAR) or getattr(error, "exit_code", None) is not None
+        if is_clear or not was_running or not has_ended(one):
+            raise
+        check_is_there(one)
+        raise Conflict(what, "it has just ended") from None
 
 
 def is_starting(container_id: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from minirt.container import lifecycle, record
@@ -28,6 +30,17 @@ def namespaces_of(one: Record) -> dict[str, str]:
         elif other := container_of(mode):
             kinds[kind] = f"/proc/{init_of(other, kind)}/ns/{files.get(kind, kind)}"
     return kinds
+
+
+@contextmanager
+def reporting_ends(host: HostConfig) -> Iterator[None]:
+    """Raise Conflict if the body fails because a container that is to be joined has just ended."""
+    with ExitStack() as reporting:
+        for reference in filter(None, map(container_of, _modes(host).values())):
+            target = lifecycle.find(reference)
+            what = f"Cannot join the namespaces of {target.name}"
+            reporting.enter_context(lifecycle.reporting_its_end(target, what))
+        yield
 
 
 def new_for(host: HostConfig) -> Namespace | None:

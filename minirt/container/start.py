@@ -17,6 +17,7 @@ from minirt.container import (
     etc_files,
     joining,
     layer,
+    lifecycle,
     name_service,
     networking,
     protocol,
@@ -68,7 +69,7 @@ def run(request: Request, container_id: str, *, attach: bool) -> Started:
     Raises what :func:`creation.finish` and :func:`start` do: then nothing is left of it but
     what :func:`creation.forget` removes.
     """
-    with taking_back() as held:
+    with sharing.reporting_ends(request.host), taking_back() as held:
         begun = creation.begin(request, container_id, held)
         site = None
         if not begun.host.cgroup_parent:  # There nobody would find it without the record.
@@ -87,7 +88,7 @@ def start(one: Record, *, attach: bool) -> Started:
     Raises Conflict if it runs; NotFound, Exhausted, InvalidRequest, KernelRefused,
     CommandNotFound or CommandNotRunnable if it can't start: then nothing is held any more.
     """
-    with taking_back() as held:
+    with sharing.reporting_ends(one.host), taking_back() as held:
         lock = _become_alive(one)
         held.callback(alive.let_go, one.id, lock)
         with steps.phase("find the image"):
@@ -160,12 +161,18 @@ def _attached(own: Life, held: ExitStack) -> tuple[socket.socket, Life]:
 
 
 def _become_alive(one: Record) -> int:
-    """Take the lock that says "alive". Raises Conflict."""
+    """Take the lock that says "alive". Raises Conflict, NotFound."""
     try:
         lock = alive.take(one.id, alive.SOON)
     except BlockingIOError:
+        lifecycle.check_is_there(one)
         raise Conflict(f"Container {one.name} runs already") from None
-    ending.sweep_dead(one)  # What a monitor that was killed has left.
+    try:
+        lifecycle.check_is_there(one)
+        ending.sweep_dead(one)  # What a monitor that was killed has left.
+    except BaseException:
+        alive.let_go(one.id, lock)
+        raise
     return lock
 
 

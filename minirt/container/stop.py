@@ -87,10 +87,16 @@ def begin_kill(one: Record) -> Callable[[], None]:
 
 
 def wait(one: Record) -> int:
-    """Wait until the container has ended; return its exit code."""
+    """Wait until the container has ended; return its exit code.
+
+    Raises NotFound if it was removed before the monitor could be asked for the exit code.
+    """
     with closing(Waiter(one)) as waiter:
         waiter.wait(math.inf)
-        return lifecycle.last_run(one).exit_code if waiter.code is None else waiter.code
+        if waiter.code is not None:
+            return waiter.code
+    lifecycle.check_is_there(one)  # With a --rm container its exit code is gone.
+    return lifecycle.last_run(one).exit_code
 
 
 class Waiter:

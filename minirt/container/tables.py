@@ -85,4 +85,7 @@ def _unescaped(form: str) -> str:
 
 
 def _sorted(row: Fields) -> Fields:
-    return type(row)(sorted(row.items()))
+    """Return the row with its fields in alphabetical order, as Docker's JSON has them."""
+    ordered = type(row)(sorted(row.items()))
+    ordered.labels = row.labels
+    return ordered

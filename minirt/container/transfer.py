@@ -119,10 +119,12 @@ def _mounted(one: Record) -> Iterator[int]:
     try:
         lock = alive.take(one.id)
     except BlockingIOError:
+        lifecycle.check_is_there(one)
         why = "it is just starting or ending"
         raise Conflict(f"Cannot look into container {one.name}", why) from None
     is_mounted = False
     try:
+        lifecycle.check_is_there(one)
         namespaces.unshare(Namespace.MOUNT)
         mounts.hide_from_parent()
         folder = record.directory(one.id)
