@@ -6,6 +6,7 @@ Where runc and crun differ from each other, a test names those that do as minirt
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from integration import oci
 from integration.oci import Oci, each_runtime
 from integration.peers import needs_peer
-from integration.sandbox import shell
+from integration.sandbox import cgroup_roots, controllers, shell
 from integration.traces import Ground
 
 
@@ -300,3 +301,119 @@ def test_kill_and_delete_take_a_regular_expression(one: Oci) -> None:
     one.await_end("a")
     one("delete", "-fr", "^[ab]$")
     assert one.is_clean()
+
+
+# ---- hooks -------------------------------------------------------------------------------------
+
+
+@each_runtime("runc")
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer", "poststart"])
+def test_the_output_of_a_failing_hook_is_in_the_error_message(one: Oci, kind: str) -> None:
+    script = "echo to-stdout; echo to-stderr >&2; exit 3"
+    one.config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
+    one.write("true")
+    done = one("run", "--bundle", one.bundle, "a", code=1, input="")
+    assert "stdout: to-stdout" in done.stderr
+    assert "stderr: to-stderr" in done.stderr
+    assert not done.stdout
+
+
+@each_runtime("runc")
+def test_hooks_start_in_the_bundle_and_create_container_hooks_in_the_root(one: Oci) -> None:
+    """With crun all of them start in the bundle."""
+    file, folders = one.top / "folders", {}
+    for kind in ("prestart", "createRuntime", "createContainer", "poststart", "poststop"):
+        folders[kind] = one.rootfs if kind == "createContainer" else one.bundle
+        script = f"echo {kind} $PWD >> {file}"
+        one.config.setdefault("hooks", {})[kind] = [
+            {"path": "/bin/sh", "args": ["sh", "-c", script]}
+        ]
+    run(one, "true")
+    assert file.read_text().split("\n")[:-1] == [f"{kind} {at}" for kind, at in folders.items()]
+
+
+# ---- terminals ---------------------------------------------------------------------------------
+
+
+def through_terminal(*words: str) -> str:
+    """Return what a program prints into a pipe while its standard input is a terminal."""
+    master, slave = os.openpty()
+    try:
+        done = subprocess.run(words, stdin=slave, capture_output=True, check=True)
+        return done.stdout.decode()
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+@each_runtime("runc")
+def test_a_foreground_terminal_leaves_newlines_to_the_callers_terminal(one: Oci) -> None:
+    one.process["terminal"] = True
+    one.write("echo", "a")
+    assert through_terminal(*one.words("run", "--bundle", one.bundle, "a")) == "a\n"
+
+
+@each_runtime("runc")
+def test_so_does_that_of_exec(one: Oci) -> None:
+    one.start("a")
+    said = through_terminal(*one.words("exec", "--tty", "a", "echo", "b"))
+    one("delete", "--force", "a")
+    assert said == "b\n"
+
+
+@each_runtime("runc")
+def test_the_callers_terminal_translates_newlines(one: Oci) -> None:
+    one.process["terminal"] = True
+    one.write("echo", "a")
+    master, slave = os.openpty()
+    with subprocess.Popen(
+        one.words("run", "--bundle", one.bundle, "a"),
+        stdin=slave,
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        assert running.wait() == 0
+    seen = os.read(master, 100)
+    os.close(master)
+    os.close(slave)
+    assert seen == b"a\r\n"
+
+
+# ---- limits that are set back ------------------------------------------------------------------
+
+
+def limits_of(ground: Ground, *files: str) -> dict[str, str]:
+    """Return what files of the container's cgroup say, in whatever hierarchy they are."""
+    folders = [root / ground.cgroup / "a" for root in cgroup_roots()]
+    return {
+        file: (folder / file).read_text().strip()
+        for folder in folders
+        for file in files
+        if (folder / file).exists()
+    }
+
+
+@each_runtime("crun")
+@pytest.mark.parametrize(
+    ("files", "limits", "back"),
+    [
+        (("cpu.idle",), {"idle": 1}, {"idle": 0}),
+        (
+            ("cpu.cfs_burst_us", "cpu.max.burst"),
+            {"quota": 20_000, "period": 50_000, "burst": 10_000},
+            {"burst": 0},
+        ),
+    ],
+)
+def test_update_sets_back_what_has_a_zero_of_its_own(
+    one: Oci, ground: Ground, files: tuple[str, ...], limits: dict[str, int], back: dict[str, int]
+) -> None:
+    if "cpu" not in controllers():
+        pytest.skip("no cgroup controller cpu")
+    one.linux["resources"]["cpu"] = limits
+    one.start("a")
+    assert "0" not in limits_of(ground, *files).values()
+    one("update", "--resources", "-", "a", input=json.dumps({"cpu": back}))
+    found = limits_of(ground, *files)
+    one("delete", "--force", "a")
+    assert set(found.values()) == {"0"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ def one(ground: Ground, rootfs: Path) -> Oci:
     made.config["annotations"] = {"key": "value"}
     made.config["hooks"] = {kind: [writing(made, kind)] for kind in KINDS}
     # This one runs inside; it gets no state of the host's to write to.
-    words = {"path": "/bin/sh", "args": ["sh", "-c", "cat > /inside; echo startContainer"]}
+    words = {"path": "/bin/sh", "args": ["sh", "-c", "cat > /inside"]}
     made.config["hooks"]["startContainer"] = [words]
     return made
 
@@ -58,16 +60,52 @@ def test_each_runs_at_its_moment_with_the_state(one: Oci) -> None:
         assert state["bundle"] == str(one.bundle)
         assert state["annotations"] == {"key": "value"}
     assert [state["pid"] for state in states] == [pid, pid, 1, pid, 0]
-    assert one.said().startswith("startContainer\n")
     assert json.loads((one.rootfs / "inside").read_text())["status"] == "created"
 
 
-def test_create_container_hooks_run_in_the_bundle(one: Oci) -> None:
-    one.create("a", "true")
-    assert dict((kind, folder) for kind, folder, _ in told(one))["createContainer"] == str(
-        one.bundle
-    )
+def test_they_start_in_the_bundle_and_create_container_hooks_in_the_root(one: Oci) -> None:
+    one.start("a", "true")
+    one.await_end("a")
     one("delete", "a")
+    folders = {kind: folder for kind, folder, _ in told(one)}
+    inside = folders.pop("createContainer")
+    assert inside == str(one.rootfs)
+    assert folders == dict.fromkeys(folders, str(one.bundle))
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("kind", [*KINDS, "startContainer"])
+def test_what_a_failing_hook_prints_is_in_the_message(one: Oci, kind: str, terminal: bool) -> None:
+    script = "echo to-stdout; echo to-stderr >&2; exit 3"
+    one.config["hooks"][kind] = [{"path": "/bin/sh", "args": ["sh", "-c", script]}]
+    one.process["terminal"] = terminal
+    one.write("true")
+    done = one("run", "--bundle", one.bundle, "a", code=0 if kind == "poststop" else 1, input="")
+    assert "ended with 3, stdout: to-stdout, stderr: to-stderr" in done.stderr
+    assert not done.stdout
+
+
+def test_what_a_hook_prints_goes_nowhere_if_it_succeeds(one: Oci) -> None:
+    for kind in (*KINDS, "startContainer"):
+        one.config["hooks"][kind] = [
+            {"path": "/bin/sh", "args": ["sh", "-c", "echo said; echo >&2"]}
+        ]
+    one.write("echo", "command")
+    done = one("run", "--bundle", one.bundle, "a")
+    assert (done.stdout, done.stderr) == ("command\n", "")
+
+
+def test_the_end_of_a_long_output_is_shown_and_nobody_waits_for_those_who_stay(one: Oci) -> None:
+    file = one.top / "pid"
+    script = f"seq 100000 >&2; sleep 100 & echo $! > {file}; echo last >&2; exit 3"
+    one.config["hooks"]["createRuntime"] = [
+        {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}
+    ]
+    one.write("true")
+    said = one("create", "--bundle", one.bundle, "a", code=1).stderr
+    os.kill(int(file.read_text()), signal.SIGKILL)  # ESRCH if that was waited for
+    assert "99999" in said and "last" in said
+    assert len(said) < 10_000
 
 
 @pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])

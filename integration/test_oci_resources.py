@@ -138,3 +138,32 @@ def test_more_memory_is_in_use_than_is_to_be_allowed(one: Oci) -> None:
     limits = json.dumps({"memory": {"limit": 64 << 20, "checkBeforeUpdate": True}})
     one(*words, input=limits)
     one("delete", "--force", "a")
+
+
+def test_update_lets_the_oom_killer_work_again(one: Oci, ground: Ground) -> None:
+    """Runc and crun leave it switched off."""
+    if is_cgroup2_only():
+        pytest.skip("only version 1 can switch it off")
+    one.linux["resources"]["memory"] = {"disableOOMKiller": True}
+    one.start("a")
+    assert "oom_kill_disable 1" in str(value_of(ground, "a", "memory.oom_control"))
+    one("update", "-r", "-", "a", input=json.dumps({"memory": {"disableOOMKiller": False}}))
+    found = value_of(ground, "a", "memory.oom_control")
+    one("delete", "--force", "a")
+    assert "oom_kill_disable 0" in str(found)
+
+
+def test_update_has_options_for_a_burst_and_for_idle(one: Oci, ground: Ground) -> None:
+    if "cpu" not in controllers():
+        pytest.skip("no cgroup controller cpu")
+    one.start("a")
+    one("update", "a", "--cpu-quota", "20000", "--cpu-burst", "10000")
+    one("update", "a", "--cpu-idle", "1")
+    found = [value_of(ground, "a", file) for file in ("cpu.cfs_burst_us", "cpu.max.burst")]
+    assert "10000" in found
+    assert value_of(ground, "a", "cpu.idle") == "1"
+    one("update", "a", "--cpu-idle", "0", "--cpu-burst", "0", "--cpu-share", "512")
+    assert value_of(ground, "a", "cpu.idle") == "0"
+    shares = value_of(ground, "a", "cpu.shares") or value_of(ground, "a", "cpu.weight")
+    one("delete", "--force", "a")
+    assert shares in ("512", "59")

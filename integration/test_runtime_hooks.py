@@ -46,11 +46,11 @@ def test_they_run_in_their_order_and_read_the_state(bundle: Bundle, tmp_path: Pa
 
 
 def test_create_container_hooks_see_the_mounts_and_the_host(bundle: Bundle, tmp_path: Path) -> None:
-    script = f"pwd > {tmp_path}/seen; ls rootfs/proc/self/ >> {tmp_path}/seen"
+    script = f"pwd > {tmp_path}/seen; ls proc/self/ >> {tmp_path}/seen"
     bundle.config["hooks"] = {"createContainer": [hook(script)]}
     assert bundle.run("true").code == 0
     seen = (tmp_path / "seen").read_text().split()
-    assert seen[0] == str(bundle.top) and "status" in seen
+    assert seen[0] == str(bundle.top / "rootfs") and "status" in seen
 
 
 def test_start_container_hooks_run_inside_just_before_the_command(bundle: Bundle) -> None:

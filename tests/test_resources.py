@@ -73,6 +73,21 @@ def test_processors_in_both_versions() -> None:
     assert files(v2.cpu, {"period": 5000}) == [("cpu.max", "max 5000")]
 
 
+def test_a_zero_that_is_a_value_of_its_own_is_written() -> None:
+    asked = {"burst": 0, "idle": 0, "realtimeRuntime": 0, "shares": 0, "quota": 0, "period": 0}
+    assert files(v1.cpu, asked) == [
+        ("cpu.cfs_burst_us", "0"),
+        ("cpu.rt_runtime_us", "0"),
+        ("cpu.idle", "0"),
+    ]
+    assert files(v2.cpu, asked) == [("cpu.max.burst", "0"), ("cpu.idle", "0")]
+    assert files(v1.memory, {"disableOOMKiller": False}) == [("memory.oom_control", "0")]
+    assert files(v2.memory, {"disableOOMKiller": False}) == []
+    for read in (v1.cpu, v2.cpu):
+        settings = read(Place({"burst": 0, "idle": 0}, "here"))
+        assert all(one.optional for one in settings), "an old kernel has neither"
+
+
 @given(st.integers(2, 1 << 18), st.integers(2, 1 << 18))
 def test_more_shares_are_never_less_weight(one: int, other: int) -> None:
     low, high = (v2.weight_of_shares(shares) for shares in sorted((one, other)))

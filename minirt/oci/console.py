@@ -1,4 +1,8 @@
-"""The terminal of a container: handed to a caller by a socket, or carried to one's own."""
+"""The terminal of a container: handed to a caller by a socket, or carried to one's own.
+
+In the second case the container's terminal does not translate newlines: the caller's does, if it
+is one. So output that goes into a pipe or a file has no carriage returns, as with runc.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ def accompany(pidfd: int, master: int | None) -> int:
     let_signals_pass(pidfd, master)
     if master is not None and os.isatty(0):
         follow_size(master)
-        with terminal_modes.raw(0):
+        with terminal_modes.raw(0, translates_output=True):
             _carry(pidfd, master)
     elif master is not None:
         _carry(pidfd, master)

@@ -37,8 +37,7 @@ def give(plan: Plan, line: Line) -> Child:
             if not spec.has_own_ids:
                 with _children_born_in(spec.namespaces.get(Namespace.PID, "")):
                     return clone.clone(lambda: init.main(plan, line), kinds, cgroup=cgroup)
-            with user_namespace.born_in(plan.setting.bundle):
-                return user_namespace.give_birth(plan, line, kinds, cgroup)
+            return user_namespace.give_birth(plan, line, kinds, cgroup)
     finally:
         descriptors.close([cgroup])
 

@@ -17,6 +17,7 @@ CVE-2019-5736); and when it waits for the word, it is a springboard and no inter
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from minirt.errors import Conflict
@@ -75,12 +76,14 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     cgroup: Cgroup | None = None,
     keep_fds: int = 0,
     state: State | None = None,
+    on_console: Callable[[int], None] | None = None,
 ) -> Entered:
     """Run ``process`` in the namespaces of the init that ``pidfd`` names; return when it runs.
 
     ``pid`` is for the told steps only. ``spec`` tells which namespaces the container has of
     its own, and its seccomp rules. ``keep_fds`` further descriptors, from 3 on, are handed
-    through. ``state`` is what a supervisor of its calls is told.
+    through. ``state`` is what a supervisor of its calls is told. ``on_console`` gets the master of
+    its terminal before the process runs.
     Raises CommandNotFound, CommandNotRunnable, InvalidRequest,
     Conflict if the container has ended.
     """
@@ -103,7 +106,10 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
             rules.close()
     try:
         try:
-            return _let_go(ours, visit, ours.hear(PREPARED))
+            prepared = ours.hear(PREPARED)
+            if on_console and len(prepared) > 1:
+                on_console(prepared[1])
+            return _let_go(ours, visit, prepared)
         finally:
             os.waitid(os.P_PIDFD, guide.pidfd, os.WEXITED)
             os.close(guide.pidfd)

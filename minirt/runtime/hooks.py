@@ -1,12 +1,19 @@
-"""Programs that the config wants run on the way (config.md, "POSIX-platform Hooks")."""
+"""Programs that the config wants run on the way (config.md, "POSIX-platform Hooks").
+
+A hook reads the state from its standard input. What it prints is kept for the error message if it
+fails, and otherwise dropped, as by runc: standard output belongs to the container, or to the
+caller's own protocol. Hooks start in the bundle, createContainer hooks in the root file system.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import select
 import signal
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from minirt.errors import MinirtError
-from minirt.kernel import processes, springboard
+from minirt.kernel import descriptors, processes, springboard
 from minirt.kernel.steps import step
 from minirt.runtime import command
 from minirt.runtime.spec import OCI_VERSION, Hook
 
 _CANNOT_EXECUTE = 127
+_LONGEST_OUTPUT = 4096  # bytes of each stream in a message
+_PIPE_SIZE = 1 << 16  # bytes, pipe(7): what a hook may have written when it ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +57,11 @@ class State:
         return json.dumps(self.document()).encode()
 
 
-def run(kind: str, hooks: tuple[Hook, ...], state: State, cwd: Path | None = None) -> None:
-    """Run the hooks of one kind in their order. Raises MinirtError at the first that fails."""
+def run(kind: str, hooks: tuple[Hook, ...], state: State, cwd: int | None = None) -> None:
+    """Run the hooks of one kind in their order. Raises MinirtError at the first that fails.
+
+    ``cwd`` is a descriptor of the folder in which they start; None: the bundle.
+    """
     for number, hook in enumerate(hooks):
         _run_outside(f"{kind} hook #{number}", hook, state, cwd)
 
@@ -65,9 +77,10 @@ def run_all(kind: str, hooks: tuple[Hook, ...], state: State) -> list[MinirtErro
     return failures
 
 
-def _run_outside(name: str, hook: Hook, state: State, cwd: Path | None) -> None:
+def _run_outside(name: str, hook: Hook, state: State, cwd: int | None) -> None:
+    folder = state.bundle if cwd is None else cwd
     with step("run a hook", hook.path, *hook.args[1:]):
-        why = _run(hook, state.to_json(), partial(_execute, hook, cwd))
+        why = _run(hook, state.to_json(), folder, partial(_execute, hook))
     if why:
         raise MinirtError(f"error running {name}", f"{hook.path} {why}")
 
@@ -79,29 +92,73 @@ def run_inside(hooks: tuple[Hook, ...], state: State, environment: Iterable[str]
     """
     for number, hook in enumerate(hooks):
         with step("run a hook", hook.path, *hook.args[1:]):
-            why = _run(hook, state.to_json(), partial(_execute_inside, hook, environment))
+            why = _run(hook, state.to_json(), ".", partial(_execute_inside, hook, environment))
         if why:
             raise MinirtError(f"error running startContainer hook #{number}", f"{hook.path} {why}")
 
 
-def _run(hook: Hook, document: bytes, execute: Callable[[], int]) -> str:
+def _run(hook: Hook, document: bytes, cwd: Path | str | int, execute: Callable[[], int]) -> str:
     """Run one hook; say what was wrong, "" if nothing."""
-    read, write = os.pipe()
-    pid = processes.fork(lambda: _become(read, execute))
-    os.close(read)
+    stdin, stdout, stderr = (os.pipe() for _ in range(3))
+    pid = processes.fork(lambda: _become((stdin[0], stdout[1], stderr[1]), cwd, execute))
+    descriptors.close([stdin[0], stdout[1], stderr[1]])
     pidfd = os.pidfd_open(pid)
+    outputs = {stdout[0]: b"", stderr[0]: b""}
     try:
-        _feed(write, document)
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        if not poll.poll(None if hook.timeout is None else hook.timeout * 1000):
+        _feed(stdin[1], document)
+        in_time = _listen(pidfd, outputs, hook.timeout)
+        if not in_time:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            processes.wait(pid)
-            return f"did not end within {hook.timeout} s"
         code = processes.wait(pid)
-        return f"ended with {code}" if code else ""
     finally:
-        os.close(pidfd)
+        descriptors.close([pidfd, *outputs])
+    if in_time and not code:
+        return ""
+    why = f"ended with {code}" if in_time else f"did not end within {hook.timeout} s"
+    return why + _shown(outputs.values())
+
+
+def _listen(pidfd: int, outputs: dict[int, bytes], timeout: int | None) -> bool:
+    """Read what a hook prints, by descriptor, until it ends; say whether it does in time.
+
+    ``timeout`` is in seconds. Processes that a hook leaves behind may hold its streams open:
+    nobody waits for those.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    poll = select.poll()
+    for fd in (pidfd, *outputs):
+        poll.register(fd, select.POLLIN)
+    while True:
+        left = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
+        ready = [fd for fd, _ in poll.poll(left)]
+        for fd in outputs:
+            if fd in ready:
+                piece = os.read(fd, _PIPE_SIZE)
+                outputs[fd] = (outputs[fd] + piece)[-_LONGEST_OUTPUT:]
+                if not piece:
+                    poll.unregister(fd)
+        if pidfd in ready:
+            return _read_rest(outputs)
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+
+
+def _read_rest(outputs: dict[int, bytes]) -> bool:
+    """Read what is left in the pipes of a hook that has ended."""
+    for fd in outputs:
+        os.set_blocking(fd, False)
+        try:
+            outputs[fd] = (outputs[fd] + os.read(fd, _PIPE_SIZE))[-_LONGEST_OUTPUT:]
+        except BlockingIOError:
+            continue
+    return True
+
+
+def _shown(outputs: Iterable[bytes]) -> str:
+    """Return the output of a hook that failed, in runc's form."""
+    texts = [one.decode(errors="replace").strip() for one in outputs]
+    named = zip(("stdout", "stderr"), texts, strict=True)
+    return "".join(f", {name}: {text}" for name, text in named if text)
 
 
 def _feed(fd: int, document: bytes) -> None:
@@ -114,18 +171,26 @@ def _feed(fd: int, document: bytes) -> None:
         os.close(fd)
 
 
-def _become(stdin: int, execute: Callable[[], int]) -> int:
-    os.dup2(stdin, 0)
+def _become(
+    streams: tuple[int, int, int], cwd: Path | str | int, execute: Callable[[], int]
+) -> int:
+    # First above the standard numbers: the caller may have left some of those closed.
+    above = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in streams]
+    for number, fd in enumerate(above):
+        os.dup2(fd, number)
+    try:
+        os.chdir(cwd)
+    except OSError as error:
+        os.write(2, f"{cwd}: {os.strerror(error.errno or errno.EIO)}\n".encode())
+        return _CANNOT_EXECUTE
     processes.close_all_but({0, 1, 2})
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     return execute()
 
 
-def _execute(hook: Hook, cwd: Path | None) -> int:
+def _execute(hook: Hook) -> int:
     """Become a program of the host."""
-    if cwd:
-        os.chdir(cwd)
     names = dict(os.environ) if hook.env is None else _environment(hook.env)
     try:
         os.execve(hook.path, hook.args or (hook.path,), names)
@@ -144,8 +209,11 @@ def _execute_inside(hook: Hook, environment: Iterable[str]) -> int:
             os.execve(board, (hook.path, *words), names)
         command.refuse_own_binary(hook.path)
         os.execve(hook.path, words, names)
-    except (OSError, MinirtError):
-        return _CANNOT_EXECUTE
+    except OSError as error:
+        os.write(2, f"{hook.path}: {os.strerror(error.errno or errno.EIO)}\n".encode())
+    except MinirtError as error:
+        os.write(2, f"{error}\n".encode())
+    return _CANNOT_EXECUTE
 
 
 def _environment(words: Iterable[str]) -> dict[str, str]:

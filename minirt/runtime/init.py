@@ -213,7 +213,7 @@ def _build_root(
         console = (dev.take_console(root, process, own_descriptors, shown=has_own_dev),)
     else:
         standard_streams.use_own_devices(root, own_descriptors)
-    _run_hooks(plan, line)
+    _run_hooks(plan, line, root)
     rootfs.make_cwd(root, process.cwd)
     mount_table.make_readonly(writable)
     rootfs.set_readonly(root, spec.readonly_paths)
@@ -230,16 +230,13 @@ def _build_root(
     return process, console
 
 
-def _run_hooks(plan: Plan, line: Line) -> None:
+def _run_hooks(plan: Plan, line: Line, root: int) -> None:
     """Let the creator run its hooks, then run those that belong in these namespaces."""
     wanted = plan.spec.hooks
     if wanted.prestart or wanted.create_runtime:
         line.say(MOUNTED)
         line.await_word(HOOKED)
-    state = _state(plan, "creating")
-    here = plan.spec.has_own_ids  # It was born in the bundle, and may not find the way any more.
-    folder = None if here else plan.setting.bundle
-    hooks.run("createContainer", wanted.create_container, state, folder)
+    hooks.run("createContainer", wanted.create_container, _state(plan, "creating"), root)
 
 
 def _state(plan: Plan, status: str) -> hooks.State:

@@ -101,10 +101,13 @@ def limit_devices(cgroup: Cgroup, rules: list[Rule]) -> None:
 def _apply_part(cgroup: Cgroup, part: _Part, place: Place) -> None:
     folder, read = _ruler(cgroup, part)
     settings = read(place)
+    if folder is None:
+        for one in settings:
+            if not one.optional:
+                _lacks(one.what, part.controllers[0])
+        return
     if not settings:
         return
-    if folder is None:
-        _lacks(settings[0].what, part.controllers[0])
     if folder.hierarchy.version == 2:
         cgroups.enable(folder, tuple(name for name in part.controllers if name))
     again = [one for one in settings if not _put(folder.path, one)]

@@ -1,8 +1,9 @@
 """linux.resources of config.json in the words of cgroup version 1.
 
 Source: OCI runtime-spec 1.2, config-linux.md, "Control groups"; the files are described in
-Documentation/admin-guide/cgroup-v1. A zero means "not asked", as Go's encoder writes it,
-except for pids, where it is a limit.
+Documentation/admin-guide/cgroup-v1. A zero means "not asked", as Go's encoder writes it, except
+where zero or false is a value of its own: pids, swappiness, disableOOMKiller, and of cpu burst,
+idle and realtimeRuntime. A kernel without such a file has that value anyway.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from minirt.runtime.document import Place
 from minirt.runtime.resource_settings import Setting, or_max, setting
 
 LOW = -1  # of signed numbers: "no limit"
+ZERO_COUNTS = ("burst", "idle", "realtimeRuntime")  # of cpu
 _THROTTLES = {
     "throttleReadBpsDevice": "blkio.throttle.read_bps_device",
     "throttleWriteBpsDevice": "blkio.throttle.write_bps_device",
@@ -37,8 +39,9 @@ def memory(place: Place) -> list[Setting]:
     if place.has("swappiness"):
         value = place.get("swappiness").number(0, 0, 100)
         found.append(setting("a swappiness", "memory.swappiness", value))
-    if place.get("disableOOMKiller").truth():
-        found.append(setting("no OOM killer", "memory.oom_control", 1))
+    if place.has("disableOOMKiller"):
+        off = place.get("disableOOMKiller").truth()
+        found.append(setting("no OOM killer", "memory.oom_control", int(off), optional=not off))
     return found
 
 
@@ -54,7 +57,11 @@ def cpu(place: Place) -> list[Setting]:
         "idle": "cpu.idle",
     }
     asked = {key: place.get(key).number(0, LOW) for key in files}
-    return [setting(f"a cpu {key}", files[key], value) for key, value in asked.items() if value]
+    return [
+        setting(f"a cpu {key}", files[key], value, optional=not value)
+        for key, value in asked.items()
+        if value or (key in ZERO_COUNTS and place.has(key))
+    ]
 
 
 def cpuset(place: Place) -> list[Setting]:

@@ -53,10 +53,12 @@ def cpu(place: Place) -> list[Setting]:
     if quota or period:
         words = [or_max(quota or -1), str(period)] if period else [or_max(quota)]
         found.append(setting("a cpu quota", "cpu.max", " ".join(words)))
-    if burst := place.get("burst").number(0):
-        found.append(setting("a cpu burst", "cpu.max.burst", burst))
-    if idle := place.get("idle").number(0, 0, 1):
-        found.append(setting("an idle cpu", "cpu.idle", idle))
+    if place.has("burst"):
+        burst = place.get("burst").number()
+        found.append(setting("a cpu burst", "cpu.max.burst", burst, optional=not burst))
+    if place.has("idle"):
+        idle = place.get("idle").number(0, 0, 1)
+        found.append(setting("an idle cpu", "cpu.idle", idle, optional=not idle))
     return found
 
 

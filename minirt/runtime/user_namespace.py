@@ -18,9 +18,6 @@ keyrings come after it, since they are to belong to the root inside.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from minirt.errors import InvalidRequest, kernel_refused
 from minirt.kernel import clone, processes, user_namespaces
@@ -154,17 +151,3 @@ def _hand_over(line: Line, made: list[int]) -> None:
 def _collect(child: Child) -> None:
     os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED)
     os.close(child.pidfd)
-
-
-@contextmanager
-def born_in(bundle: Path) -> Iterator[None]:
-    """Let a child of the body be born in the bundle: later init may not find the way there."""
-    here = os.open(".", os.O_PATH | os.O_CLOEXEC)
-    try:
-        os.chdir(bundle)
-        try:
-            yield
-        finally:
-            os.fchdir(here)
-    finally:
-        os.close(here)

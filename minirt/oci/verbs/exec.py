@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from minirt.errors import Conflict, InvalidRequest
+from minirt.kernel import terminal_modes
 from minirt.oci import birth, console, groups, lifecycle, log, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
@@ -39,6 +40,7 @@ def run(asked: Asked) -> int:
             cgroup=groups.of_process(record.cgroup, asked.texts("cgroup")),
             keep_fds=asked.number("preserve-fds"),
             state=lifecycle.hook_state(record, "running", record.pid),
+            on_console=None if detached else terminal_modes.pass_newlines,
         )
     finally:
         os.close(init)

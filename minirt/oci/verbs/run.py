@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from minirt.kernel import terminal_modes
 from minirt.oci import birth, console, lifecycle
 from minirt.oci.words import Asked
 from minirt.runtime import create
@@ -19,6 +20,7 @@ def run(asked: Asked) -> int:
             console.hold_signals()
             if created.console is not None:
                 console.follow_size(created.console)
+                terminal_modes.pass_newlines(created.console)
         listening = None
         if order.notifies:
             from minirt.oci import readiness
