@@ -16,8 +16,16 @@ import pytest
 from integration.conftest import Minirt
 from integration.containers import pid_of
 from integration.guests import Guest, guest
-from integration.naming import resolver_pid
-from integration.sandbox import Outside, in_netns, needs_file, needs_tool, shell, wait_until
+from integration.naming import host_file, resolver_pid
+from integration.sandbox import (
+    Outside,
+    another_network,
+    in_netns,
+    needs_file,
+    needs_tool,
+    shell,
+    wait_until,
+)
 from integration.traces import Ground
 from integration.traffic import BRIDGED, filter_bridges
 from minirt.kernel import locks
@@ -35,7 +43,9 @@ class Patient:
 
     def break_(self, command: str) -> None:
         """Run a command in which the names are filled in."""
-        shell("sh", "-ec", command.format(bridge=self.bridge, wire=self.wire))
+        words = {"bridge": self.bridge, "wire": self.wire, "pid": self.guest.pid}
+        words["inside"] = f"nsenter --net=/proc/{self.guest.pid}/ns/net"
+        shell("sh", "-ec", command.format(**words))
 
 
 @pytest.fixture
@@ -74,6 +84,13 @@ AILMENTS = {
     "bridge-missing": "ip link delete {bridge}",
     "bridge-down": "ip link set {bridge} down",
     "bridge-address": "ip addr flush dev {bridge}",
+    "bridge-prefix": "a=$(ip -o -4 addr show dev {bridge} | awk '{{print $4}}');"
+    " ip addr del $a dev {bridge}; ip addr add ${{a%/*}}/24 dev {bridge}",
+    "inside-down": "{inside} ip link set eth0 down",
+    "inside-mac": "{inside} ip link set eth0 address 02:00:00:00:00:99",
+    "inside-address": "{inside} ip addr flush dev eth0 scope global",
+    "inside-route": "{inside} ip route del default",
+    "resolv-conf": "echo nameserver 192.0.2.9 > /proc/{pid}/root/etc/resolv.conf",
     "wire-loose": "ip link set {wire} nomaster",
     "wire-down": "ip link set {wire} down",
     "wire-missing": "ip link delete {wire}",
@@ -235,3 +252,82 @@ def test_reload_mends_everything_while_containers_go_on(
     assert minirt("network", "reload").stdout == "net1\n"
     assert found(minirt) == []
     in_netns(here.guest.pid, "ping", "-c1", "-W5", outside.address)
+
+
+@pytest.mark.parametrize("away", ["default", "subnet"])
+def test_routes_inside_of_ipv6_and_of_the_own_subnet_are_looked_at(
+    minirt: Minirt, image: str, typed: Callable[[str], None], away: str
+) -> None:
+    here = patient(minirt, "--ipv6")
+    assert found(minirt) == []
+    if away == "default":
+        here.break_("{inside} ip -6 route del default")
+    else:
+        gateway = here.guest.networks["net1"]["Gateway"]
+        here.break_(f"{{inside}} ip route add {gateway}/32 dev lo")
+    (fault,) = found(minirt)
+    assert fault["code"] == "inside-route"
+    if away == "default":
+        typed(fault["mend"])
+        assert found(minirt) == []
+
+
+def test_somebody_elses_veth_with_a_leased_address_is_found_and_taken_out(
+    minirt: Minirt, image: str, typed: Callable[[str], None]
+) -> None:
+    here = patient(minirt)
+    address = here.guest.address
+    with another_network() as pid:
+        here.break_(
+            "ip link add foreign type veth peer name p0; ip link set foreign master {bridge} up;"
+            f"ip link set p0 netns {pid} up"
+        )
+        in_netns(pid, "ip", "link", "set", "p0", "up")
+        assert found(minirt) == []
+        in_netns(pid, "ip", "addr", "add", f"{address}/16", "dev", "p0")
+        (fault,) = found(minirt)
+        assert (fault["code"], f"pid {pid}" in fault["what"]) == ("foreign-address", True)
+        typed(fault["mend"])
+        assert found(minirt) == []
+
+
+def test_a_leased_address_on_a_link_of_the_host_is_found(
+    minirt: Minirt, image: str, typed: Callable[[str], None]
+) -> None:
+    here = patient(minirt)
+    shell("ip", "addr", "add", f"{here.guest.address}/32", "dev", "lo")
+    assert "foreign-address" in {one["code"] for one in found(minirt)}
+    typed(next(one["mend"] for one in found(minirt) if one["code"] == "foreign-address"))
+    assert found(minirt) == []
+
+
+def test_a_host_file_that_has_changed_since_is_told(
+    minirt: Minirt, image: str, typed: Callable[[str], None], tmp_path: Path
+) -> None:
+    """A container on the default network asks the servers that the host had at its start."""
+    with host_file("nameserver 192.0.2.53\n", tmp_path):
+        guest(minirt, "one")
+        assert found(minirt) == []
+    with host_file("nameserver 192.0.2.54\n", tmp_path):
+        (fault,) = found(minirt)
+        assert fault["code"] == "resolv-conf"
+        assert "192.0.2.54" in fault["what"]
+        typed(fault["mend"])
+        assert found(minirt) == []
+
+
+def test_a_strict_reverse_path_filter_of_an_uplink_is_told(
+    minirt: Minirt, image: str, outside: Outside, typed: Callable[[str], None]
+) -> None:
+    patient(minirt)
+    shell("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1", "net.ipv4.conf.default.rp_filter=1")
+    shell("sysctl", "-qw", f"net.ipv4.conf.{outside.link}.rp_filter=1")
+    told = {
+        one["code"]: one
+        for one in json.loads(minirt("network", "doctor", "--json", code=None).stdout)
+    }
+    assert not told["rp-filter-uplink"]["is_fault"]  # the default route leaves by it
+    shell("ip", "route", "del", "default")
+    (fault,) = [one for one in found(minirt) if one["code"] == "rp-filter-uplink"]
+    typed(fault["mend"])
+    assert "rp-filter-uplink" not in {one["code"] for one in found(minirt)}

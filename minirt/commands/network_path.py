@@ -35,7 +35,7 @@ def command(six: bool, trace: bool, wait: float, as_json: bool, source: str, tar
         asked = predict.Question(
             _point(source), _point(name), protocol, port, 6 if six or ":" in name else 4
         )
-        road = predict.predict(ground, asked)
+        road = predict.predict(ground, asked, _hidden())
         measured = _measure(ground, asked, road, wait) if trace else None
     remedy = ""
     if road.refusal:
@@ -78,6 +78,13 @@ def _bridges() -> dict[str, str]:
     from minirt.network import store
 
     return {one.bridge: one.name for one in store.bridged()}
+
+
+def _hidden() -> dict[str, str]:
+    """Return the networks that leave under the host's address, by their bridges."""
+    from minirt.network import store
+
+    return {one.bridge: one.name for one in store.bridged() if one.masquerade}
 
 
 def _point(name: str) -> Point:

@@ -78,7 +78,8 @@ def of_others(patient: Patient) -> Iterator[Finding]:
 def _packets(patient: Patient) -> Iterator[tuple[str, Packet]]:
     network, bridge = patient.network, patient.network.bridge
     inside = ip_address(int(network.gateway4) ^ 1) if network.gateway4 else network.gateway4
-    outside = next((one.name for one in patient.host.devices if _leads_out(patient, one.index)), "")
+    host = patient.host
+    outside = next((one.name for one in host.devices if host.leads_out(one)), "")
     out = Packet(inside, ip_address(_SOMEBODY[4]), "tcp", 443, came_by=bridge, leaves_by=outside)
     yield "what its containers send out", out
     back = replace(out, source=out.target, target=inside, came_by=outside, leaves_by=bridge)
@@ -86,13 +87,6 @@ def _packets(patient: Patient) -> Iterator[tuple[str, Packet]]:
     if patient.host.filters_bridges and network.icc:
         within = replace(out, target=network.gateway4, leaves_by=bridge)
         yield "what its containers send each other", within
-
-
-def _leads_out(patient: Patient, link: int) -> bool:
-    try:
-        return patient.host.way(ip_address(_SOMEBODY[4]), None, 0).link == link
-    except OSError:
-        return False
 
 
 def _refused(patient: Patient, packet: Packet) -> list[Crossed]:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address
 
 from minirt.explain.findings import Finding, Patient
+from minirt.explain.terrain import Terrain
 from minirt.kernel import sysctl
+from minirt.kernel.netlink import survey
 from minirt.kernel.netlink.records import Route
 from minirt.network import icc, identity, pools, store
+from minirt.network.block import interface
 
 _STRICT = "1"  # of rp_filter: refused unless the answer would leave by the same link (RFC 3704)
 
@@ -28,10 +31,17 @@ def of_bridge(patient: Patient) -> Iterator[Finding]:
     for block in network.blocks:
         if not network.gives_gateway(block.version):
             continue
-        if not any(one.ip == block.gateway for one in bridge.addresses):
-            address = f"{block.gateway}/{block.subnet.prefixlen}"
-            mend = f"ip addr add {address} dev {bridge.name}"
+        address = interface(block.gateway, block.subnet)
+        if address in bridge.addresses:
+            continue
+        mend = f"ip addr add {address} dev {bridge.name}"
+        wrong = next((one for one in bridge.addresses if one.ip == block.gateway), None)
+        if wrong is None:
             yield patient.finding("bridge-address", f"{bridge.name} lacks its address", mend)
+        else:
+            what = f"{bridge.name} has {wrong}, not {address}"
+            mend += f"; ip addr del {wrong} dev {bridge.name}"
+            yield patient.finding("bridge-prefix", what, mend)
 
 
 def of_wires(patient: Patient) -> Iterator[Finding]:
@@ -119,6 +129,27 @@ def _strict(patient: Patient) -> Iterator[Finding]:
     mend = f"sysctl -w {_dotted(link)}=2"
     what = f"{bridge} takes only packets whose answers leave by it too (rp_filter is strict)"
     yield patient.finding("rp-filter", what, mend, is_fault=_has_neighbours(patient))
+
+
+def of_uplinks(host: Terrain) -> Iterator[Finding]:
+    """Look for the strict reverse path filter where packets come from outside.
+
+    By a link that is not that of the default route, answers and requests from far away are then
+    refused; by that link, only what has another route.
+    """
+    for device in host.devices:
+        is_uplink = device.up and device.kind != "bridge" and not device.master
+        if not is_uplink or not survey.of_version(device.addresses, 4) or device.name == "lo":
+            continue
+        link = f"net/ipv4/conf/{device.name}/rp_filter"
+        values = {sysctl.read(one) for one in ("net/ipv4/conf/all/rp_filter", link)}
+        if "2" in values or _STRICT not in values:
+            continue
+        leads_out = host.leads_out(device)
+        why = "packets by another route" if leads_out else "packets from beyond its own subnet"
+        what = f"{device.name} refuses {why} (rp_filter is strict)"
+        mend = f"sysctl -w {_dotted(link)}=2"
+        yield Finding("rp-filter-uplink", "host", what, mend, is_fault=not leads_out)
 
 
 def _has_neighbours(patient: Patient) -> bool:

@@ -10,6 +10,7 @@ from minirt.explain.measure import Trace
 from minirt.explain.packet import end
 from minirt.explain.predict import Question
 from minirt.explain.walk import Crossed
+from minirt.kernel.conntrack import Flow
 
 
 def tell(road: Road, question: Question, remedy: str) -> str:
@@ -25,7 +26,11 @@ def tell(road: Road, question: Question, remedy: str) -> str:
         lines.append(f"REFUSED: {by}{road.refusal.why}")
         lines += [f"  to allow it: {remedy}"] if remedy else []
     else:
-        lines.append(f"It arrives: {road.end}.")
+        lines.append(f"{'A new flow' if road.astray else 'It'} arrives: {road.end}.")
+    if road.astray:
+        lines.append("But these flows go elsewhere, as was decided when they began:")
+        lines += [f"  {_flow(one)}" for one in road.astray]
+        lines.append(f"  to end them: conntrack -D -p udp --dport {first.port}")
     if road.returns_by:
         lines += ["The answer comes back by the connection tracker's entry", f"  {road.returns_by}"]
     if road.doubts:
@@ -43,7 +48,12 @@ def tell_trace(trace: Trace, agrees: bool) -> str:
     if trace.entry:
         lines += ["The connection tracker remembers", f"  {trace.entry}"]
     words = "just what was predicted" if agrees else "NOT what was predicted"
-    return "\n".join([*lines, f"The rules that acted are {words}."]) + "\n"
+    return "\n".join([*lines, f"That is {words}."]) + "\n"
+
+
+def _flow(one: Flow) -> str:
+    sent = f"{end(one.source, one.source_port)} -> {end(one.target, one.port)}"
+    return f"{sent} goes to {end(one.receiver, one.receiver_port)}"
 
 
 def _hop(number: int, hop: Hop, width: int) -> list[str]:
@@ -76,4 +86,5 @@ def document(road: Road, remedy: str) -> dict[str, Any]:
         "refusal": asdict(refusal) | {"remedy": remedy} if refusal else None,
         "returns_by": road.returns_by,
         "doubts": list(road.doubts),
+        "astray": [_flow(one) for one in road.astray],
     }

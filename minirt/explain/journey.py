@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from minirt.explain.packet import Address, Packet
 from minirt.explain.terrain import Ground, Terrain
 from minirt.explain.walk import Crossed, Walk
+from minirt.kernel.conntrack import Flow
 from minirt.kernel.netlink.records import Way
 
 
@@ -32,6 +34,7 @@ class Refusal:
     by: Crossed | None = None
     came_by: str = ""
     leaves_by: str = ""
+    remedy: str = ""  # a command, where it is known at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Road:
     end: str  # where it arrived
     returns_by: str = ""  # the connection tracker's entry
     doubts: tuple[str, ...] = ()  # rules that could not be read
+    astray: tuple[Flow, ...] = ()  # flows that began before, and are still led elsewhere
 
 
 class Stopped(Exception):
@@ -67,6 +71,7 @@ class Journey:
     entered: str = ""  # links of the host between which it was forwarded
     left: str = ""
     first: Packet | None = None  # as it was sent
+    hidden: Mapping[str, str] = field(default_factory=dict)  # bridges whose networks masquerade
 
     @property
     def host(self) -> Terrain:
@@ -113,10 +118,10 @@ class Journey:
         """Note a hop."""
         self.hops.append(Hop(there.name, what, self.packet.ends, tuple(crossed or ())))
 
-    def stop(self, there: Terrain, reason: str, why: str) -> Stopped:
+    def stop(self, there: Terrain, reason: str, why: str, remedy: str = "") -> Stopped:
         """Return the end of the journey, to be raised."""
-        packet = self.packet
-        return Stopped(Refusal(there.name, reason, why, None, packet.came_by, packet.leaves_by))
+        came_by, leaves_by = self.packet.came_by, self.packet.leaves_by
+        return Stopped(Refusal(there.name, reason, why, None, came_by, leaves_by, remedy))
 
 
 def _no_way(error: OSError, there: Terrain, packet: Packet, link: int) -> tuple[str, str]:

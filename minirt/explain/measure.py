@@ -23,6 +23,7 @@ TABLE = "minirt_trace"
 _PATIENCE = 1.5  # seconds for an answer
 _QUIET = 0.05  # seconds: so long the filter's last words may take
 _ENTRIES = Path("/proc/net/nf_conntrack")
+_ANSWERED = ("connected", "answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,18 @@ def expect(host: Terrain, packet: Packet, seconds: float) -> Trace:
 
 
 def agrees(road: Road, trace: Trace) -> bool:
-    """Say whether the real packet met the rules that were predicted, in that order."""
+    """Say whether the real packet met the rules that were predicted, in that order.
+
+    And whether it was answered if, and only if, that was predicted: of hosts outside, and of
+    servers that say nothing to a datagram, nothing can be.
+    """
     predicted = [one for hop in road.hops for one in hop.rules]
-    return _decisions(predicted) == _decisions(trace.events)
+    if _decisions(predicted) != _decisions(trace.events):
+        return False
+    if road.refusal is not None:
+        return trace.fate not in _ANSWERED
+    is_open = road.end.startswith(("outside", "the other end")) or road.first.protocol == "udp"
+    return is_open or trace.fate in (*_ANSWERED, "it came")
 
 
 def _decisions(found: Iterable[Crossed | Measured]) -> list[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 
@@ -11,6 +12,8 @@ from minirt.explain.journey import Journey, Road, Stopped
 from minirt.explain.neighbourhood import Room
 from minirt.explain.packet import Address, Packet
 from minirt.explain.terrain import Ground
+from minirt.kernel import conntrack
+from minirt.kernel.conntrack import Flow
 from minirt.kernel.netlink import survey
 from minirt.kernel.netlink.survey import Device
 
@@ -62,10 +65,13 @@ def read(text: str) -> tuple[str, int, str]:
     return name, int(number or 0), protocol
 
 
-def predict(ground: Ground, question: Question) -> Road:
-    """Follow a packet on paper."""
+def predict(ground: Ground, question: Question, hidden: Mapping[str, str] | None = None) -> Road:
+    """Follow a packet on paper.
+
+    ``hidden`` are the networks that are to leave under the host's address, by their bridges.
+    """
     first = packet(ground, question)
-    journey = Journey(ground, first)
+    journey = Journey(ground, first, hidden=hidden or {})
     refusal, arrived = None, ""
     source = question.source
     try:
@@ -82,7 +88,26 @@ def predict(ground: Ground, question: Question) -> Road:
     hops = tuple(journey.hops)
     first = journey.first or first
     doubts = tuple(dict.fromkeys(journey.doubts))
-    return Road(first, journey.packet, hops, refusal, arrived, entry, doubts)
+    astray = _astray(journey, first, question) if journey.is_tracked and not refusal else ()
+    return Road(first, journey.packet, hops, refusal, arrived, entry, doubts, astray)
+
+
+def _astray(journey: Journey, first: Packet, question: Question) -> tuple[Flow, ...]:
+    """Return the UDP flows like this one that the connection tracker leads elsewhere.
+
+    It has decided about them with their first packet, before the rules were as they are.
+    """
+    if first.protocol != "udp":
+        return ()
+    receiver = journey.packet.target, journey.packet.port
+    is_anybody = question.source.name == OUTSIDE
+    return tuple(
+        one
+        for one in conntrack.udp_flows_to(first.port, first.version)
+        if one.target == first.target
+        and (is_anybody or one.source == first.source)
+        and (one.receiver, one.receiver_port) != receiver
+    )
 
 
 def packet(ground: Ground, question: Question) -> Packet:

@@ -15,6 +15,8 @@ _SOME = "NETWORK"  # the reader chooses
 
 def remedy(refusal: Refusal, question: Question, host: Terrain, networks: Mapping[str, str]) -> str:
     """Return how to allow it. ``networks`` are the names of networks by their bridges."""
+    if refusal.remedy:
+        return refusal.remedy
     source, target = question.source, question.target
     near = next(iter(networks_of(target, host, networks)), _SOME)
     found = {

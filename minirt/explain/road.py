@@ -42,7 +42,7 @@ def from_room(journey: Journey, room: Room) -> str:
     if port is None or not port.master:
         return "the other end of a wire that is in no bridge of this host"
     journey.packet = replace(journey.packet, mac=device.mac)
-    return _over_bridge(journey, port, ip_address(target))
+    return _over_bridge(journey, port, ip_address(target), (there, device))
 
 
 def from_host(journey: Journey) -> str:
@@ -73,7 +73,9 @@ def from_outside(journey: Journey, link: int) -> str:
 # ---- on a bridge -----------------------------------------------------------------------
 
 
-def _over_bridge(journey: Journey, port: Device, neighbour: Address) -> str:
+def _over_bridge(
+    journey: Journey, port: Device, neighbour: Address, sender: tuple[Terrain, Device]
+) -> str:
     host = journey.host
     bridge = host.device(port.master)
     assert bridge is not None, "a port has a bridge"
@@ -86,12 +88,15 @@ def _over_bridge(journey: Journey, port: Device, neighbour: Address) -> str:
         why = f"{port.name} and {found[2].name} are isolated ports of {bridge.name}"
         raise journey.stop(host, "isolated", why)
     receiver = bridge.mac if host.has(neighbour) else found[1].mac if found else ""
+    there, link = sender
+    believed = there.mac_of(neighbour, link.index) or receiver
     journey.packet = replace(
-        journey.packet, came_by=port.name, bridge=bridge.name, target_mac=receiver
+        journey.packet, came_by=port.name, bridge=bridge.name, target_mac=believed
     )
     journey.hook(
         host, "prerouting", f"comes in by {port.name}, a port of {bridge.name}", bridged=True
     )
+    _check_neighbour(journey, there, link, neighbour, receiver)
     if host.has(neighbour):
         journey.tell(host, f"is for {bridge.name} itself: {neighbour} is the host's")
         journey.hook(host, "input", "comes in", bridged=True)
@@ -121,6 +126,19 @@ def _neighbour(journey: Journey, bridge: Device, address: Address) -> tuple[Room
     return found
 
 
+def _check_neighbour(
+    journey: Journey, there: Terrain, link: Device, neighbour: Address, mac: str
+) -> None:
+    """Refuse what is sent to another MAC address than the one its receiver has."""
+    believed = there.mac_of(neighbour, link.index)
+    if not (believed and mac) or believed == mac:
+        return
+    why = f"{there.name} sends what is for {neighbour} to {believed}, but it has {mac}"
+    inside = f"nsenter --net=/proc/{there.pid}/ns/net " if there.pid else ""
+    remedy = f"{inside}ip neigh del {neighbour} dev {link.name}"
+    raise journey.stop(there, "neighbour", why, remedy)
+
+
 def _find(journey: Journey, bridge: Device, address: Address) -> tuple[Room, Device, Device] | None:
     ports = {one.index: one for one in journey.host.devices if one.master == bridge.index}
     for room in journey.ground.rooms:
@@ -146,6 +164,9 @@ def _arrive(journey: Journey, by: str) -> str:
     if way.kind == "local":
         journey.hook(host, "input", "is for the host")
         return _hand_over(journey, host, by)
+    if journey.packet.version == 6 and not host.forwards_ipv6:  # It has routes all the same.
+        remedy = "sysctl -w net.ipv6.conf.all.forwarding=1"
+        raise journey.stop(host, "not forwarding", f"{host.name} does not forward IPv6", remedy)
     leaves = _name(host, way.link)
     journey.packet = replace(journey.packet, leaves_by=leaves)
     journey.entered, journey.left = by, leaves
@@ -162,13 +183,24 @@ def _depart(journey: Journey, way: Way) -> str:
     if leaves.kind != "bridge":
         what = f"leaves by {leaves.name}, to {neighbour}"
         journey.hook(host, "postrouting", what, always=True)
+        _check_translated(journey)
         return f"outside: {neighbour} has it"
     room, device, port = _neighbour(journey, leaves, neighbour)
     what = f"leaves by {leaves.name}, to its port {port.name}"
     journey.hook(host, "postrouting", what, always=True)
     journey.packet = replace(journey.packet, leaves_by=port.name)
     journey.hook(host, "postrouting", "is bridged", bridged=True)
+    _check_neighbour(journey, host, leaves, neighbour, device.mac)
     return _enter(journey, room, device)
+
+
+def _check_translated(journey: Journey) -> None:
+    """See that nobody outside has to answer to an address that only this host knows."""
+    network, source = journey.hidden.get(journey.entered), journey.packet.source
+    if network and not journey.host.has(source) and "snat" not in journey.packet.status:
+        why = f"it leaves as {source}, which nobody outside can answer: no rule translates it"
+        remedy = f"minirt network reload {network}"
+        raise journey.stop(journey.host, "not translated", why, remedy)
 
 
 # ---- where it ends ---------------------------------------------------------------------
@@ -208,6 +240,7 @@ def _check_way_back(journey: Journey, there: Terrain) -> None:
     except OSError as error:
         why = f"{there.name} has no route back to {journey.packet.source}"
         raise journey.stop(there, "no way back", f"{why} ({error.strerror})") from None
+    _check_neighbours_back(journey, there)
     if journey.left:
         host = journey.host
         answer = replace(
@@ -224,6 +257,20 @@ def _check_way_back(journey: Journey, there: Terrain) -> None:
             why = f"the answer is dropped by {by.place}: {by.text}"
             refusal = Refusal(host.name, "answer", why, by, journey.left, journey.entered)
             raise Stopped(refusal)
+
+
+def _check_neighbours_back(journey: Journey, there: Terrain) -> None:
+    """See that the answer is sent to the MAC addresses that its receivers have."""
+    way = there.way(journey.packet.source, None, 0)
+    link = there.device(way.link)
+    port = journey.host.device(link.peer) if link and there.pid else None
+    bridge = journey.host.device(port.master) if port and port.master else None
+    if link is None or bridge is None:
+        return
+    neighbour = ip_address(way.gateway) if way.gateway else journey.packet.source
+    found = _find(journey, bridge, neighbour)
+    mac = bridge.mac if journey.host.has(neighbour) else found[1].mac if found else ""
+    _check_neighbour(journey, there, link, neighbour, mac)
 
 
 def _source(there: Terrain, way: Way, packet: Packet) -> Address:

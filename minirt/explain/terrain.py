@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 
 from minirt.explain import neighbourhood, ruleset
 from minirt.explain.neighbourhood import Room
@@ -12,13 +13,14 @@ from minirt.explain.packet import Address, Facts, Packet
 from minirt.explain.ruleset import Ruleset
 from minirt.kernel import namespaces, socket_diag, sysctl
 from minirt.kernel.netlink import survey
-from minirt.kernel.netlink.records import Way
+from minirt.kernel.netlink.records import Neighbour, Way
 from minirt.kernel.netlink.survey import Device
 from minirt.kernel.socket_diag import Bound
 
 # to whom, from which address, come in by which link's index (0: sent from here)
 FindWay = Callable[[Address, Address | None, int], Way]
 _ALL = ("0.0.0.0", "::")
+_FAR_AWAY = IPv4Address("203.0.113.1")  # RFC 5737: nobody's address
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Terrain:
     sockets: Callable[[], Iterable[Bound]] = tuple  # asked each time: there may be a million
     filters_bridges: bool = False  # bridge-nf-call-iptables
     pid: int = 0  # of a process inside; 0: the host's own
+    neighbours: tuple[Neighbour, ...] = ()
+    forwards_ipv6: bool = True  # net.ipv6.conf.all.forwarding
 
     def device(self, index: int) -> Device | None:
         """Look a link up by its index."""
@@ -44,6 +48,18 @@ class Terrain:
     def has(self, address: Address) -> bool:
         """Say whether an address is one of its own."""
         return any(one.ip == address for device in self.devices for one in device.addresses)
+
+    def leads_out(self, device: Device) -> bool:
+        """Say whether its default route leaves by this link."""
+        try:
+            return self.way(_FAR_AWAY, None, 0).link == device.index
+        except OSError:
+            return False
+
+    def mac_of(self, address: Address, link: int) -> str:
+        """Return the MAC address to which it sends what is for a neighbour; "" if it would ask."""
+        known = (one for one in self.neighbours if (one.address, one.link) == (address, link))
+        return next((one.mac for one in known), "")
 
     def facts(self) -> Facts:
         """Return what rules may ask of it."""
@@ -114,4 +130,6 @@ def _terrain(held: ExitStack, name: str, pid: int) -> Terrain:
         sockets=lambda: socket_diag.bound(netns),
         filters_bridges=not pid and sysctl.read("net/bridge/bridge-nf-call-iptables") == "1",
         pid=pid,
+        neighbours=tuple(here.neighbours()),
+        forwards_ipv6=bool(pid) or sysctl.read("net/ipv6/conf/all/forwarding") != "0",
     )

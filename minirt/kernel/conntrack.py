@@ -11,6 +11,8 @@ import errno
 import socket
 import struct
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from minirt.kernel import nlmsg, sysctl
 from minirt.kernel.nlmsg import NESTED, attribute, attributes
@@ -24,9 +26,54 @@ _TUPLE, _PROTO, _FILTER, _ORIGINAL_FLAGS = 1, 2, 25, 1  # CTA_TUPLE_ORIG, CTA_TU
 _NUMBER, _TO_PORT = 1, 3  # CTA_PROTO_NUM, CTA_PROTO_DST_PORT
 _BY_PROTOCOL, _BY_TO_PORT = 1 << 3, 1 << 5  # the bits of CTA_FILTER_ORIG_FLAGS
 
+_ABSENT = (errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL)  # without conntrack
 _COUNT = "net/netfilter/nf_conntrack_count"  # of this network namespace
 
 _FAMILY = struct.Struct("=BBH")  # struct nfgenmsg
+_REPLY, _IP = 2, 1  # CTA_TUPLE_REPLY, CTA_TUPLE_IP
+_SOURCE, _TARGET = {4: 1, 6: 3}, {4: 2, 6: 4}  # CTA_IP_V4_SRC, …: by the version of IP
+_FROM_PORT = 2  # CTA_PROTO_SRC_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A UDP flow that is remembered: how it was sent, and who answers to it."""
+
+    source: IPv4Address | IPv6Address
+    source_port: int
+    target: IPv4Address | IPv6Address
+    port: int
+    receiver: IPv4Address | IPv6Address  # where it is led to
+    receiver_port: int
+
+
+def udp_flows_to(port: int, version: int) -> list[Flow]:
+    """Return the UDP flows to a port, whoever's they are; none without conntrack."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    try:
+        with socket.socket(socket.AF_NETLINK, kind, _NETFILTER) as channel:
+            channel.bind((0, 0))
+            found = list(_entries(channel, family, {port}))
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+        return []
+    return [_flow(attributes(entry), version) for _, entry in found]
+
+
+def _flow(entry: dict[int, bytes], version: int) -> Flow:
+    sent, answer = attributes(entry[_TUPLE]), attributes(entry[_REPLY])
+    ends, back = attributes(sent[_IP]), attributes(answer[_IP])
+    ports, ports_back = attributes(sent[_PROTO]), attributes(answer[_PROTO])
+    return Flow(
+        ip_address(ends[_SOURCE[version]]),
+        int.from_bytes(ports[_FROM_PORT], "big"),
+        ip_address(ends[_TARGET[version]]),
+        int.from_bytes(ports[_TO_PORT], "big"),
+        ip_address(back[_SOURCE[version]]),
+        int.from_bytes(ports_back[_FROM_PORT], "big"),
+    )
 
 
 def forget_udp(ports: Collection[int], family: int = socket.AF_INET) -> None:
@@ -41,22 +88,22 @@ def forget_udp(ports: Collection[int], family: int = socket.AF_INET) -> None:
         with socket.socket(socket.AF_NETLINK, kind, _NETFILTER) as channel:
             channel.bind((0, 0))
             found: dict[int, list[bytes]] = {}
-            for port, flow in _flows(channel, family, ports):
-                found.setdefault(port, []).append(flow)
+            for port, entry in _entries(channel, family, ports):
+                found.setdefault(port, []).append(attributes(entry)[_TUPLE])
             for port, flows in found.items():
                 words = ["conntrack", "-D", "-p", "udp", "--dport", port]
                 with step("forget old flows to the port", *words):
                     for flow in flows:
                         _forget(channel, family, flow)
     except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL):
+        if error.errno not in _ABSENT:
             raise
 
 
-def _flows(
+def _entries(
     channel: socket.socket, family: int, ports: Collection[int]
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield port and CTA_TUPLE_ORIG of each flow. Kernels before 5.8 don't choose: we do."""
+    """Yield the port and all attributes of each flow. Kernels before 5.8 don't choose: we do."""
     proto, flags = attribute(_NUMBER, bytes([socket.IPPROTO_UDP])), _BY_PROTOCOL
     if len(ports) == 1:
         proto += attribute(_TO_PORT, struct.pack("!H", *ports))
@@ -69,7 +116,7 @@ def _flows(
         there = attributes(attributes(flow).get(_PROTO, b""))
         port = int.from_bytes(there.get(_TO_PORT, b""), "big")
         if there.get(_NUMBER) == bytes([socket.IPPROTO_UDP]) and port in ports:
-            yield port, flow
+            yield port, message[_FAMILY.size :]
 
 
 def _forget(channel: socket.socket, family: int, flow: bytes) -> None:

@@ -17,6 +17,7 @@ from minirt.kernel.netlink.records import (
     Address,
     Interface,
     Link,
+    Neighbour,
     Peer,
     Route,
     Way,
@@ -27,6 +28,7 @@ from minirt.kernel.nlmsg import attribute, attributes
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
+GETNEIGH = 30
 
 UP, RUNNING = 0x1, 0x40  # IFF_UP and IFF_RUNNING of netdevice(7)
 
@@ -48,6 +50,11 @@ _NO_DAD = 0x2  # IFA_F_NODAD: the address is usable at once
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _TO, _FROM, _IN, _OUT, _GATEWAY, _SOURCE = 1, 2, 3, 4, 5, 7  # RTA_DST, RTA_SRC, RTA_IIF, …
 _MAIN, _STATIC, _UNICAST = 254, 3, 1  # RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST
+
+# struct ndmsg: family, link, state, flags, type (rtnetlink(7); include/uapi/linux/neighbour.h)
+_NEIGHBOUR = struct.Struct("=B3xiHBB")
+_ITS_ADDRESS, _ITS_MAC = 1, 2  # NDA_DST, NDA_LLADDR
+_UNUSABLE = 0x01 | 0x20 | 0x40  # NUD_INCOMPLETE, NUD_FAILED, NUD_NOARP
 
 # Switches of a link, by their paths below /proc/sys: the family, IFLA_INET_CONF or
 # IFLA_INET6_CONF, and the place there, IPV4_DEVCONF_* of linux/ip.h and DEVCONF_* of linux/ipv6.h.
@@ -196,6 +203,20 @@ def read_way(message: bytes) -> Way:
     found = attributes(message[_ROUTE.size :])
     link, gateway = _int(found.get(_OUT, b"")), _ip(found.get(_GATEWAY))
     return Way(KINDS.get(kind, str(kind)), link, gateway, _ip(found.get(_SOURCE)))
+
+
+def neighbours_query() -> bytes:
+    """Write the question for the neighbour tables of both families."""
+    return _NEIGHBOUR.pack(0, 0, 0, 0, 0)
+
+
+def read_neighbour(message: bytes) -> Neighbour | None:
+    """Read struct ndmsg; None for an entry by which nothing is sent: it failed, or is asked for."""
+    _, link, state, *_ = _NEIGHBOUR.unpack_from(message)
+    found = attributes(message[_NEIGHBOUR.size :])
+    if state & _UNUSABLE or _ITS_MAC not in found:
+        return None
+    return Neighbour(link, ip_address(found[_ITS_ADDRESS]), found[_ITS_MAC].hex(":"))
 
 
 def _kind(name: str, data: bytes = b"") -> bytes:

@@ -16,7 +16,7 @@ from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import messages
 from minirt.kernel.netlink.channel import Channel
-from minirt.kernel.netlink.records import Address, Interface, Route, Way
+from minirt.kernel.netlink.records import Address, Interface, Neighbour, Route, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,12 @@ class Survey:
         except FileNotFoundError:
             return []  # A table without routes is not there at all.
         return [messages.read_route(one) for one in found]
+
+    def neighbours(self) -> list[Neighbour]:
+        """List the neighbours to which packets are sent now, of both families."""
+        found = self._channel.dump(messages.neighbours_query(), messages.GETNEIGH)
+        read = (messages.read_neighbour(one) for one in found)
+        return [one for one in read if one is not None]
 
     def way(self, to: Address, *, source: Address | None = None, link: int = 0) -> Way:
         """Ask where a packet goes: one from here, or from ``source`` coming in by ``link``.
