@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from minirt import __version__
+from minirt.commands import boolean_flags
 from minirt.commands.lean import Lean
 from minirt.commands.verbs import FOR_ANYONE, GROUPS, VERBS, load
 from minirt.errors import InvalidRequest, MinirtError, kernel_refused, say
@@ -27,7 +28,7 @@ class Verbs(Lean, click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Show the help to who types nothing else: that is no mistake."""
-        return super().parse_args(ctx, args or ["--help"])
+        return super().parse_args(ctx, boolean_flags.rewritten(self, args) or ["--help"])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order of the help."""
@@ -51,7 +52,10 @@ class Verbs(Lean, click.Group):
 
             hint = strangers.instead(args[0], self.verbs, self.of)
             ctx.fail(f"No such command '{args[0]}'." + (f" Instead: {hint}." if hint else ""))
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, Verbs):
+            rest = boolean_flags.rewritten(command, rest)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs from the table, without importing them."""

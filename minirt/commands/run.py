@@ -18,9 +18,10 @@ from minirt.state import new_id
 
 @click.command("run", cls=Lean, context_settings=SETTINGS)
 @click.option("-d", "--detach", is_flag=True, help="Leave it running, and print its id.")
+@click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on (the default).")
 @detach_keys
 @add_options
-def command(detach_keys: str, **flags: Any) -> int:
+def command(detach_keys: str, sig_proxy: bool, **flags: Any) -> int:
     """Run COMMAND in a new container made from IMAGE.
 
     The exit code is that of COMMAND; 125 if minirt could not run it, 126 if COMMAND can't be
@@ -40,5 +41,6 @@ def command(detach_keys: str, **flags: Any) -> int:
     if started.line is None:
         click.echo(one.id)
         return 0
-    code = attach.converse(one, started.line, stdin=one.config.open_stdin, mask=mask, keys=leaving)
+    stdin = one.config.open_stdin
+    code = attach.converse(one, started.line, stdin=stdin, proxy=sig_proxy, mask=mask, keys=leaving)
     return 0 if code == DETACHED else code
