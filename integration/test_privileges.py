@@ -30,7 +30,7 @@ def process(uid: int = 0, gid: int = 0, groups: tuple[int, ...] = (), **changes:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def after(one: Process, program: bytes | None = None, *words: str) -> str:
+def after(one: Process, program: bytes | None = None, *words: str, hides: bool = False) -> str:
     """Drop to what ``one`` says in a child, execute words there, and return what they print."""
     read, write = os.pipe()
     command = words or ("cat", "/proc/self/status")
@@ -40,7 +40,7 @@ def after(one: Process, program: bytes | None = None, *words: str) -> str:
         os.dup2(write, 2)
         path, environment = f"/usr/bin/{command[0]}", {"PATH": "/usr/bin"}
         keyrings.leave_session_keyring()
-        privileges.drop(one, Filters(program))
+        privileges.drop(one, Filters(program), hides=hides)
         os.execve(path, command, environment)
         return 0
 
@@ -128,6 +128,23 @@ def test_a_filter_that_kills_all_but_execve_still_lets_it_start(no_new_privilege
 
 def rule(names: list[str]) -> dict[str, object]:
     return {"names": names, "action": "SCMP_ACT_ALLOW"}
+
+
+@pytest.mark.parametrize("ids", [(0, 0), (0, 5), (1000, 0), (1000, 1000)], ids=str)
+@pytest.mark.parametrize("hides", [True, False], ids=["hides", "control"])
+def test_the_program_after_a_process_that_hides_can_not_be_traced(
+    ids: tuple[int, int], hides: bool
+) -> None:
+    """From its first instruction on: what it executes in turn is like any other program."""
+    if Path("/proc/sys/fs/suid_dumpable").read_text().strip() == "1":
+        pytest.skip("fs.suid_dumpable lets every process be traced")
+    ask = "import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE
+    again = (
+        f"{ask[:-1]}, flush=True); import os; os.execv('/usr/bin/python3', ['p', '-c', {ask!r}])"
+    )
+    said = after(process(*ids), None, "python3", "-c", again, hides=hides)
+    assert said.split()[1] == "1"
+    assert (said.split()[0] == "1") != hides
 
 
 def test_with_no_new_privileges_setuid_programs_give_nothing(tmp_path: Path) -> None:

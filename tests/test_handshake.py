@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gc
 import os
 from collections.abc import Callable
@@ -7,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from minirt.errors import CommandNotFound, MinirtError
-from minirt.kernel import processes
+from minirt import errors
+from minirt.errors import CommandNotFound, Conflict, MinirtError
+from minirt.kernel import processes, springboard
 from minirt.runtime import handshake
-from minirt.runtime.handshake import GO, PREPARED, CreatorDied, Line
+from minirt.runtime.handshake import GO, PREPARED, READY, CreatorDied, Interrupted, Line, Patience
 
 ABANDONED = 3
 
@@ -115,5 +117,53 @@ def test_descriptors_that_nobody_asked_for_are_closed_and_none_is_inherited() ->
     for fd in taken:
         os.close(fd)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+    ours.close()
+    theirs.close()
+
+
+def test_nothing_is_believed_of_a_process_that_is_ready() -> None:
+    """From "ready" on, others in the container may say what they like in its name."""
+    ours, theirs = handshake.open_pair()
+    with Path("/dev/null").open("rb") as file:
+        theirs.say(READY)
+        theirs.say(errors.pack(CommandNotFound("FORGED")), *[file.fileno()] * 5)
+        before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        with pytest.raises(MinirtError) as raised:
+            ours.go()
+        assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert "FORGED" not in str(raised.value) and not isinstance(raised.value, CommandNotFound)
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["with execve's error", "and runs"])
+def test_what_a_process_that_is_ready_may_say(comes: bool) -> None:
+    ours, theirs = handshake.open_pair()
+    theirs.say(READY)
+    if comes:
+        theirs.say(springboard.packed(OSError(errno.ENOEXEC, "")))
+        with pytest.raises(OSError) as raised:
+            ours.go()
+        assert raised.value.errno == errno.ENOEXEC
+    theirs.close()
+    if not comes:
+        ours.go()
+    ours.close()
+
+
+def test_a_creator_that_is_told_to_end_does_not_wait() -> None:
+    ours, theirs = handshake.open_pair()
+    asked: list[bool] = []
+
+    def is_interrupted() -> bool:
+        asked.append(True)
+        return len(asked) == 2
+
+    with pytest.raises(Interrupted):
+        ours.hear(PREPARED, Patience(1000, is_interrupted))
+    theirs.say(PREPARED)
+    assert ours.hear(PREPARED, Patience(1000, lambda: True)) == []  # What has come counts.
+    with pytest.raises(Conflict, match="within 0 seconds"):
+        ours.hear(PREPARED, Patience(0, lambda: False))
     ours.close()
     theirs.close()

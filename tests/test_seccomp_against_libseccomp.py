@@ -92,7 +92,9 @@ def test_both_decide_the_same(libseccomp: ctypes.CDLL, more: list[str]) -> None:
         if run(ours, architecture.word, number, [argument])
         != run(theirs, architecture.word, number, [argument])
     }
-    assert different == set()
+    # To allow socket is to allow socketcall(2) with any family there; we let it make no sockets.
+    has_socketcall = "i386" in syscall_tables.WAYS_IN[syscall_tables.native()]
+    assert different == ({("i386", 102, 1), ("i386", 102, 8)} if has_socketcall else set())
 
 
 def numbers(architecture: Architecture, table: dict[str, int]) -> set[int]:

@@ -22,6 +22,7 @@ _OWN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.S
 _OWN |= {signal.SIGURG, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT}
 _OWN |= {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
+MOST_SIGNALS = 3
 DETACHED = -1
 KILLED = 137  # 128 + SIGKILL: what a monitor that vanished leaves to be said
 FULL = 16  # packets that wait for a container that does not read
@@ -49,8 +50,9 @@ def converse(
 ) -> int:
     """Copy between this process and the container until that ends; return its exit code.
 
-    Signals go to the container if ``proxy``; from a raw terminal, whose keys go there anyway,
-    they end this process, which gives the terminal back first. ``mask`` is what
+    Signals go to the container if ``proxy``, which may ignore them: the third that is to end it
+    ends this process, too, as with Docker's client. From a raw terminal, whose keys go there
+    anyway, they end this process, which gives the terminal back first. ``mask`` is what
     :func:`hold_signals` returned. Returns :data:`DETACHED` if the person left, with ``keys`` or
     the usual ones.
     """
@@ -77,6 +79,7 @@ class _Conversation:
         self._one, self._line, self._loop = one, line, Loop()
         self._proxy = proxy
         self._code: int | None = None
+        self._endings = 0  # signals passed on that were to end the container
         self._source: int | None = None
         line.setblocking(False)
         self._outbox = Outbox(self._loop, line.fileno(), line.send, lambda: None, self._listen)
@@ -149,6 +152,9 @@ class _Conversation:
                     self.tell_size()
             elif self._proxy:
                 stop.send(self._one, number)
+                self._endings += number in ENDING
+                if self._endings == MOST_SIGNALS:
+                    self._code = SIGNAL_BASE + number
             else:
                 self._code = SIGNAL_BASE + number
 

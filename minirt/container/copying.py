@@ -41,6 +41,7 @@ class Flow:
 
     def __init__(self, loop: Loop, source: int, sink: int, *, closes_sink: bool) -> None:
         self.is_over = False
+        self._left: int | None = None  # bytes that are still read; None: all
         self._loop, self._source, self._sink = loop, source, sink
         self._closes_sink = closes_sink
         self._outbox = Outbox(loop, sink, self._write, self._end, self._listen)
@@ -61,13 +62,22 @@ class Flow:
             return False
         except OSError:
             data = b""  # EIO: the last process has left the terminal.
-        if not data:
+        if self._left is not None:
+            self._left -= len(data)
+        if not data or (self._left is not None and self._left <= 0):
             self._loop.on_readable(self._source, None)
             self.is_over = True
         self._outbox.put(data)
         if not self.is_over and len(self._outbox) >= FULL:
             self._loop.on_readable(self._source, None)
         return bool(data)
+
+    def finish(self) -> None:
+        """Read no more than what the source can hold now: its writers may go on for ever."""
+        try:
+            self._left = fcntl.fcntl(self._source, fcntl.F_GETPIPE_SZ)
+        except OSError:
+            self._left = CHUNK  # a terminal, which holds less
 
     def _end(self) -> None:
         self.is_over = True

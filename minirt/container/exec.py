@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from minirt.container import copying, lifecycle, record, rights
-from minirt.container.attach import ENDING, caught, passed_on
+from minirt.container.attach import ENDING, MOST_SIGNALS, caught, passed_on
 from minirt.container.copying import Flow
 from minirt.container.flags import environment
 from minirt.container.loop import Loop
@@ -18,10 +19,15 @@ from minirt.kernel import descriptors, processes, steps, terminal_modes, termina
 from minirt.kernel.processes import SIGNAL_BASE
 from minirt.runtime import enter, reader
 from minirt.runtime.enter import Entered
+from minirt.runtime.handshake import Interrupted
 from minirt.runtime.spec import Capabilities
 from minirt.state import read_json
 
 LINGER = 0.2  # seconds for output that is still in a pipe when the command has ended
+# How long a command may take after a signal that is to end it; see isolation.md, section 9.
+STOPPED = 1  # seconds after which it is killed if it is stopped or traced, and so hears nothing
+GRACE = 10  # seconds after SIGTERM or SIGHUP, as for ``stop``
+_FINAL = {signal.SIGTERM, signal.SIGHUP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,12 @@ def run(one: Record, asked: Request) -> int:
     passed = set() if asked.detach else (ENDING if is_raw else passed_on()) | {signal.SIGWINCH}
     with caught(passed) as signals, ExitStack() as held:
         streams, ends = _open_streams(asked)
+        early: list[int] = []
         try:
             with lifecycle.reporting_its_end(one, f"Cannot run a command in {one.name}"):
-                entered = _enter(one, asked, init, streams)
+                entered = _enter(one, asked, init, streams, lambda: _is_to_end(signals, early))
+        except Interrupted:
+            return SIGNAL_BASE + next(number for number in early if number in ENDING)
         finally:
             descriptors.close(ends)
         held.callback(os.close, entered.pidfd)
@@ -74,7 +83,16 @@ def run(one: Record, asked: Request) -> int:
             return 0
         if is_raw:
             held.enter_context(terminal_modes.raw(0))
-        return _follow(asked, entered, streams, signals, is_raw=is_raw)
+        return _follow(asked, entered, streams, signals, early, is_raw=is_raw)
+
+
+def _is_to_end(signals: int, early: list[int]) -> bool:
+    """Say whether a signal has come that ends this process; add all that came to ``early``."""
+    try:
+        early += os.read(signals, 64)
+    except BlockingIOError:
+        pass
+    return any(number in ENDING for number in early)
 
 
 def _open_streams(asked: Request) -> tuple[Streams, list[int]]:
@@ -102,7 +120,13 @@ def _open_streams(asked: Request) -> tuple[Streams, list[int]]:
     return Streams((given[0], given[1], given[2]), inwards, tuple(outwards)), ends
 
 
-def _enter(one: Record, asked: Request, init: tuple[int, int], streams: Streams) -> Entered:
+def _enter(
+    one: Record,
+    asked: Request,
+    init: tuple[int, int],
+    streams: Streams,
+    is_interrupted: Callable[[], bool],
+) -> Entered:
     spec = reader.read(read_json(record.directory(one.id) / "config.json"))
     process = replace(
         spec.process,
@@ -130,6 +154,7 @@ def _enter(one: Record, asked: Request, init: tuple[int, int], streams: Streams)
             user=asked.user or one.config.user,
             groups=tuple(one.host.group_add),
             cgroup=lifecycle.group_of(one),
+            is_interrupted=is_interrupted,
         )
     except InvalidRequest as error:  # A user or folder that isn't there: 126, as with Docker.
         raise CommandNotRunnable(error.what, error.why, error.remedy) from error
@@ -137,10 +162,51 @@ def _enter(one: Record, asked: Request, init: tuple[int, int], streams: Streams)
         os.close(pidfd)
 
 
+@dataclass(slots=True)
+class _Insistence:
+    """Sees to it that the command ends after a signal that is to end it, whatever holds it.
+
+    A process that is stopped or traced by others in the container hears nothing.
+    """
+
+    loop: Loop
+    entered: Entered
+    has_ended: Callable[[], bool]
+    leave: Callable[[int], None]
+    count: int = 0
+
+    def begin(self, number: int) -> None:
+        """Begin with a signal that was passed on."""
+        self.count += 1
+        self.loop.call_after(STOPPED, lambda: self._kill_if_stopped(number))
+        if number in _FINAL:
+            self.loop.call_after(GRACE, lambda: self._kill(number))
+        if self.count == MOST_SIGNALS:  # Then ``attach`` leaves, too.
+            self._kill(number)
+
+    def _kill_if_stopped(self, number: int) -> None:
+        if not self.has_ended() and processes.is_stopped(self.entered.pid):
+            self._kill(number)
+
+    def _kill(self, number: int) -> None:
+        if not self.has_ended():
+            _send(self.entered, signal.SIGKILL)
+            self.loop.call_after(enter.KILL_PATIENCE, lambda: self.leave(number))
+
+
 def _follow(
-    asked: Request, entered: Entered, streams: Streams, signals: int, *, is_raw: bool
+    asked: Request,
+    entered: Entered,
+    streams: Streams,
+    signals: int,
+    early: list[int],
+    *,
+    is_raw: bool,
 ) -> int:
-    """Copy what has to be copied, pass signals on, and return the exit code."""
+    """Copy what has to be copied, pass signals on, and return the exit code.
+
+    ``early`` are signals that came before the command ran.
+    """
     loop = Loop()
     inwards, outwards = streams.inwards, list(streams.outwards)
     if entered.console is not None:
@@ -154,21 +220,40 @@ def _follow(
         Flow(loop, *inwards, closes_sink=True)
     ended: list[int] = []
 
+    def leave(number: int) -> None:
+        ended.append(SIGNAL_BASE + number)
+        flows.clear()
+
+    insistence = _Insistence(loop, entered, lambda: bool(ended), leave)
+
+    def take(number: int) -> None:
+        if number == signal.SIGWINCH:
+            _resize(entered)
+            return
+        if is_raw:  # Its keys go inside anyway: this one is meant for us.
+            leave(number)
+            return
+        _send(entered, number)
+        if number in ENDING:
+            insistence.begin(number)
+
     def hear_signals() -> None:
         for number in os.read(signals, 64):
-            if number == signal.SIGWINCH:
-                _resize(entered)
-            elif is_raw:  # Its keys go inside anyway: this one is meant for us.
-                ended.append(SIGNAL_BASE + number)
-                flows.clear()
-            else:
-                _send(entered, number)
+            take(number)
 
+    def collect() -> None:
+        ended.append(_collect(loop, entered.pidfd))
+        for flow in flows:
+            flow.finish()
+
+    for number in early:
+        take(number)
     loop.on_readable(signals, hear_signals)
-    loop.on_readable(entered.pidfd, lambda: ended.append(_collect(loop, entered.pidfd)))
+    loop.on_readable(entered.pidfd, collect)
     with steps.phase("wait for its end"):
         while not ended or not all(flow.is_over for flow in flows):
-            if not loop.turn(LINGER if ended else None):
+            something = loop.turn(LINGER if ended else None)
+            if ended and not something:
                 break  # Something that the command left running keeps its output open.
     return ended[0]
 

@@ -52,9 +52,15 @@ def wait(pid: int) -> int:
 
 
 def collect(pidfd: int) -> int:
-    """Wait for the child of ``pidfd``; return its exit status as a shell would (waitid(2))."""
-    found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    assert found is not None, "WNOHANG was not asked for"
+    """Wait for the child of ``pidfd``; return its exit status as a shell would (waitid(2)).
+
+    While another process traces the dead child, its status goes to that one (ptrace(2)): then it
+    is that of a process that was killed.
+    """
+    wait_until_dead(pidfd)
+    found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    if found is None:
+        return SIGNAL_BASE + signal.SIGKILL
     return found.si_status + (0 if found.si_code == os.CLD_EXITED else SIGNAL_BASE)
 
 
@@ -140,17 +146,28 @@ def kill(pid: int) -> int:
     return wait(pid)
 
 
-def kill_by_pidfd(pidfd: int) -> None:
+def kill_by_pidfd(pidfd: int, seconds: float | None = None) -> None:
     """Kill the process that ``pidfd`` names, wait for its end, and close the descriptor.
 
-    A child is reaped, too.
+    A child is reaped, too, unless another process traces it. It is waited for no longer than
+    ``seconds``: a tracer can keep a process from its end (ptrace(2), PTRACE_EVENT_EXIT).
     """
     try:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     except ProcessLookupError:
         pass  # Dead already, or even collected.
+    wait_until_dead(pidfd, seconds)
     try:
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
-        wait_until_dead(pidfd)  # Somebody else's child, or collected before.
+        pass  # Somebody else's child, or collected before.
     os.close(pidfd)
+
+
+def is_stopped(pid: int) -> bool:
+    """Say whether a process is stopped by a signal or by a tracer (proc_pid_stat(5), field 3)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return text.rpartition(")")[2].split()[0] in "Tt"

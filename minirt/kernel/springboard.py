@@ -52,6 +52,11 @@ def make(line: int, *, waits: bool = False) -> int | None:
     return fd
 
 
+def packed(error: OSError) -> bytes:
+    """Return what the program writes for an error."""
+    return struct.pack("<i", error.errno or 0)
+
+
 def failure(packet: bytes) -> OSError | None:
     """Read what came over the line: the error, None if it is nothing of this program's."""
     if len(packet) != 4:

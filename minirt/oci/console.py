@@ -23,6 +23,10 @@ _PASSED_ON = (
 )
 
 
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_MOST_SIGNALS = 3  # of these: the last one kills the process
+
+
 def send(path: str, descriptor: int, name: str) -> None:
     """Send a descriptor to a Unix socket, SCM_RIGHTS of unix(7). Raises InvalidRequest."""
     place = Path(path).absolute()
@@ -36,6 +40,11 @@ def send(path: str, descriptor: int, name: str) -> None:
     except OSError as error:
         why = os.strerror(error.errno or 0)
         raise InvalidRequest(f"cannot send to the socket {path}", why) from error
+
+
+def is_told_to_end() -> bool:
+    """Say whether a signal is held (:func:`hold_signals`) that ends a process."""
+    return bool(signal.sigpending() & set(ENDING))
 
 
 def hold_signals() -> None:
@@ -106,10 +115,14 @@ def follow_size(master: int) -> None:
 
 def let_signals_pass(pidfd: int, master: int | None = None) -> None:
     """Pass signals on to the process from here on, also those that were held."""
+    told: list[int] = []
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
+        if number in ENDING:
+            told.append(number)
+        kills = len(told) >= _MOST_SIGNALS
         try:
-            signal.pidfd_send_signal(pidfd, number)
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL if kills else number)
         except ProcessLookupError:
             pass
 

@@ -4,14 +4,19 @@
        |                     |  enters the cgroup and the namespaces, finds user, folder, command
        |                     |---- clone3 ----> newcomer      a child of the *caller*, CLONE_PARENT
        |  <-- "prepared" ----|                     |          pidfd and console come along
+       |                     |                     |          (each has a line of its own)
        |                     x                     |
        |  ------------------- "go" --------------> |
+       |  <---------------- "ready" -------------- |    drops its privileges
        |  <----- end of file, or an error ---------|
 
 The guide does what takes time where nobody in the container can see it: only a *child* of
 who enters a PID namespace is in it. The newcomer is not dumpable, so that its descriptors, its
 memory and its binary are out of reach for a container that waits for such visits (CVE-2016-9962,
 CVE-2019-5736); and when it waits for the word, it is a springboard and no interpreter any more.
+
+Root in the container may stop the newcomer, whatever else it can't do. So the caller waits for no
+longer than :data:`PATIENCE`, and kills the newcomer if it is told to end meanwhile.
 """
 
 from __future__ import annotations
@@ -46,10 +51,13 @@ from minirt.runtime import (
     standard_streams,
     stripped,
 )
-from minirt.runtime.handshake import PREPARED, Line
+from minirt.runtime.handshake import PREPARED, Interrupted, Line, Patience
 from minirt.runtime.hooks import State
 from minirt.runtime.newcomer import Visit, become
 from minirt.runtime.spec import Process, Spec
+
+PATIENCE = 30  # seconds for each word of guide and newcomer: they read files of a slow disk
+KILL_PATIENCE = 2  # seconds that a process may need to end when it was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,44 +85,53 @@ def enter(  # noqa: PLR0913 - what a process needs, each under its own name
     keep_fds: int = 0,
     state: State | None = None,
     on_console: Callable[[int], None] | None = None,
+    is_interrupted: Callable[[], bool] = lambda: False,
 ) -> Entered:
     """Run ``process`` in the namespaces of the init that ``pidfd`` names; return when it runs.
 
     ``pid`` is for the told steps only. ``spec`` tells which namespaces the container has of
     its own, and its seccomp rules. ``keep_fds`` further descriptors, from 3 on, are handed
     through. ``state`` is what a supervisor of its calls is told. ``on_console`` gets the master of
-    its terminal before the process runs.
-    Raises CommandNotFound, CommandNotRunnable, InvalidRequest,
-    Conflict if the container has ended.
+    its terminal before the process runs. ``is_interrupted`` is asked while the container makes
+    the caller wait. Raises CommandNotFound, CommandNotRunnable, InvalidRequest, Interrupted,
+    Conflict if the container has ended, or lets the process not start.
     """
+    patience = Patience(PATIENCE, is_interrupted)
     kinds = together(spec.namespaces)
     handed_on = stripped.to_hand_on(keep_fds, {pidfd})
     with standard_streams.protected(stdio) as streams:
         rules = filters.prepare(spec.seccomp)
         ours, theirs = handshake.open_pair()
+        talk, own_line = handshake.open_pair()
         visit = Visit(
-            *(pidfd, pid, process, kinds, streams, user, groups, cgroup, rules, theirs),
+            *(pidfd, pid, process, kinds, streams, user, groups, cgroup, rules, theirs, own_line),
             *(handed_on, spec.personality, state, spec.shares_mounts, spec.memory_policy),
         )
         try:
             guide = _send_guide(visit)
         except BaseException:
             ours.close()
+            talk.close()
             raise
         finally:
             theirs.close()
+            own_line.close()
             rules.close()
     try:
         try:
-            prepared = ours.hear(PREPARED)
-            if on_console and len(prepared) > 1:
-                on_console(prepared[1])
-            return _let_go(ours, visit, prepared)
-        finally:
-            os.waitid(os.P_PIDFD, guide.pidfd, os.WEXITED)
-            os.close(guide.pidfd)
+            prepared = ours.hear(PREPARED, patience)
+        except (Interrupted, Conflict):
+            _end(guide)
+            _discard_unheard(ours)
+            raise
+        if on_console and len(prepared) > 1:
+            on_console(prepared[1])
+        return _let_go(talk, visit, prepared, patience)
     finally:
+        _end(guide)
+        os.close(guide.pidfd)
         ours.close()
+        talk.close()
 
 
 def _send_guide(visit: Visit) -> Child:
@@ -127,7 +144,7 @@ def _send_guide(visit: Visit) -> Child:
             os.close(cgroup)
 
 
-def _let_go(line: Line, visit: Visit, descriptors: list[int]) -> Entered:
+def _let_go(line: Line, visit: Visit, descriptors: list[int], patience: Patience) -> Entered:
     """Give the newcomer the word; raise what kept it from becoming the command."""
     newcomer, console = descriptors[0], descriptors[1] if len(descriptors) > 1 else None
     try:
@@ -136,7 +153,7 @@ def _let_go(line: Line, visit: Visit, descriptors: list[int]) -> Entered:
             launch.set_limits(visit.process, seen)
         if visit.filters.agent:
             line.say(str(seen).encode())
-        line.go()
+        line.go(patience=patience)
     except BaseException as error:
         _discard(newcomer, console)
         if isinstance(error, OSError):
@@ -158,7 +175,12 @@ def _guide(visit: Visit) -> int:
 
 def _show_in(visit: Visit) -> None:
     process = visit.process
-    held = {visit.line.fileno(), *visit.handed_on, *visit.filters.descriptors()}
+    held = {
+        visit.line.fileno(),
+        visit.own_line.fileno(),
+        *visit.handed_on,
+        *visit.filters.descriptors(),
+    }
     stripped.strip(visit.stdio, {visit.pidfd, *held})
     launch.set_oom_score(process)
     if visit.cgroup:
@@ -227,7 +249,22 @@ def _root_of_init(visit: Visit) -> int:
     return root
 
 
+def _end(guide: Child) -> None:
+    """Kill the guide, which has nothing left to do, and collect it; also for the second time."""
+    processes.kill_by_pidfd(os.dup(guide.pidfd), KILL_PATIENCE)
+
+
+def _discard_unheard(line: Line) -> None:
+    """Kill a newcomer of which the guide has told when nobody waited any more."""
+    try:
+        message, descriptors = line.receive(Patience(0, lambda: True))
+    except Interrupted:
+        return
+    if message == PREPARED:
+        _discard(descriptors[0], descriptors[1] if len(descriptors) > 1 else None)
+
+
 def _discard(newcomer: int, console: int | None) -> None:
-    processes.kill_by_pidfd(newcomer)
+    processes.kill_by_pidfd(newcomer, KILL_PATIENCE)
     if console is not None:
         os.close(console)

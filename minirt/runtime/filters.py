@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from minirt.runtime.seccomp_agent import Agent
 
 _LETS_THROUGH = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
+_HIDES = ("setfsgid",)  # what ``privileges.drop`` calls to hide
 _NOTIFY = "SCMP_ACT_NOTIFY"
 
 
@@ -26,6 +27,7 @@ class Filters:
     flags: int = 0
     agent: Agent | None = None
     lets_spring: bool = True  # surely: all that the springboard calls
+    lets_hide: bool = True  # surely: what keeps the springboard from being traced
 
     def descriptors(self) -> set[int]:
         """Return what must stay open until the filter is loaded."""
@@ -67,15 +69,17 @@ def prepare(rules: Mapping[str, Any] | None) -> Filters:
 
     program = seccomp_programs.compiled(rules)
     flags, springs = 0, lets_through(rules, springboard.CALLS)
+    hides = lets_through(rules, _HIDES)
     for name in rules.get("flags") or ():
         flags |= seccomp.FLAGS[name]
     if not any(one["action"] == _NOTIFY for one in rules.get("syscalls") or ()):
         flags &= ~seccomp.WAIT_KILLABLE_RECV
-        return Filters(program, flags, lets_spring=springs)
+        return Filters(program, flags, lets_spring=springs, lets_hide=hides)
     from minirt.runtime import seccomp_agent
 
     agent = seccomp_agent.connect(rules)
-    return Filters(program, flags | seccomp.NEW_LISTENER, agent, lets_spring=springs)
+    flags |= seccomp.NEW_LISTENER
+    return Filters(program, flags, agent, lets_spring=springs, lets_hide=hides)
 
 
 def lets_through(rules: Mapping[str, Any], calls: Iterable[str]) -> bool:

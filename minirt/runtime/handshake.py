@@ -10,40 +10,77 @@
        |  ---------- "hooked" ------------> |
        |  <--------- "prepared" ----------- |    all but the command; the console comes too
        |  ------------ "go" --------------> |
+       |  <---------- "ready" --------------|    it drops its privileges and becomes a springboard
        |  <------ end of file: it runs -----|    execve closes the line (O_CLOEXEC)
-       |  <------ or a packed error --------|
+       |  <------ or a packed error --------|    after "ready": only the error number of execve
 
 A socket of packets: a word is a packet, and so is an error. When the creator dies, init
 hears the end of file and leaves. A creator that wants to leave earlier says "gate" instead of
 "go": from then on init waits at the FIFO that it was given (``gate``).
+
+After "ready" the process has no more rights than its container, and others there may have got hold
+of it. So whatever else comes from then on is not believed.
 """
 
 from __future__ import annotations
 
-import os
+import select
 import socket
 import struct
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from minirt import errors
-from minirt.kernel import sockets, springboard
+from minirt.kernel import descriptors, sockets, springboard
 
 MOUNTED = b"mounted"
 HOOKED = b"hooked"
 PREPARED = b"prepared"
 GO = b"go"
+READY = b"ready"  # said before or after "go" arrives; only by who becomes a springboard that waits
 GATE = b"gate"
 OUTFITTED = b"outfitted"  # mounts come along (``mount_sources``)
 GROUPS = b"groups "  # and the name of its cgroup; then from init, without it (``birth``)
 PLAN = b"plan "  # and the numbers of the descriptors that come along (``birth``)
 BORN = b"born "  # and its number; its descriptor comes along (``user_namespace``)
+_TURN = 0.1  # seconds
 _LONGEST = 1 << 16  # bytes of a packed error
+_STRANGE = ("The command did not start", "its process said something that is no error of execve")
 _MOST = 253  # descriptors in one packet: SCM_MAX_FD
 _DESCRIPTOR = struct.Struct("i")
 
 
 class CreatorDied(Exception):
     """The creator closed the line, or died, before it said "go"."""
+
+
+class Interrupted(Exception):
+    """The creator was told to end while it waited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the creator waits for a process that strangers can stop: ``seconds`` for each word.
+
+    ``is_interrupted`` is asked several times a second whether the creator is to give up now.
+    """
+
+    seconds: float
+    is_interrupted: Callable[[], bool]
+
+    def wait(self, fd: int) -> None:
+        """Return when ``fd`` can be read. Raises Interrupted, Conflict."""
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        deadline = time.monotonic() + self.seconds
+        while not poll.poll(_TURN * 1000):
+            if self.is_interrupted():
+                raise Interrupted
+            if time.monotonic() > deadline:
+                what = f"The process was not ready within {self.seconds:g} seconds"
+                why = "the container may have stopped it, or leave it no processor time"
+                raise errors.Conflict(what, why)
 
 
 class Line:
@@ -88,17 +125,16 @@ class Line:
             raise CreatorDied
         return int(word)
 
-    def hear(self, word: bytes) -> list[int]:
+    def hear(self, word: bytes, patience: Patience | None = None) -> list[int]:
         """Return when the other has said ``word``, with the descriptors that came along.
 
-        Raises the error that it met instead.
+        Raises the error that it met instead, and what :meth:`Patience.wait` raises.
         """
-        message, descriptors = self.receive()
+        message, fds = self.receive(patience)
         if message != word:
-            for fd in descriptors:
-                os.close(fd)
+            descriptors.close(fds)
             raise received(message)
-        return descriptors
+        return fds
 
     def collect(self, word: bytes, count: int, into: list[int]) -> None:
         """Take ``count`` descriptors, which come with one or more of the same word.
@@ -108,19 +144,32 @@ class Line:
         while len(into) < count:
             into += self.hear(word)
 
-    def go(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def go(
+        self, meanwhile: Callable[[], None] = lambda: None, patience: Patience | None = None
+    ) -> None:
         """Let the command run, and do something until it does.
 
-        Raises the error that kept it from doing so: an OSError if that was execve(2)'s.
+        Raises the error that kept it from doing so, an OSError if that was execve(2)'s; and what
+        :meth:`Patience.wait` raises.
         """
         try:
             self.say(GO)
         except (BrokenPipeError, ConnectionResetError):
             pass  # Init is dead already; its last packet says why.
         meanwhile()
-        message, _ = self.receive()
-        if message:
+        message = self._receive_text(patience)
+        if message == READY:
+            message = self._receive_text(patience)
+            if message:
+                raise springboard.failure(message) or errors.MinirtError(*_STRANGE)
+        elif message:
             raise springboard.failure(message) or received(message)
+
+    def _receive_text(self, patience: Patience | None) -> bytes:
+        """Return the next packet, which is to have no descriptors: they are closed."""
+        message, fds = self.receive(patience)
+        descriptors.close(fds)
+        return message
 
     def complaint(self) -> errors.MinirtError | None:
         """Return what the other side has met, or that it died, if that is known already."""
@@ -128,7 +177,7 @@ class Line:
             message = self._socket.recv(_LONGEST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
-        return None if message in (MOUNTED, PREPARED) else received(message)
+        return None if message in (MOUNTED, PREPARED, READY) else received(message)
 
     def report(self, error: errors.MinirtError) -> None:
         """Send the reason why the command will not run."""
@@ -137,8 +186,13 @@ class Line:
         except OSError:
             pass  # Nobody listens any more.
 
-    def receive(self) -> tuple[bytes, list[int]]:
-        """Return the next packet, empty at the end of file, and the descriptors with it."""
+    def receive(self, patience: Patience | None = None) -> tuple[bytes, list[int]]:
+        """Return the next packet, empty at the end of file, and the descriptors with it.
+
+        Raises what :meth:`Patience.wait` raises.
+        """
+        if patience:
+            patience.wait(self._socket.fileno())
         space = socket.CMSG_SPACE(_MOST * _DESCRIPTOR.size)
         try:
             message, ancillary, _, _ = self._socket.recvmsg(

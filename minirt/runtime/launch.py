@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from minirt.errors import InvalidRequest, MinirtError, kernel_refused
 from minirt.kernel import rlimits, scheduling, springboard
 from minirt.kernel.steps import announce
-from minirt.runtime import command, privileges, standard_streams, users
+from minirt.runtime import command, handshake, privileges, standard_streams, users
 from minirt.runtime import spec as oci
 from minirt.runtime.filters import Filters
 from minirt.runtime.spec import Process
@@ -156,12 +156,17 @@ def become(
         command.refuse_own_binary(path)
     _take_labels(process)
     announce("become the command", "exec", *process.args)
-    privileges.drop(process, filters)
+    privileges.drop(process, filters, hides=board is not None and filters.lets_hide)
+    if board is not None and wait is not None:
+        os.write(line, handshake.READY)
     try:
         if board is not None:
             os.execve(board, (path, *process.args), environment)
         os.execve(path, process.args, environment)
     except OSError as error:
+        if board is not None and wait is not None:
+            os.write(line, springboard.packed(error))
+            os._exit(1)
         raise command.refused(process.args[0], error) from error
 
 

@@ -34,7 +34,8 @@ class Visit:
     groups: tuple[str, ...]
     cgroup: Cgroup | None
     filters: Filters
-    line: Line
+    line: Line  # the guide's
+    own_line: Line  # the newcomer's, which nobody in the container holds before it is there
     handed_on: tuple[int, ...] = ()
     personality: int | None = None
     state: State | None = None
@@ -53,10 +54,10 @@ def become(visit: Visit, process: Process, path: str) -> int:
         os.setsid()
         if process.terminal:
             terminals.take_control(0)
-        held = {visit.line.fileno(), *visit.handed_on, *visit.filters.descriptors()}
+        held = {visit.own_line.fileno(), *visit.handed_on, *visit.filters.descriptors()}
         processes.close_all_but(stripped.with_standard(held))
         if visit.filters.agent:  # Only the caller knows this process's number out there.
-            pid = visit.line.await_number()
+            pid = visit.own_line.await_number()
             state = visit.state or State("", "running", pid, Path("/"), {})
             visit.filters.agent.introduce(pid, state)
         for fd in visit.handed_on:
@@ -65,10 +66,10 @@ def become(visit: Visit, process: Process, path: str) -> int:
         if not visit.has_own_ids:  # Else the caller has: to raise them takes the host's root.
             launch.set_limits(process)
         # To stop being Python takes a millisecond: better while the word is waited for.
-        wait = partial(visit.line.await_word, GO)
-        launch.become(process, path, visit.filters, visit.line.fileno(), wait)
+        wait = partial(visit.own_line.await_word, GO)
+        launch.become(process, path, visit.filters, visit.own_line.fileno(), wait)
     except CreatorDied:
         pass
     except BaseException as error:
-        visit.line.report(launch.explained(error))
+        visit.own_line.report(launch.explained(error))
     return 1

@@ -21,8 +21,11 @@ from minirt.runtime.filters import Filters
 from minirt.runtime.spec import Process
 
 
-def drop(process: Process, filters: Filters) -> None:
+def drop(process: Process, filters: Filters, *, hides: bool = False) -> None:
     """Take the user, the groups and the capabilities of ``process``, and no way back.
+
+    If it ``hides``, the next execve(2) leaves the process not dumpable, so that nobody can trace
+    the program that follows.
 
     All that can be computed is computed first, since the seccomp program may forbid
     whatever it likes; the caller goes straight on to execve(2). Raises OSError.
@@ -34,7 +37,7 @@ def drop(process: Process, filters: Filters) -> None:
         filters.load(program)
     capabilities.limit_bounding(sets.bounding)
     capabilities.keep_across_setuid(True)
-    become(user.uid, user.gid, groups)
+    become(user.uid, user.gid, groups, _another(user.gid) if hides else None)
     capabilities.keep_across_setuid(False)
     capabilities.set_sets(sets)
     if process.no_new_privileges:
@@ -44,12 +47,23 @@ def drop(process: Process, filters: Filters) -> None:
             filters.load(program)
 
 
-def become(uid: int, gid: int, groups: list[int]) -> None:
+def become(uid: int, gid: int, groups: list[int], fsgid: int | None = None) -> None:
     """Take these ids. The groups always: those of the operator must not stay."""
     supplementary = f"--groups={','.join(map(str, groups))}" if groups else "--clear-groups"
     words = (f"--reuid={uid}", f"--regid={gid}", supplementary)
     with step("become the user", "setpriv", *words, Shell('"$@"')):
-        libc.become(uid, gid, groups)
+        libc.become(uid, gid, groups, fsgid)
+
+
+def _another(gid: int) -> int:
+    """Return a group for files, setfsgid(2), that is not ``gid``.
+
+    execve(2) sets that group back to the effective one, and a process whose group for files changes
+    there is not dumpable from the first instruction of its new program on: commit_creds() of the
+    kernel's kernel/cred.c. (With fs.suid_dumpable=1, a setting for debuggers, it is.) A group that
+    the user namespace does not map changes nothing.
+    """
+    return 0 if gid else 1
 
 
 def sets_of(process: Process) -> capabilities.Sets:

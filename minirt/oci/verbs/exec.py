@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import replace
 from typing import Any
 
 from minirt.errors import Conflict, InvalidRequest
-from minirt.kernel import terminal_modes
+from minirt.kernel import processes, terminal_modes
 from minirt.oci import birth, console, groups, lifecycle, log, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
 from minirt.runtime import enter, process_reader, reader, spec
 from minirt.runtime.document import Place
 from minirt.runtime.enter import Entered
+from minirt.runtime.handshake import Interrupted
 from minirt.runtime.spec import Process
 from minirt.state import read_json
 
@@ -41,11 +43,20 @@ def run(asked: Asked) -> int:
             keep_fds=asked.number("preserve-fds"),
             state=lifecycle.hook_state(record, "running", record.pid),
             on_console=None if detached else terminal_modes.pass_newlines,
+            is_interrupted=console.is_told_to_end,
         )
+    except Interrupted:
+        return _end_by_signal()
     finally:
         os.close(init)
     _hand_out(asked, record, entered)
     return 0 if detached else console.accompany(entered.pidfd, entered.console)
+
+
+def _end_by_signal() -> int:
+    """Return the exit code of the signal that was held until nothing was left to be undone."""
+    held = signal.sigpending()
+    return processes.SIGNAL_BASE + min(number for number in console.ENDING if number in held)
 
 
 def wanted_process(asked: Asked, default: Process) -> tuple[Process, str | None]:

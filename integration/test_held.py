@@ -1,0 +1,126 @@
+"""A container that stops, traces or floods whatever it can holds no command of the operator."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration import oci
+from integration.conftest import Minirt
+from integration.sandbox import compiled, minirt_words, started, wait_until
+from integration.traces import Ground
+from minirt.container import exec as exec_module
+from minirt.runtime import enter
+
+HOLDS = ("stop", "trace", "flood")
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What isolation.md promises for each of them, in seconds.
+AFTER_A_SIGNAL = exec_module.STOPPED + enter.KILL_PATIENCE + 1
+AFTER_A_FINAL_ONE = exec_module.GRACE + enter.KILL_PATIENCE + 1
+
+
+@pytest.fixture(scope="session")
+def holder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(Path(__file__).with_name("holder.c"), tmp_path_factory.mktemp("holder"))
+
+
+@pytest.fixture(params=HOLDS)
+def held(request: pytest.FixtureRequest, minirt: Minirt, image: str, holder: Path) -> Iterator[str]:
+    """Return the name of a container whose processes are held in one of the ways."""
+    minirt("network", "create", "other")
+    limits = ("--pids-limit", "30", "--cpus", "0.5", "--memory", "64m")
+    mounted = ("-v", f"{holder}:/holder:ro")
+    script = f"/holder {request.param} & exec sleep 1000"
+    minirt("run", "-d", "--name", "held", *limits, *mounted, image, "sh", "-c", script)
+    wait_until(lambda: "ready" in minirt("logs", "--tail", "all", "held").stdout[:100_000], "begin")
+    yield request.param
+    minirt("rm", "-f", "held", seconds=40)
+    assert pid_is_gone("held", minirt)
+
+
+def pid_is_gone(name: str, minirt: Minirt) -> bool:
+    return minirt("inspect", name, code=1).returncode == 1
+
+
+@pytest.mark.parametrize("number", ENDINGS, ids=lambda n: n.name)
+def test_exec_ends_after_a_signal(held: str, number: signal.Signals) -> None:
+    with started(*minirt_words("exec", "held", "sleep", "1000")) as child:
+        time.sleep(0.5)  # Long enough to be held, wherever that happens.
+        child.send_signal(number)
+        code = child.wait(timeout=AFTER_A_FINAL_ONE + 5)
+    assert code in (128 + number, 137, 1)  # 1: a flood leaves no room for one more process
+
+
+def test_exec_ends_by_itself_where_nothing_starts(
+    minirt: Minirt, image: str, holder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newcomer is stopped for good before it runs the command."""
+    monkeypatch.setenv("MINIRT_NO_SERVER", "1")
+    mounted = ("-v", f"{holder}:/holder:ro")
+    script = "/holder stop & exec sleep 1000"
+    minirt("run", "-d", "--net", "none", "--name", "held", *mounted, image, "sh", "-c", script)
+    wait_until(lambda: minirt("logs", "held").stdout, "begin")
+    with started(*minirt_words("exec", "held", "true")) as child:
+        code = child.wait(timeout=enter.PATIENCE + enter.KILL_PATIENCE + 5)
+        assert code in (0, 1)  # It got through, or was given up.
+        said = child.stderr.read() if child.stderr else ""
+        assert "30 seconds" in said if code else not said
+
+
+def test_other_verbs_answer(held: str, minirt: Minirt, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("said")
+    for words in (
+        ("cp", tmp_path / "file", "held:/file"),
+        ("cp", "held:/file", tmp_path / "back"),
+        ("top", "held"),
+        ("stats", "--no-stream", "held"),
+        ("diff", "held"),
+        ("logs", "--tail", "5", "held"),
+        ("update", "--memory", "128m", "held"),
+        ("network", "connect", "other", "held"),
+        ("network", "disconnect", "other", "held"),
+        ("pause", "held"),
+        ("unpause", "held"),
+        ("kill", "--signal", "USR1", "held"),
+        ("restart", "--time", "1", "held"),
+        ("stop", "--time", "1", "held"),
+    ):
+        minirt(*words, seconds=25)
+    assert (tmp_path / "back").read_text() == "said"
+
+
+@pytest.mark.parametrize("number", ENDINGS, ids=lambda n: n.name)
+@pytest.mark.parametrize("verb", ["attach", "logs -f", "stats", "wait"])
+def test_verbs_that_follow_leave_after_a_signal(
+    held: str, verb: str, number: signal.Signals
+) -> None:
+    words = minirt_words(*verb.split(), "held")
+    with started(*words, stdout=subprocess.DEVNULL) as child:
+        time.sleep(0.5)
+        for _ in range(3 if verb == "attach" else 1):
+            child.send_signal(number)
+            time.sleep(0.1)
+        child.wait(timeout=5)
+
+
+def test_minirt_oci_exec_ends_after_three_signals(
+    ground: Ground, rootfs: Path, holder: Path
+) -> None:
+    one = oci.make(ground.root / "oci", rootfs)
+    target = one.rootfs / "holder"
+    target.write_bytes(holder.read_bytes())
+    target.chmod(0o755)
+    one.start("a", "sh", "-c", "/holder stop & exec sleep 1000")
+    wait_until(one.said, "begin")
+    with started(*one.words("exec", "a", "sleep", "1000")) as child:
+        time.sleep(0.5)
+        for _ in range(3):
+            child.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+        child.wait(timeout=10)
+    one("delete", "--force", "a")
