@@ -27,6 +27,7 @@ from integration.clearing import alarm, dismiss_resolvers, remove_containers, st
 from integration.sandbox import (
     REPOSITORY,
     Outside,
+    compiled,
     minirt_words,
     outside_host,
     over_ipv6,
@@ -261,3 +262,9 @@ def image(ground: Ground, image_store: Path) -> str:
     copy: Callable[[str, str], None] = os.link
     shutil.copytree(image_store, ground.root / "images", symlinks=True, copy_function=copy)
     return "busybox"
+
+
+@pytest.fixture(scope="session")
+def greedy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the program that makes things as large as the kernel allows."""
+    return compiled(HERE / "greedy.c", tmp_path_factory.mktemp("greedy"))

@@ -3,15 +3,19 @@
    greedy command-line BYTES [PORT]     a command line of that length, and a UDP socket; then sleep
    greedy files FOLDER COUNT LENGTH     so many files, with names of that length
    greedy folders FOLDER DEPTH LENGTH   folders inside each other, the last with a file in it
+   greedy swap A B                exchange two names for ever
+   greedy protect FILE...         make files immutable, as chattr(1) does
    greedy sockets COUNT           so many UDP sockets that wait, then sleep; "all" tells the end */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/prctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -111,6 +115,28 @@ static int sockets(long count)
 	return sleep_for_ever();
 }
 
+static int swap(const char *a, const char *b)
+{
+	puts("ready");
+	fflush(stdout);
+	while (!renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE))
+		;
+	return fail("renameat2");
+}
+
+static int protect(char **files)
+{
+	for (; *files; files++) {
+		int flags, fd = open(*files, O_RDONLY);
+		if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags))
+			return fail(*files);
+		flags |= FS_IMMUTABLE_FL;
+		if (ioctl(fd, FS_IOC_SETFLAGS, &flags))
+			return fail(*files);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	long first = argc > 3 ? atol(argv[3]) : argc > 2 ? atol(argv[2]) : 0;
@@ -123,6 +149,10 @@ int main(int argc, char **argv)
 		return files(argv[2], first, length);
 	if (argc == 5 && !strcmp(argv[1], "folders"))
 		return folders(argv[2], first, length);
+	if (argc == 4 && !strcmp(argv[1], "swap"))
+		return swap(argv[2], argv[3]);
+	if (argc > 2 && !strcmp(argv[1], "protect"))
+		return protect(argv + 2);
 	if (argc == 3 && !strcmp(argv[1], "sockets"))
 		return sockets(first);
 	return 2;

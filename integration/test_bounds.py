@@ -10,22 +10,9 @@ import pytest
 
 from integration.conftest import Minirt
 from integration.containers import pid_of
+from integration.greed import HUGE, QUIET, wait_until_ready
 from integration.peaks import LARGEST, all_stay_small, peaks
-from integration.sandbox import compiled, wait_until
 from minirt.container import process_list
-
-HUGE = 1500 << 20  # bytes: far more than LARGEST, and soon read where nothing stops it
-QUIET = ("run", "-d", "--net", "none", "--name", "one")
-
-
-@pytest.fixture(scope="session")
-def greedy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the program that makes things large."""
-    return compiled(Path(__file__).with_name("greedy.c"), tmp_path_factory.mktemp("greedy"))
-
-
-def wait_until_ready(minirt: Minirt, word: str = "ready") -> None:
-    wait_until(lambda: word in minirt("logs", "one").stdout, word, seconds=30)
 
 
 def test_a_reader_without_a_limit_is_seen(tmp_path: Path) -> None:

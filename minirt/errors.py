@@ -82,7 +82,7 @@ def kernel_refused(what: str, error: OSError) -> KernelRefused:
     remedy = _REMEDIES.get(error.errno or 0, "")
     if error.errno == errno.EROFS and str(error.filename).startswith(("/sys/", "/proc/")):
         remedy = _KERNELS_OWN
-    if error.errno in (errno.EPERM, errno.EACCES):
+    if error.errno in (errno.EPERM, errno.EACCES) and why == os.strerror(error.errno):
         remedy = "minirt needs root: try sudo." if os.geteuid() != 0 else _ROOT_LACKS
     return KernelRefused(what, why + where, remedy)
 

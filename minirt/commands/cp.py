@@ -48,7 +48,8 @@ def command(archive: bool, follow_link: bool, quiet: bool, source: str, target: 
         ]
         transfer.copy(sides[0], sides[1], how, follow=follow_link)
     if how.left_out and not quiet:
-        names = one_line(", ".join(how.left_out))
+        more = f" and {how.more_left_out} more" if how.more_left_out else ""
+        names = one_line(", ".join(how.left_out)) + more
         click.echo(f"WARNING: left out, since they are no files: {names}", err=True)
 
 

@@ -12,5 +12,12 @@ from minirt.container.tables import one_line
 @click.argument("container")
 def command(container: str) -> None:
     """Show what a container has changed of its image: A added, C changed, D deleted."""
+    unread = 0
     for kind, path in differences.differences(lifecycle.find(container)):
-        click.echo(f"{kind} {one_line(path)}")
+        if kind == differences.UNREAD:
+            unread += 1
+        else:
+            click.echo(f"{kind} {one_line(path)}")
+    if unread:
+        what = f"WARNING: what is in {unread} directories is not shown: their paths are too long"
+        click.echo(what, err=True)

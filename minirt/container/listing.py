@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 from minirt.container import alive, amounts, lifecycle, published, record
@@ -14,7 +16,10 @@ from minirt.container.tables import shortened
 from minirt.container.templates.values import Fields
 from minirt.container.times import ago, duration, plain, seconds
 from minirt.errors import NotFound
+from minirt.kernel import descent
+from minirt.kernel.descent import Descent
 
+MOST_LINKED = 100_000  # files with several names that are counted once
 LONGEST_COMMAND = 20  # characters, as Docker cuts it
 HEADERS = {
     "ID": "CONTAINER ID",
@@ -107,13 +112,44 @@ def _sizes(one: Record) -> str:
 
 
 def bytes_below(folder: Path) -> int:
-    """Return the bytes of all files in a folder; as Docker counts, hard links count once."""
-    sizes: dict[int, int] = {}
-    for place, _, names in os.walk(folder):
-        for name in names:
-            found = (Path(place) / name).lstat()
-            sizes[found.st_ino] = found.st_size
-    return sum(sizes.values())
+    """Return the bytes of all files in a folder, 0 if it is not there.
+
+    As Docker counts, hard links count once, as far as :data:`MOST_LINKED` files can be remembered.
+    A container may be changing them. Not counted is what lies below :data:`descent.DEEPEST`
+    levels, and what would come after a directory that is moved while it is looked at.
+    """
+    try:
+        walk = descent.of_path(folder)
+    except FileNotFoundError:
+        return 0
+    with closing(walk):
+        return _bytes_of(walk)
+
+
+def _bytes_of(walk: Descent) -> int:
+    total, linked = 0, set[int]()
+    while (name := walk.next_name()) is not None or walk.depth:
+        if name is None:
+            try:
+                walk.leave()
+            except OSError:
+                break
+            continue
+        try:
+            child = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=walk.fd)
+        except FileNotFoundError:
+            continue
+        try:
+            status = os.fstat(child)
+            if not stat.S_ISDIR(status.st_mode):
+                total += 0 if status.st_ino in linked else status.st_size
+                if status.st_nlink > 1 and len(linked) < MOST_LINKED:
+                    linked.add(status.st_ino)
+            elif walk.depth < descent.DEEPEST:
+                walk.enter(child)
+        finally:
+            os.close(child)
+    return total
 
 
 def last_created(records: Iterable[Record], number: int) -> list[Record]:

@@ -186,16 +186,22 @@ def resolve(
     return resolved
 
 
+def _is_empty(volume: Volume) -> bool:
+    """Say whether there is nothing in a volume; containers may have put a million names there."""
+    with os.scandir(volume.data) as entries:
+        return next(entries, None) is None
+
+
 def _fill(volume: Volume, path: str, layers: tuple[Path, ...]) -> None:
     """Copy what the image has at ``path`` into a volume that is empty and that nobody uses."""
-    if any(volume.data.iterdir()):
+    if not _is_empty(volume):
         return
     from minirt.images.copy_up import copy_up
 
     lock = locks.acquire(place(volume.name) / "lock", wait=True)
     scratch = place(volume.name) / ".filling"
     try:
-        if any(volume.data.iterdir()) or any(alive.is_held(u.id) for u in users(volume.name)):
+        if not _is_empty(volume) or any(alive.is_held(u.id) for u in users(volume.name)):
             return
         trees.remove(scratch)
         _make_data(scratch)

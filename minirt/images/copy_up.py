@@ -14,10 +14,10 @@ from pathlib import Path
 from minirt.errors import kernel_refused
 from minirt.images.attributes import is_welcome
 from minirt.images.merged import Found, Pile, look_up, names_in, walk
+from minirt.kernel.file_content import copy_content
 
 _SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_AT_ONCE = 1 << 30  # bytes for one sendfile(2)
 
 Links = dict[tuple[int, int], str]  # device and inode -> the path of the copy
 
@@ -85,8 +85,7 @@ def _copy_content(source: str, target: str) -> None:
     try:
         write = os.open(target, _NEW_FILE, 0o600)
         try:
-            while os.sendfile(write, read, None, _AT_ONCE):
-                pass
+            copy_content(read, write)
         finally:
             os.close(write)
     finally:

@@ -7,9 +7,9 @@ import stat
 
 from minirt.kernel import beneath
 from minirt.kernel.beneath import Below, Shown
+from minirt.kernel.file_content import copy_content
 from minirt.kernel.steps import step
 
-_PIECE = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -64,8 +64,7 @@ def _copy_file(name: str, source: int, target: int) -> None:
     try:
         write = os.open(name, _NEW, 0o600, dir_fd=target)
         try:
-            while os.sendfile(write, read, None, _PIECE):
-                pass
+            copy_content(read, write)
         finally:
             os.close(write)
     finally:

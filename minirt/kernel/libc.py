@@ -32,6 +32,7 @@ _NUMBERS = {
     "rt_sigaction": {"x86_64": 13, "aarch64": 134}[os.uname().machine],
     "syncfs": {"x86_64": 306, "aarch64": 267}[os.uname().machine],
     "fstatfs": {"x86_64": 138, "aarch64": 44}[os.uname().machine],
+    "getdents64": {"x86_64": 217, "aarch64": 61}[os.uname().machine],
     "open_tree": 428,
     "move_mount": 429,
     "fsopen": 430,

@@ -2,7 +2,8 @@
 
 Of the two sides one may be hostile, and busy meanwhile: a name is opened once, from its open
 folder, and never followed if it is a symlink. Devices, FIFOs and sockets are left out: a device
-node opens the same device wherever it lies.
+node opens the same device wherever it lies. A tree may be as deep and a folder as full as it likes
+(``kernel.descent``); holes of files are kept.
 """
 
 from __future__ import annotations
@@ -10,63 +11,97 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from minirt.kernel.beneath import PATH_ONLY
+from minirt.kernel.descent import Descent, Trail, identity
+from minirt.kernel.file_content import copy_content as copy_file_content
 
-_PIECE = 1 << 20
+MOST_NAMES = 20  # of what was left out
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OVER = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Copying:
     """How to copy, and what was left out."""
 
     owner: tuple[int, int] | None  # of all copies; None: they keep theirs
     kept_bits: int = 0o7777  # of the mode
-    left_out: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # the first MOST_NAMES names
+    more_left_out: int = 0  # how many names there were after these
 
 
 def copy(how: Copying, source: int, folder: int, name: str) -> None:
     """Copy what ``source`` names (O_PATH) to ``name`` in ``folder``. Raises OSError."""
     found = os.fstat(source)
-    if stat.S_ISDIR(found.st_mode):
-        with_name = _folder(folder, name)
-        try:
-            copy_content(how, source, with_name)
-            _furnish(how, with_name, found)
-        finally:
-            os.close(with_name)
-    elif stat.S_ISREG(found.st_mode):
+    if not stat.S_ISDIR(found.st_mode):
+        _copy_one(how, source, found, folder, name)
+        return
+    with_name = _folder(folder, name)
+    try:
+        copy_content(how, source, with_name)
+        _furnish(how, with_name, found)
+    finally:
+        os.close(with_name)
+
+
+def copy_content(how: Copying, source: int, folder: int) -> None:
+    """Copy what is in one folder into another, which stays what it is itself.
+
+    Raises OSError: with EINVAL if the second is inside the first; with ESTALE if a folder was
+    moved meanwhile, on either side.
+    """
+    own = identity(folder)
+    with closing(Descent(source)) as here, closing(Trail(folder)) as there:
+        entered: list[os.stat_result] = []
+        while (name := here.next_name()) is not None or here.depth:
+            if name is None:
+                _furnish(how, there.fd, entered.pop())
+                here.leave()
+                there.leave()
+                continue
+            try:
+                child = os.open(name, PATH_ONLY | os.O_NOFOLLOW, dir_fd=here.fd)
+            except FileNotFoundError:
+                continue  # It was removed meanwhile.
+            try:
+                found = os.fstat(child)
+                if not stat.S_ISDIR(found.st_mode):
+                    _copy_one(how, child, found, there.fd, name)
+                    continue
+                if identity(child) == own:
+                    raise OSError(errno.EINVAL, "the copy would be inside of what is copied", name)
+                here.enter(child)
+                _enter_copy(there, name)
+                entered.append(found)
+            finally:
+                os.close(child)
+
+
+def _enter_copy(there: Trail, name: str) -> None:
+    made = _folder(there.fd, name)
+    try:
+        there.enter(made)
+    finally:
+        os.close(made)
+
+
+def _copy_one(how: Copying, source: int, found: os.stat_result, folder: int, name: str) -> None:
+    """Copy what is no folder."""
+    if stat.S_ISREG(found.st_mode):
         _copy_file(how, source, folder, name)
     elif stat.S_ISLNK(found.st_mode):
         _make_way(folder, name)
         os.symlink(os.readlink("", dir_fd=source), name, dir_fd=folder)
         uid, gid = how.owner or (found.st_uid, found.st_gid)
         os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
-    else:
+    elif len(how.left_out) < MOST_NAMES:
         how.left_out.append(name)
-
-
-def copy_content(how: Copying, source: int, folder: int) -> None:
-    """Copy what is in one folder into another, which stays what it is itself."""
-    readable = os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with os.scandir(readable) as entries:
-            names = [one.name for one in entries]
-        for name in names:
-            try:
-                child = os.open(name, PATH_ONLY | os.O_NOFOLLOW, dir_fd=readable)
-            except FileNotFoundError:
-                continue  # It was removed meanwhile.
-            try:
-                copy(how, child, folder, name)
-            finally:
-                os.close(child)
-    finally:
-        os.close(readable)
+    else:
+        how.more_left_out += 1
 
 
 def _folder(parent: int, name: str) -> int:
@@ -82,8 +117,7 @@ def _copy_file(how: Copying, source: int, folder: int, name: str) -> None:
     try:
         write = _open_new(folder, name)
         try:
-            while os.sendfile(write, read, None, _PIECE):
-                pass
+            copy_file_content(read, write)
             _furnish(how, write, os.fstat(read))
         finally:
             os.close(write)
