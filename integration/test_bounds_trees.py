@@ -15,7 +15,7 @@ from integration.sandbox import minirt_words, shell, wait_until
 from integration.traces import Ground
 from minirt.kernel import trees
 
-MANY = 100_000  # files in a folder
+MANY = 60_000  # files in a folder
 LONG = 200  # characters of each name
 
 
@@ -31,7 +31,8 @@ def count(folder: Path) -> int:
     return len(shell("find", folder, "-printf", ".", seconds=120).stdout)
 
 
-def test_a_hundred_thousand_files(
+@pytest.mark.slow
+def test_tens_of_thousands_of_files(
     minirt: Minirt, image: str, greedy: Path, ground: Ground, tmp_path: Path
 ) -> None:
     run(minirt, image, greedy, "files", "/var", MANY, LONG)
@@ -47,6 +48,7 @@ def test_a_hundred_thousand_files(
     assert not list((ground.root / "trash").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "length"), [(5000, 1), (1200, 255)])
 def test_folders_deeper_than_any_path(
     minirt: Minirt,
@@ -76,6 +78,7 @@ def test_folders_deeper_than_any_path(
     shell("rm", "-rf", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_volume_that_is_deep_and_full(
     minirt: Minirt, image: str, greedy: Path, ground: Ground
 ) -> None:
