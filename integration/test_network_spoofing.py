@@ -5,6 +5,7 @@ Each attack is tried twice: as it is, and with the bridge's filter flushed, wher
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from integration.forger import ARP, BROADCAST, IPV4, IPV6, VLAN, ethernet
 from integration.sandbox import in_netns, shell, started
 from integration.wires import Machine, machine, network
 from minirt.kernel import namespaces
-from minirt.network import bridge, endpoint, finding, leases, spoofing
+from minirt.network import bridge, endpoint, finding, leases, spec, spoofing
 from minirt.network.identity import host_end, mac_of
+from minirt.network.spec import Network
 
 FORGER = (sys.executable, "-I", Path(forger.__file__))
 FOREIGN = "02:66:6f:72:67:65"
@@ -95,6 +97,83 @@ def test_a_frame_with_anothers_mac_does_not_divert_the_others_traffic(filtered: 
         send(evil.pid, ethernet(mac(victim), BROADCAST, 0x88B5, bytes(46)))  # RFC 5342: for trials
         learnt = shell("bridge", "fdb", "show", "br", net.bridge, "brport", port).stdout
         assert (mac(victim) in learnt) == (not filtered)
+
+
+@pytest.mark.parametrize("defended", [True, False], ids=["defended", "control"])
+@pytest.mark.parametrize("adopted", [False, True], ids=["own bridge", "bridge of the host"])
+@pytest.mark.parametrize("last", [0x02, 0x0E], ids=["LACP", "LLDP"])
+def test_a_frame_to_a_switch_with_anothers_mac_does_not_either(
+    defended: bool, adopted: bool, last: int
+) -> None:
+    """Such a frame does not come by the filter, and the bridge would learn from it."""
+    net = host_bridge() if adopted else network()
+    with machine(net) as evil, machine(net) as victim:
+        if not defended:
+            shell("ip", "link", "set", net.bridge, "type", "bridge", "no_linklocal_learn", "0")
+        assert victim.ask(str(evil.address), 80) == victim.address
+        port = host_end(evil.lease.address.ip)
+        send(evil.pid, ethernet(mac(victim), f"01:80:c2:00:00:{last:02x}", 0x88B5, bytes(46)))
+        learnt = shell("bridge", "fdb", "show", "br", net.bridge, "brport", port).stdout
+        assert (mac(victim) in learnt) == (not defended)
+
+
+def host_bridge(*options: object) -> Network:
+    """Make a network of a bridge that the host had before, with a further address of its own."""
+    shell("ip", "link", "add", "name", "lan", "up", "type", "bridge", *options)
+    shell("ip", "address", "add", "172.30.0.99/16", "dev", "lan")
+    shell("ip", "address", "add", "fe80::99/64", "dev", "lan", "nodad")
+    subnets = ("172.30.0.0/16", "2001:db8:3::/64")
+    return network(subnets=subnets, options={spec.BRIDGE_NAME: "lan"})
+
+
+@either_filter
+@pytest.mark.parametrize("kind", ["spanning tree", "Cisco's spanning tree"])
+def test_a_bridge_without_a_spanning_tree_does_not_spread_its_messages(
+    filtered: bool, kind: str
+) -> None:
+    """It would forward them, to the switches of a LAN as well."""
+    net = network()
+    with machine(net) as evil, machine(net) as victim:
+        switch(filtered)
+        frame = forger.bpdu(mac(evil))
+        if kind != "spanning tree":
+            frame = bytes.fromhex("01000ccccccd") + frame[6:]
+        rule = "add table netdev t; add chain netdev t c "
+        rule += "{ type filter hook ingress device eth0 priority 0; }; add rule netdev t c "
+        in_netns(victim.pid, "nft", f"{rule} ether saddr {mac(evil)} counter")
+        send(evil.pid, frame)
+        counted = in_netns(victim.pid, "nft", "list", "table", "netdev", "t").stdout
+        assert f"packets {0 if filtered else 1} " in counted
+
+
+@pytest.mark.parametrize("defended", [True, False], ids=["defended", "control"])
+def test_no_container_becomes_the_root_bridge(defended: bool) -> None:
+    """The bridge disables the port instead; what it had learnt stays in force."""
+    net = host_bridge("stp_state", 1, "forward_delay", 200)
+    with machine(net) as evil:
+        port = host_end(evil.lease.address.ip)
+        if not defended:
+            shell("ip", "link", "set", port, "type", "bridge_slave", "guard", "off")
+        send(evil.pid, forger.bpdu(mac(evil)))
+        (link,) = json.loads(shell("ip", "-json", "-d", "link", "show", "lan").stdout)
+        data = link["linkinfo"]["info_data"]
+        assert (data["root_id"] == data["bridge_id"]) is defended
+        (link,) = json.loads(shell("ip", "-json", "-d", "link", "show", port).stdout)
+        state = link["linkinfo"]["info_slave_data"]["state"]
+        assert (state == "disabled") is defended
+
+
+@either_filter
+def test_a_trusted_port_takes_no_address_of_the_host(filtered: bool) -> None:
+    """Of a bridge that the host had before, it may have more than that of the gateway."""
+    net = host_bridge()
+    with machine(net, trusted=True) as evil, machine(net) as victim:
+        switch(filtered)
+        in_netns(victim.pid, "ping", "-c1", "-W2", "172.30.0.99")
+        before = neighbour(victim.pid, "172.30.0.99")
+        message = forger.arp(mac(evil), "172.30.0.99")
+        send(evil.pid, ethernet(mac(evil), BROADCAST, ARP, message))
+        assert neighbour(victim.pid, "172.30.0.99") == (before if filtered else mac(evil))
 
 
 @either_filter

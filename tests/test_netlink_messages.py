@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from typing import Any
 
@@ -87,16 +88,39 @@ def test_a_macvlan_link(parent: Link, far: Peer, mode: str, mtu: int) -> None:
     assert messages.macvlan(parent, far, mode, mtu) == written(ifinfmsg, {}, *wanted)
 
 
+# IFLA_INFO_DATA with IFLA_BR_MULTI_BOOLOPT, which pyroute2 does not know: BR_BOOLOPT_NO_LL_LEARN.
+NO_LINK_LOCAL_LEARNING = struct.pack("=HHHHII", 16, 2, 12, 46, 1, 1)
+
+
+def with_data(message: bytes, data: bytes) -> bytes:
+    """Add IFLA_INFO_DATA to a message whose last attribute is IFLA_LINKINFO of a bridge."""
+    kind = struct.pack("=HH", 11, 1) + b"bridge\0\0"
+    head = message.removesuffix(struct.pack("=HH", 16, 18) + kind)
+    return head + struct.pack("=HH", 16 + len(data), 18) + kind + data
+
+
 @given(names, macs)
 def test_a_bridge(name: str, mac: str) -> None:
     info = ("IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "bridge")))
     wanted = written(ifinfmsg, UP, ("IFLA_IFNAME", name), ("IFLA_ADDRESS", mac), info)
-    assert messages.bridge(name, mac) == wanted
+    assert messages.bridge(name, mac) == with_data(wanted, NO_LINK_LOCAL_LEARNING)
+
+
+@given(indexes)
+def test_a_bridge_that_learns_less(index: int) -> None:
+    info = ("IFLA_LINKINFO", nested(("IFLA_INFO_KIND", "bridge")))
+    wanted = with_data(written(ifinfmsg, {"index": index}, info), NO_LINK_LOCAL_LEARNING)
+    assert messages.without_link_local_learning(Link("br", index)) == wanted
+    assert messages.learns_from_all(Link("br", index))
+    assert messages.learns_from_all(Link("br", index, data=struct.pack("=HHII", 12, 46, 2, 3)))
+    assert not messages.learns_from_all(Link("br", index, data=NO_LINK_LOCAL_LEARNING[4:]))
 
 
 @pytest.mark.parametrize("isolated", [False, True])
 def test_a_port(isolated: bool) -> None:
-    port = nested(("IFLA_BRPORT_MODE", 1), ("IFLA_BRPORT_ISOLATED", int(isolated)))
+    port = nested(
+        ("IFLA_BRPORT_MODE", 1), ("IFLA_BRPORT_GUARD", 1), ("IFLA_BRPORT_ISOLATED", int(isolated))
+    )
     info = nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", port))
     inet6 = nested(("AF_INET6", nested(("IFLA_INET6_ADDR_GEN_MODE", 1))))
     wanted = [("IFLA_IFNAME", "v"), ("IFLA_LINKINFO", info), ("IFLA_AF_SPEC", inet6)]

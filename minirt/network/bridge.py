@@ -8,7 +8,7 @@ from pathlib import Path
 from minirt.errors import Conflict
 from minirt.kernel import netlink, sysctl
 from minirt.kernel.netlink import Connection, Link, departure
-from minirt.network import endpoint, filters, firewalld, foreign
+from minirt.network import endpoint, filters, firewalld, foreign, store
 from minirt.network.block import Interface, interface
 from minirt.network.identity import mac_of
 from minirt.network.lacks import needs
@@ -30,6 +30,8 @@ def ensure(network: Network) -> None:
         bridge = _bridge(links, network)
         if not bridge.up:
             links.set_up(bridge)
+        if network.adopted:
+            _stop_link_local_learning(links, bridge)
         _switch(network, bridge)
         present = links.addresses(bridge)
         for gateway in _gateways(network):
@@ -75,8 +77,19 @@ def _admit(network: Network) -> None:
         return
     if filters.is_loaded():
         filters.admit(network)
-    else:
-        filters.restore()
+        return
+    filters.restore()
+    with netlink.connect() as links:  # Bridges of an older minirt learn from all frames.
+        for one in store.bridged():
+            bridge = links.find(one.bridge)
+            if bridge is not None and bridge.kind == "bridge":
+                _stop_link_local_learning(links, bridge)
+
+
+def _stop_link_local_learning(links: Connection, bridge: Link) -> None:
+    """Let a bridge learn no MAC from frames that the filter does not see (spoofing.nft)."""
+    if netlink.learns_from_all(bridge):
+        links.stop_link_local_learning(bridge)
 
 
 def _bridge(links: Connection, network: Network) -> Link:

@@ -10,7 +10,7 @@ departure.py    a link goes, and nobody waits until the kernel has forgotten it
 """
 
 from minirt.kernel.netlink.connection import Connection, connect
-from minirt.kernel.netlink.messages import switch
+from minirt.kernel.netlink.messages import learns_from_all, switch
 from minirt.kernel.netlink.records import (
     ETHERNET_MTU,
     LOOPBACK,
@@ -31,5 +31,6 @@ __all__ = [
     "Peer",
     "Route",
     "connect",
+    "learns_from_all",
     "switch",
 ]

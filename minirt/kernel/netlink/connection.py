@@ -81,11 +81,22 @@ class Connection:
         """Make a bridge and set it up. Raises FileExistsError.
 
         It gets a MAC address of its own: else it bears the lowest of its ports', which
-        changes whenever one comes or goes.
+        changes whenever one comes or goes. It learns no MAC from link-local frames
+        (:meth:`stop_link_local_learning`).
         """
         words = ["link", "add", name, "up", "address", mac, "type", "bridge"]
+        words += ["no_linklocal_learn", "1"]
         with self._step("make the bridge", *words):
             self._channel.change(messages.bridge(name, mac), messages.NEWLINK, CREATE)
+
+    def stop_link_local_learning(self, bridge: Link) -> None:
+        """Let a bridge learn no MAC from frames to 01:80:c2:00:00:0X.
+
+        They don't come by the packet filter (net/bridge/br_input.c, br_handle_frame).
+        """
+        words = ["link", "set", bridge.name, "type", "bridge", "no_linklocal_learn", "1"]
+        with self._step("learn nothing from link-local frames", *words):
+            self._channel.change(messages.without_link_local_learning(bridge), messages.NEWLINK)
 
     def add_veth(self, name: str, bridge: Link, peer: Peer, mtu: int = ETHERNET_MTU) -> None:
         """Make a veth pair whose far end is born in another network namespace.
@@ -124,10 +135,11 @@ class Connection:
     def set_port(self, name: str, *, isolated: bool) -> None:
         """Let a bridge send back what came from this port; ``isolated``: to no other port.
 
-        Without an IPv6 address the port sends no neighbour discovery into the bridge.
+        Without an IPv6 address the port sends no neighbour discovery into the bridge. A bridge
+        with a spanning tree disables the port when it sends such a message (BPDU guard).
         """
         words = [name, "addrgenmode", "none", "type", "bridge_slave", "hairpin", "on"]
-        words += ["isolated", "on" if isolated else "off"]
+        words += ["guard", "on", "isolated", "on" if isolated else "off"]
         with self._step("set the bridge's port", "link", "set", *words):
             self._channel.change(messages.port(name, isolated=isolated), messages.NEWLINK)
 

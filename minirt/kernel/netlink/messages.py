@@ -37,7 +37,10 @@ _MAC, _NAME, _MTU, _PARENT, _MASTER, _INFO = 1, 3, 4, 5, 10, 18  # IFLA_ADDRESS,
 _PER_FAMILY, _NETNS_FD, _MASK = 26, 28, 29  # IFLA_AF_SPEC, IFLA_NET_NS_FD, IFLA_EXT_MASK
 _KIND, _DATA, _PORT_KIND, _PORT_DATA = 1, 2, 4, 5  # IFLA_INFO_KIND, …_DATA, …_SLAVE_KIND, …
 _FAR_END, _MODE = 1, 1  # VETH_INFO_PEER, IFLA_MACVLAN_MODE
-_HAIRPIN, _ISOLATED, _ADDR_GEN_MODE = 4, 33, 8  # IFLA_BRPORT_…, IFLA_INET6_ADDR_GEN_MODE
+_HAIRPIN, _GUARD, _ISOLATED = 4, 5, 33  # IFLA_BRPORT_MODE, …
+_OPTIONS, _NO_LINK_LOCAL_LEARNING = 46, 1  # IFLA_BR_MULTI_BOOLOPT, BR_BOOLOPT_NO_LL_LEARN as a bit
+_OPTION = struct.Struct("=II")  # struct br_boolopt_multi: the values, and which of them count
+_ADDR_GEN_MODE = 8  # IFLA_INET6_ADDR_GEN_MODE
 _NO_LINK_LOCAL = 1  # IN6_ADDR_GEN_MODE_NONE
 _NO_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS: half of an answer, and nobody reads it
 _MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
@@ -86,7 +89,18 @@ def link_query(name: str = "", *, index: int = 0) -> bytes:
 
 def bridge(name: str, mac: str) -> bytes:
     """Write a bridge that is up."""
-    return link(name, up=True, more=_mac(mac) + _kind("bridge"))
+    return link(name, up=True, more=_mac(mac) + _kind("bridge", _learning_from_ports()))
+
+
+def without_link_local_learning(bridge: Link) -> bytes:
+    """Write that a bridge learns no MAC from frames to the addresses of switches."""
+    return link(index=bridge.index, more=_kind("bridge", _learning_from_ports()))
+
+
+def learns_from_all(bridge: Link) -> bool:
+    """Say whether a bridge learns MACs also from frames to the addresses of switches."""
+    found = attributes(bridge.data).get(_OPTIONS, bytes(_OPTION.size))
+    return not _OPTION.unpack(found)[0] & _NO_LINK_LOCAL_LEARNING
 
 
 def veth(name: str, bridge: Link, peer: Peer, mtu: int) -> bytes:
@@ -106,7 +120,8 @@ def macvlan(parent: Link, peer: Peer, mode: str, mtu: int) -> bytes:
 
 def port(name: str, *, isolated: bool) -> bytes:
     """Write the settings of a bridge's port."""
-    settings = attribute(_HAIRPIN, b"\1") + attribute(_ISOLATED, bytes([isolated]))
+    settings = attribute(_HAIRPIN, b"\1") + attribute(_GUARD, b"\1")
+    settings += attribute(_ISOLATED, bytes([isolated]))
     info = _text(_PORT_KIND, "bridge") + attribute(_PORT_DATA, settings)
     inet6 = attribute(socket.AF_INET6, attribute(_ADDR_GEN_MODE, bytes([_NO_LINK_LOCAL])))
     return link(name, more=attribute(_INFO, info) + attribute(_PER_FAMILY, inet6))
@@ -167,6 +182,7 @@ def read_link(message: bytes) -> Link:
         up=bool(flags & UP),
         running=bool(flags & RUNNING),
         switches=found.get(_PER_FAMILY, b""),
+        data=info.get(_DATA, b""),
     )
 
 
@@ -217,6 +233,11 @@ def read_neighbour(message: bytes) -> Neighbour | None:
     if state & _UNUSABLE or _ITS_MAC not in found:
         return None
     return Neighbour(link, ip_address(found[_ITS_ADDRESS]), found[_ITS_MAC].hex(":"))
+
+
+def _learning_from_ports() -> bytes:
+    wanted = _OPTION.pack(_NO_LINK_LOCAL_LEARNING, _NO_LINK_LOCAL_LEARNING)
+    return attribute(_OPTIONS, wanted)
 
 
 def _kind(name: str, data: bytes = b"") -> bytes:

@@ -31,6 +31,7 @@ class Link:
     up: bool = False
     running: bool = False  # packets pass: a moment after both of its ends were set up
     switches: bytes = b""  # IFLA_AF_SPEC, for messages.switch
+    data: bytes = b""  # IFLA_INFO_DATA, what links of this kind have; for messages.learns_from_all
 
 
 LOOPBACK = Link("lo", 1)  # LOOPBACK_IFINDEX of include/net/flow.h
