@@ -12,7 +12,7 @@ import pytest
 
 from integration import oci
 from integration.conftest import Minirt
-from integration.sandbox import compiled, minirt_words, started, wait_until
+from integration.sandbox import command_lines, compiled, minirt_words, started, wait_until
 from integration.traces import Ground
 from minirt.container import exec as exec_module
 from minirt.runtime import enter
@@ -70,6 +70,30 @@ def test_exec_ends_by_itself_where_nothing_starts(
         assert code in (0, 1)  # It got through, or was given up.
         said = child.stderr.read() if child.stderr else ""
         assert "30 seconds" in said if code else not said
+
+
+def test_a_process_shows_no_command_line_of_the_operator(
+    minirt: Minirt, image: str, holder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is stopped, everybody in the container can read /proc/PID/cmdline at leisure."""
+    monkeypatch.setenv("MINIRT_NO_SERVER", "1")
+    words = ("--net", "none", "-e", "A=very-secret", "-v", f"{holder}:/holder:ro", image)
+    script = "/holder stop & exec sleep 1000"
+    minirt("run", "-d", "--name", "held", *words, "sh", "-c", script)
+    wait_until(lambda: minirt("logs", "held").stdout, "begin")
+    exec_words = minirt_words("exec", "-e", "A=very-secret", "held", "sleep", "1000")
+    run_words = minirt_words("run", "--rm", "--pid", "container:held", *words, "true")
+    with started(*exec_words) as one, started(*run_words) as other:
+        time.sleep(2)
+        shown = command_lines()
+        secret = {pid for pid, line in shown.items() if "A=very-secret" in line}
+        assert secret == {one.pid, other.pid}  # what was typed, on the host
+        inside = [line for line in shown.values() if line[0].startswith("minirt-")]
+        assert inside  # the monitor at least
+        one.kill()
+        other.terminate()
+        other.wait(timeout=10)
+    minirt("rm", "-f", "held", seconds=40)
 
 
 def test_other_verbs_answer(held: str, minirt: Minirt, tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def _leave_the_parent(line: socket.socket) -> None:
     os.setsid()
     os.chdir("/")
     os.umask(0o022)
+    # Init inherits them, and is seen by others with --pid container:NAME; they may have secrets.
+    processes.hide_command_line("minirt-monitor")
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)

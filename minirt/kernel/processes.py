@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -162,6 +163,20 @@ def kill_by_pidfd(pidfd: int, seconds: float | None = None) -> None:
     except ChildProcessError:
         pass  # Somebody else's child, or collected before.
     os.close(pidfd)
+
+
+def hide_command_line(title: str) -> None:
+    """Replace the words that this process was started with by ``title``, as far as there is room.
+
+    Every process that sees this one can read them (proc_pid_cmdline(5)), and children inherit them.
+    They are at the addresses in fields 48 and 49 of proc_pid_stat(5).
+    """
+    fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    if start and end > start:
+        ctypes.memset(start, 0, end - start)
+        shown = os.fsencode(title)[: end - start - 1]
+        ctypes.memmove(start, shown, len(shown))
 
 
 def is_stopped(pid: int) -> bool:

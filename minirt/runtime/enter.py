@@ -166,6 +166,8 @@ def _guide(visit: Visit) -> int:
     """Prepare all, send the newcomer ahead, and leave."""
     speak_as("exec")
     try:
+        # The newcomer shows the same words inside, and they may contain secrets (-e PASSWORD=…).
+        processes.hide_command_line("minirt-exec")
         _show_in(visit)
     except BaseException as error:  # It can't go up: this process has no callers any more.
         visit.line.report(launch.explained(error))
