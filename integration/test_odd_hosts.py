@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from integration.conftest import Minirt
 from integration.guests import guest
 from integration.naming import host_file, upstream
-from integration.sandbox import Outside, shell, wait_until
+from integration.sandbox import REPOSITORY, Outside, minirt_words, shell, wait_until
 from minirt.kernel import cgroups, libc
 
 pytestmark = pytest.mark.usefixtures("image")
@@ -132,3 +134,30 @@ def test_a_network_has_a_subnet_of_each_family_with_gateway_and_range(minirt: Mi
     for one_more in ("10.2.0.0/24", "fd00:2::/64"):
         said = minirt("network", "create", *subnets, "--subnet", one_more, "net2", code=1).stderr
         assert said.count("\n") == 1
+
+
+@pytest.mark.in_process
+def test_in_a_chroot_the_message_says_how_to_make_the_root_a_mount_point(
+    image: str, tmp_path: Path
+) -> None:
+    """Of a root that is no mount point neither propagation nor pivot_root(2) works."""
+    chroot = tmp_path / "chroot"
+    command = shlex.join(minirt_words("run", "--rm", "--net", "none", image, "echo", "hello"))
+    bound = [Path("/") / name for name in ("usr", "etc", "dev", "proc", "sys", "tmp", "root")]
+    bound += [REPOSITORY, Path(sys.prefix)]
+    script = [f"mkdir -p {chroot}/run"]
+    script += [f"ln -sfn usr/{name} {chroot}/{name}" for name in ("bin", "lib", "lib64", "sbin")]
+    for path in bound:
+        script.append(f"mkdir -p {chroot}{path} && mount --rbind {path} {chroot}{path}")
+    prepare = "\n".join(["set -e", *script])
+    for more, code in ((":", 125), (f"mount --rbind {chroot} {chroot}", 0)):
+        done = shell(
+            *("unshare", "--mount", "sh", "-c"),
+            f"{prepare}\n{more}\nexec chroot {chroot} {command}",
+            code=code,
+        )
+        if code:
+            assert "the root directory is not a mount point" in done.stderr
+            assert "mount --rbind DIR DIR" in done.stderr
+        else:
+            assert done.stdout == "hello\n"

@@ -138,10 +138,23 @@ def attach(mount: int, target: int) -> None:
     libc.syscall("move_mount", mount, "", target, "", _ONTO_DESCRIPTOR)
 
 
+class RootIsNoMountPoint(OSError):
+    """The root directory of this process is not a mount point, as after chroot(2)."""
+
+
 def hide_from_parent() -> None:
-    """Keep what is mounted from here on from the namespace that this one was copied from."""
+    """Keep what is mounted from here on from the namespace that this one was copied from.
+
+    Raises RootIsNoMountPoint (mount(2), EINVAL).
+    """
     with step("keep mounts to this namespace", "mount", "--make-rslave", "/"):
-        libc.mount(None, "/", None, Propagation.SLAVE | 1 << 14)  # MS_REC
+        try:
+            libc.mount(None, "/", None, Propagation.SLAVE | 1 << 14)  # MS_REC
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            why = "the root directory is not a mount point, as in a chroot"
+            raise RootIsNoMountPoint(errno.EINVAL, why) from error
 
 
 def pivot(new_root: int, told: object, propagation: Propagation = Propagation.NONE) -> None:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minirt.errors import InvalidRequest, MinirtError, kernel_refused
-from minirt.kernel import rlimits, scheduling, springboard
+from minirt.errors import InvalidRequest, KernelRefused, MinirtError, kernel_refused
+from minirt.kernel import mounts, rlimits, scheduling, springboard
 from minirt.kernel.steps import announce
 from minirt.runtime import command, handshake, privileges, standard_streams, users
 from minirt.runtime import spec as oci
@@ -224,6 +224,9 @@ def explained(error: BaseException) -> MinirtError:
     """Return an error that can cross to the creator, for whatever was raised."""
     if isinstance(error, MinirtError):
         return error
+    if isinstance(error, mounts.RootIsNoMountPoint):
+        remedy = "Before chroot(8), make it one: mount --rbind DIR DIR."
+        return KernelRefused("Cannot set up the container", str(error.strerror), remedy)
     if isinstance(error, OSError):
         return kernel_refused("Cannot set up the container", error)
     return MinirtError("Cannot set up the container", f"{type(error).__name__}: {error}")
