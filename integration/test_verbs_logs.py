@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from integration.conftest import Minirt
-from integration.sandbox import minirt_words, started, wait_until
+from integration.sandbox import minirt_words, shell, started, wait_until
 
 TICK = "i=0; while [ -e /tick ]; do i=$((i+1)); echo line $i; sleep 0.05; done; echo end"
 
@@ -85,3 +85,17 @@ def switches_of(pid: int) -> int:
     """Return how often the process was given a processor (proc_pid_status(5))."""
     with open(f"/proc/{pid}/status") as file:
         return sum(int(line.split()[1]) for line in file if "ctxt_switches" in line)
+
+
+def test_where_no_inotify_instance_is_left_the_right_limit_is_named(
+    minirt: Minirt, image: str
+) -> None:
+    """In a user namespace with a limit of its own: the host's is everybody's (namespaces(7))."""
+    minirt("run", "--name", "one", "--net", "none", image, "echo", "said")
+    logs = ("env", "MINIRT_NO_SERVER=1", *minirt_words("logs", "-f", "one"))
+    script = 'echo "$0" > /proc/sys/user/max_inotify_instances; exec "$@"'
+    within = ("unshare", "--user", "--map-root-user", "sh", "-ec", script)
+    failed = shell(*within, 0, *logs, code=1)
+    assert "fs.inotify.max_user_instances" in failed.stderr
+    assert "ulimit" not in failed.stderr
+    assert shell(*within, 10, *logs).stdout == "said\n"  # The control.

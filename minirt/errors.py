@@ -79,10 +79,12 @@ def kernel_refused(what: str, error: OSError) -> KernelRefused:
     """Put a failed system call into a sentence; say what to do where that is known."""
     why = error.strerror or str(error)  # the kernel's own words, where it had some
     where = f" ({error.filename})" if error.filename else ""
-    remedy = _REMEDIES.get(error.errno or 0, "")
+    # An error with words of its own says in them what to do.
+    is_plain = error.strerror == os.strerror(error.errno or 0)
+    remedy = _REMEDIES.get(error.errno or 0, "") if is_plain else ""
     if error.errno == errno.EROFS and str(error.filename).startswith(("/sys/", "/proc/")):
         remedy = _KERNELS_OWN
-    if error.errno in (errno.EPERM, errno.EACCES) and why == os.strerror(error.errno):
+    if error.errno in (errno.EPERM, errno.EACCES) and is_plain:
         remedy = "minirt needs root: try sudo." if os.geteuid() != 0 else _ROOT_LACKS
     return KernelRefused(what, why + where, remedy)
 

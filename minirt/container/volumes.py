@@ -20,8 +20,10 @@ from minirt.container.flags.mounts import destination
 from minirt.container.log_writer import timestamp
 from minirt.container.record import HostConfig, Mount, Record, known
 from minirt.errors import Conflict, NotFound
-from minirt.kernel import locks, trees
+from minirt.kernel import libc, locks, trees
 from minirt.state import check_name, flush, made, new_id, read_json, root_dir, set_aside, write_json
+
+FEW = 16  # volumes that are written to the disk one by one; more, all at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,11 @@ def create(name: str = "", labels: dict[str, str] | None = None) -> Volume:
     return _made(name, labels or {})[0]
 
 
-def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
-    """Make a volume unless it is there; say whether it was made."""
+def _made(name: str, labels: dict[str, str], *, durable: bool = True) -> tuple[Volume, bool]:
+    """Make a volume unless it is there; say whether it was made.
+
+    Unless ``durable``, the caller writes it to the disk.
+    """
     if name and (place(name) / "volume.json").exists():
         return find(name), False
     volume = Volume(check_name(name or new_id(), "volume"), timestamp(), labels, not name)
@@ -82,7 +87,7 @@ def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
     try:
         made(scratch)
         _make_data(scratch / "_data")
-        write_json(scratch / "volume.json", asdict(volume))
+        write_json(scratch / "volume.json", asdict(volume), durable=durable)
         scratch.rename(place(volume.name))  # fails where a volume is: its folder isn't empty
     except OSError:
         if not (place(volume.name) / "volume.json").exists():
@@ -90,7 +95,8 @@ def _made(name: str, labels: dict[str, str]) -> tuple[Volume, bool]:
         return find(volume.name), False
     finally:
         trees.remove(scratch)
-    flush(place(volume.name).parent)
+    if durable:
+        flush(place(volume.name).parent)
     return volume, True
 
 
@@ -124,15 +130,19 @@ def remove(name: str) -> None:
 
 def remove_anonymous(one: Record) -> None:
     """Remove the volumes that were made for this container and that nobody else has."""
+    if not any(mount.kind == "volume" for mount in one.mounts):
+        return
+    others = [other for other in lifecycle.all_records() if other.id != one.id]
+    in_use = {mount.name for other in others for mount in other.mounts}
+    graves = []
     for mount in one.mounts:
-        if mount.kind != "volume":
-            continue
         try:
-            others = [user for user in users(mount.name) if user.id != one.id]
-            if find(mount.name).anonymous and not others:
-                trees.remove(set_aside(place(mount.name), root_dir()))
+            if mount.kind == "volume" and mount.name not in in_use and find(mount.name).anonymous:
+                graves.append(set_aside(place(mount.name), root_dir()))
         except (NotFound, FileNotFoundError):
             continue
+    for grave in graves:
+        trees.remove(grave)
 
 
 def inherited(host: HostConfig, own: Sequence[Mount]) -> list[Mount]:
@@ -166,19 +176,24 @@ def resolve(
     # In their shortest form: "/x/../data" of an image must not cover the operator's "/data".
     paths = dict.fromkeys(destination(path, "VOLUME", path) for path in image_volumes)
     wanted = [Mount("volume", "", path) for path in paths]
+    every = [*mounts, *(one for one in wanted if one.destination not in taken)]
+    each_durable = len(every) <= FEW
     made_now: list[str] = []
     resolved = []
     try:
-        for mount in [*mounts, *(one for one in wanted if one.destination not in taken)]:
+        for mount in every:
             if mount.kind != "volume":
                 resolved.append(mount)
                 continue
-            volume, new = _made(mount.name, {})
+            # Before its container is recorded, an anonymous volume is nobody's: it may be lost.
+            volume, new = _made(mount.name, {}, durable=each_durable or bool(mount.name))
             made_now += [volume.name] if new else []
             if "nocopy" not in mount.options:
-                _fill(volume, mount.destination, layers)
+                _fill(volume, mount.destination, layers, is_new=new and not mount.name)
             own = [option for option in mount.options if option != "nocopy"]
             resolved.append(replace(mount, source=str(volume.data), name=volume.name, options=own))
+        if not each_durable and made_now:
+            _flush_all()
     except BaseException:
         for name in made_now:
             trees.remove(place(name))
@@ -192,12 +207,27 @@ def _is_empty(volume: Volume) -> bool:
         return next(entries, None) is None
 
 
-def _fill(volume: Volume, path: str, layers: tuple[Path, ...]) -> None:
-    """Copy what the image has at ``path`` into a volume that is empty and that nobody uses."""
+def _flush_all() -> None:
+    """Write all volumes to the disk at once, syncfs(2): an image may want thousands of them."""
+    fd = os.open(root_dir() / "volumes", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        libc.syscall("syncfs", fd)
+    finally:
+        os.close(fd)
+
+
+def _fill(volume: Volume, path: str, layers: tuple[Path, ...], *, is_new: bool) -> None:
+    """Copy what the image has at ``path`` into a volume that is empty and that nobody uses.
+
+    A new one without a name of its own needs no lock: nobody else knows it.
+    """
     if not _is_empty(volume):
         return
     from minirt.images.copy_up import copy_up
 
+    if is_new:
+        copy_up(layers, path, volume.data)
+        return
     lock = locks.acquire(place(volume.name) / "lock", wait=True)
     scratch = place(volume.name) / ".filling"
     try:

@@ -7,6 +7,7 @@ watches as many directories as one likes.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -20,6 +21,14 @@ OVERFLOW, IGNORED, ONLYDIR = 0x4000, 0x8000, 0x0100_0000
 
 _EVENT = struct.Struct("iIII")  # struct inotify_event: wd, mask, cookie, len; the name follows.
 _BUFFER = 65536
+_NO_INSTANCE = (
+    "this user has as many inotify instances as allowed; "
+    "raise that: sysctl -w fs.inotify.max_user_instances=1024"
+)
+_NO_WATCH = (
+    "this user has as many inotify watches as allowed; "
+    "raise that: sysctl -w fs.inotify.max_user_watches=1048576"
+)
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 
@@ -36,15 +45,37 @@ class Event:
 def instance() -> int:
     """Return a descriptor that collects events; reading it never waits.
 
-    Raises OSError: EMFILE when the user has as many as allowed.
+    Raises OSError: EMFILE when the user has as many as allowed, or this process too many files.
     """
-    return _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), None)
+    try:
+        return _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), None)
+    except OSError as error:
+        if error.errno == errno.EMFILE and _may_open_a_file():
+            raise OSError(errno.EMFILE, _NO_INSTANCE) from None
+        raise
+
+
+def _may_open_a_file() -> bool:
+    """Say whether this process has not reached its own limit, which has the same errno."""
+    try:
+        os.close(os.open("/", os.O_PATH | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def watch(fd: int, directory: Path, mask: int) -> int:
-    """Collect the events of ``mask`` in ``directory``; return the number of the watch."""
+    """Collect the events of ``mask`` in ``directory``; return the number of the watch.
+
+    Raises OSError: ENOSPC when the user has as many as allowed.
+    """
     path = os.fsencode(directory)
-    return _check(_libc.inotify_add_watch(fd, path, ctypes.c_uint32(mask)), str(directory))
+    try:
+        return _check(_libc.inotify_add_watch(fd, path, ctypes.c_uint32(mask)), str(directory))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OSError(errno.ENOSPC, _NO_WATCH) from None
+        raise
 
 
 def unwatch(fd: int, number: int) -> None:
