@@ -250,6 +250,18 @@ def test_a_monitor_serves_its_own_user(
     minirt("rm", "-f", "one")
 
 
+@pytest.mark.parametrize("packet", ["Jno JSON", "J[]", 'J{"no": 5}', "J" + "[" * 50_000, "W1"])
+def test_a_packet_that_makes_no_sense_does_not_end_a_container(
+    minirt: Minirt, image: str, ground: Ground, packet: str
+) -> None:
+    """As from a minirt of another version."""
+    minirt("run", "-d", "-t", "--net", "none", "--name", "one", image, "sleep", "1000")
+    (place,) = ground.run.glob("containers/*/monitor.sock")
+    assert ask(place, packet, 0) == "closed"
+    assert minirt("exec", "one", "echo", "up").stdout == "up\n"
+    minirt("rm", "-f", "one")
+
+
 @pytest.mark.parametrize("user", [0, NOBODY])
 def test_a_resolver_serves_root(minirt: Minirt, image: str, ground: Ground, user: int) -> None:
     """It hears of "leave" from root alone."""

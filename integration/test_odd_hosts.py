@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Minirt
+from integration.containers import pid_of
 from integration.guests import guest
 from integration.naming import host_file, upstream
-from integration.sandbox import REPOSITORY, Outside, minirt_words, shell, wait_until
+from integration.sandbox import REPOSITORY, Outside, in_netns, minirt_words, shell, wait_until
 from minirt.kernel import cgroups, libc
 
 pytestmark = pytest.mark.usefixtures("image")
@@ -161,3 +163,28 @@ def test_in_a_chroot_the_message_says_how_to_make_the_root_a_mount_point(
             assert "mount --rbind DIR DIR" in done.stderr
         else:
             assert done.stdout == "hello\n"
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize("name", ["a\rb", "a\x0b\x1c\x85\u2028b", "a b\\c\n#d"], ids=repr)
+def test_a_mount_point_of_any_user_may_have_any_name(
+    minirt: Minirt, image: str, tmp_path: Path, name: str
+) -> None:
+    """A carriage return in it was the end of a line of mountinfo, and of every command."""
+    place = tmp_path / name
+    place.mkdir()
+    shell("mount", "-t", "tmpfs", "tmpfs", place)
+    try:
+        assert minirt("run", "--rm", "--net", "none", image, "echo", "up").stdout == "up\n"
+        minirt("run", "--rm", "--net", "none", "-v", f"{place}:/x", image, "true")
+    finally:
+        shell("umount", place)
+
+
+def test_a_link_of_a_container_may_have_any_name(minirt: Minirt, image: str) -> None:
+    """It is the container's to choose, with NET_ADMIN."""
+    minirt("run", "-d", "--name", "one", image, "sleep", "1000")
+    name = os.fsdecode(b"a\x1cb\xff")
+    in_netns(pid_of(minirt, "one"), "ip", "link", "add", name, "type", "bridge")
+    assert "one" in minirt("stats", "--no-stream", "one").stdout
+    minirt("rm", "-f", "one")

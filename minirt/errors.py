@@ -107,10 +107,13 @@ def pack(error: MinirtError) -> bytes:
 
 
 def unpack(message: bytes) -> MinirtError:
-    """Rebuild the error that another process packed."""
-    name, *sentences = json.loads(message)
+    """Rebuild the error that another process packed, whatever that has sent instead."""
     kinds: list[type[MinirtError]] = [MinirtError, *MinirtError.__subclasses__(), BadFlag]
-    return {kind.__name__: kind for kind in kinds}[name](*sentences)
+    try:
+        name, what, why, remedy = map(str, json.loads(message))
+        return {kind.__name__: kind for kind in kinds}[name](what, why, remedy)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return MinirtError("The container did not start", "what its init says makes no sense")
 
 
 def say(sentence: str, code: int) -> int:

@@ -193,8 +193,16 @@ def private(path: str | Path, flags: int) -> int:
 
 
 def read_json(path: Path) -> Any:
-    """Read a document. Raises FileNotFoundError."""
-    return json.loads(path.read_bytes())
+    """Read a document. Raises FileNotFoundError, ValueError."""
+    return parse_json(path.read_bytes())
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Read JSON. Raises ValueError, also for what is nested more deeply than Python can follow."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def flush(path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -136,6 +137,13 @@ class Hub:
             kind, rest, fds = protocol.hear(client.line)
         except BlockingIOError:
             return
+        try:
+            self._take(client, kind, rest, fds)
+        except (ValueError, KeyError, TypeError, RecursionError, struct.error):
+            self._lose(client)  # It is no minirt, or another one; the container lives on.
+
+    def _take(self, client: Client, kind: bytes, rest: bytes, fds: list[int]) -> None:
+        """Do what a packet asks for. Raises ValueError and the like if it makes no sense."""
         if kind == b"":
             self._lose(client)
         elif kind == protocol.JSON:

@@ -6,7 +6,6 @@ that nothing more will come. The log is read once more after that.
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import select
@@ -19,6 +18,7 @@ from minirt.container import alive, lifecycle, record, times
 from minirt.container.record import Record
 from minirt.errors import InvalidRequest
 from minirt.kernel import inotify
+from minirt.state import parse_json
 
 BLOCK = 64 << 10  # bytes that are read at once
 
@@ -96,7 +96,7 @@ def _from(fd: int, position: int) -> Generator[Entry, None, int]:
 def parse(line: bytes) -> Entry | None:
     """Read an entry; None for what a full disk has cut."""
     try:
-        document = json.loads(line)
+        document = parse_json(line)
         return Entry(document["stream"], document["time"], document["log"])
     except (ValueError, KeyError, TypeError):
         return None

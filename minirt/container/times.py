@@ -36,12 +36,15 @@ def since(text: str, flag: str) -> str:
 
     Returns RFC 3339 with nanoseconds. Raises InvalidRequest.
     """
-    if re.fullmatch(r"\d+(\.\d{1,9})?", text):
-        whole, _, part = text.partition(".")
-        return _with_nanoseconds(float(whole), part)
-    pieces = list(DURATION.finditer(text))
-    if pieces and "".join(one[0] for one in pieces) == text:
-        return stamp(time.time() - sum(float(one[1]) * UNITS[one[2]] for one in pieces))
+    try:
+        if re.fullmatch(r"\d+(\.\d{1,9})?", text):
+            whole, _, part = text.partition(".")
+            return _with_nanoseconds(float(whole), part)
+        ago = _duration(text)
+        if ago is not None:
+            return stamp(time.time() - ago)
+    except (ValueError, OverflowError) as error:  # No calendar reaches that far.
+        raise InvalidRequest(f'Invalid value for {flag}: "{text[:80]}"', str(error)) from None
     match = MOMENT.fullmatch(text)
     if match is None:
         why = "it is neither a moment nor a duration"
@@ -54,6 +57,15 @@ def since(text: str, flag: str) -> str:
     except ValueError as error:
         raise InvalidRequest(f'Invalid value for {flag}: "{text}"', str(error)) from None
     return _with_nanoseconds(when.timestamp(), part or "")
+
+
+def _duration(text: str) -> float | None:
+    """Read a duration like 1h30m, in seconds; None if it is none."""
+    length, position = 0.0, 0
+    while piece := DURATION.match(text, position):
+        length += float(piece[1]) * UNITS[piece[2]]
+        position = piece.end()
+    return length if position and position == len(text) else None
 
 
 def _with_nanoseconds(whole: float, part: str) -> str:

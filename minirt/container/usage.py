@@ -99,11 +99,18 @@ def _network(one: Record, pid: int) -> tuple[int, int] | None:
     if one.host.network_mode == "host":
         return 0, 0  # As Docker says: what the host sends is not the container's.
     try:
-        text = Path(f"/proc/{pid}/net/dev").read_text()
+        return received_and_sent(Path(f"/proc/{pid}/net/dev").read_bytes())
     except OSError:
         return None
-    lines = [line.split(":") for line in text.splitlines()[2:]]
-    counters = [words.split() for name, words in lines if name.strip() != "lo"]
+
+
+def received_and_sent(table: bytes) -> tuple[int, int]:
+    """Add up the bytes of all links but lo in /proc/PID/net/dev (proc_pid_net(5)).
+
+    A container with NET_ADMIN names its links: by any bytes but blanks, "/" and ":".
+    """
+    lines = [line.split(b":") for line in table.split(b"\n")[2:] if line]
+    counters = [words.split() for name, words in lines if name.strip() != b"lo"]
     return sum(int(one[0]) for one in counters), sum(int(one[8]) for one in counters)
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import signal
@@ -15,6 +14,7 @@ from posixpath import join, normpath
 from typing import Any
 
 from minirt.errors import InvalidRequest
+from minirt.state import parse_json
 
 Execution = dict[str, Any]
 
@@ -129,18 +129,21 @@ _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3
 
 
 def _nanoseconds(text: str) -> int:
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    parts, position = [], 0
+    while part := _DURATION.match(text, position):
+        parts.append(part.groups())
+        position = part.end()
+    if not parts or position != len(text):
         raise InvalidRequest(
             f"Invalid duration {text[:40]!r} in HEALTHCHECK", "write it like 1m30s"
         )
     try:
-        total = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    except ValueError:
+        total = int(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    except (ValueError, OverflowError):
         raise InvalidRequest(f"Invalid duration {text[:40]!r} in HEALTHCHECK") from None
     if total < 10**6:
         raise InvalidRequest(f"Invalid duration {text[:40]!r} in HEALTHCHECK", "1ms is the least")
-    return int(total)
+    return total
 
 
 def _whole(text: str) -> int:
@@ -181,8 +184,8 @@ def _json_words(rest: str) -> list[str] | None:
     if not rest.startswith("["):
         return None
     try:
-        words = json.loads(rest)
-    except (ValueError, RecursionError):
+        words = parse_json(rest)
+    except ValueError:
         return None
     if not isinstance(words, list) or not all(isinstance(one, str) for one in words):
         return None

@@ -6,13 +6,13 @@ of OCI's image-spec (manifest.md, config.md), so that nobody else has to ask aga
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from minirt.errors import InvalidRequest
 from minirt.images.layout import CONFIG_TYPE, LARGEST_DOCUMENT, MANIFEST_TYPE
 from minirt.images.names import DIGEST
+from minirt.state import parse_json
 
 MOST_LAYERS = 500  # overlayfs takes no more (OVL_MAX_STACK)
 
@@ -40,8 +40,8 @@ def parse(raw: bytes, what: str) -> dict[str, Any]:
     if len(raw) > LARGEST_DOCUMENT:
         raise _wrong(what, f"it has more than {LARGEST_DOCUMENT >> 20} MiB")
     try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(raw)
+    except ValueError as error:
         raise _wrong(what, f"it is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise _wrong(what, "it is no JSON object")

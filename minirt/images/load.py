@@ -8,7 +8,6 @@ tars by their paths. Newer Dockers write both into one archive: then the first i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from minirt.images.layers import unpack_blob
 from minirt.images.platforms import chosen
 from minirt.images.streams import sha256
 from minirt.images.tars import damaged
+from minirt.state import parse_json
 
 _DEEPEST = 4  # indexes within indexes
 Descriptor = dict[str, Any]
@@ -144,8 +144,8 @@ class _Cut:
 
 def _docker_images(raw: bytes) -> list[dict[str, Any]]:
     try:
-        images = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        images = parse_json(raw)
+    except ValueError as error:
         raise damaged(f"its manifest.json is no JSON: {error}") from error
     if not isinstance(images, list) or not all(isinstance(one, dict) for one in images):
         raise damaged("its manifest.json is no list of images")

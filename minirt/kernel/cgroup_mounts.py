@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from minirt.kernel import mount_info
+
 # The controllers of version 1 (Documentation/admin-guide/cgroup-v1). What else stands in the
 # options of such a mount ("rw", "xattr", "release_agent=…") names no controller.
 _VERSION_1 = {
@@ -34,8 +36,7 @@ class Hierarchy:
 
 def hierarchies() -> list[Hierarchy]:
     """Return the hierarchies that are mounted, in the order of their mounting."""
-    text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    found = [_with_controllers(one) for one in parse(text.splitlines())]
+    found = [_with_controllers(one) for one in parse(mount_info.lines())]
     return [one for one in found if one is not None]
 
 

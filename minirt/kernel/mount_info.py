@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,11 +38,20 @@ def sources_at(path: str, text: str | None = None) -> list[str]:
     return [source for place, _, source in _lines(text) if place == path]
 
 
+def lines(text: str | None = None) -> list[str]:
+    """Return the lines of /proc/self/mountinfo, or of ``text`` instead.
+
+    Every user can mount by FUSE, at a name that holds a carriage return. For str.splitlines() that
+    is the end of a line, and for Path.read_text() too.
+    """
+    if text is None:
+        text = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+    return text.rstrip("\n").split("\n")
+
+
 def _lines(text: str | None) -> Iterator[tuple[str, list[str], str]]:
     """Return place, optional fields and source of each mount."""
-    if text is None:
-        text = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-    for line in text.splitlines():
+    for line in lines(text):
         mount, _, filesystem = line.partition(" - ")
         _, _, _, _, place, _, *optional = mount.split(" ")
         yield _plain(place), optional, _plain(filesystem.split(" ")[1])

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from minirt.state import parse_json
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -27,7 +29,7 @@ class Facts:
 def parse(text: bytes) -> Facts | None:
     """Read what a lease file says; None: it is being written, or not ours."""
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         known = {one.name for one in fields(Facts)} & document.keys()
         return Facts(**{key: document[key] for key in known})
     except (ValueError, AttributeError, TypeError):

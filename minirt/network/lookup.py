@@ -10,13 +10,16 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import dnslib
-from dnslib.label import DNSLabelError
+from dnslib.bimap import BimapError
+from dnslib.buffer import BufferError
+from dnslib.label import DNSBuffer, DNSLabelError
 
 from minirt.errors import InvalidRequest
 from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 
 PATIENCE = 6.0  # seconds for an answer: our resolver takes up to 5 to say that there is none
+_LONGEST_NAME = 255  # bytes
 _TYPES = dnslib.QTYPE.reverse  # the numbers of the types of records, by name
 
 
@@ -80,14 +83,50 @@ def question(name: str, kind: str) -> bytes:
 
 
 def read(answer: bytes) -> tuple[str, tuple[Record, ...]]:
-    """Return the status and the records of an answer."""
-    parsed = dnslib.DNSRecord.parse(answer)
-    status = str(dnslib.RCODE.get(parsed.header.rcode))
-    records = (
-        Record(str(rr.rname), rr.ttl, str(dnslib.QTYPE.get(rr.rtype)), str(rr.rdata))
-        for rr in parsed.rr
-    )
-    return status, tuple(records)
+    """Return the status and the records of an answer. Raises DNSError."""
+    packet = _Packet(answer)
+    try:
+        header = dnslib.DNSHeader.parse(packet)
+        for _ in range(header.q):
+            dnslib.DNSQuestion.parse(packet)
+        found = [dnslib.RR.parse(packet) for _ in range(header.a)]
+        status = str(dnslib.RCODE.get(header.rcode))
+        records = (
+            Record(str(rr.rname), rr.ttl, str(dnslib.QTYPE.get(rr.rtype)), str(rr.rdata))
+            for rr in found
+        )
+        return status, tuple(records)
+    except (BufferError, BimapError, ValueError) as error:  # ValueError: bytes that are no text
+        raise dnslib.DNSError(f"the answer makes no sense: {error}") from None
+
+
+class _Packet(DNSBuffer):  # type: ignore[misc]
+    """A packet in which no name is longer than names are (RFC 1035, section 2.3.4).
+
+    dnslib follows pointers as far as they lead, for each name anew, and an answer of 64 KB may have
+    five thousand names behind a thousand pointers.
+    """
+
+    def decode_name(self, last: int = -1) -> dnslib.DNSLabel:
+        """Read the name at the current offset. Raises BufferError."""
+        labels: list[bytes] = []
+        size, end = 0, 0
+        self.offset: int
+        while length := self.get(1)[0]:
+            if length >= 0xC0:
+                here, pointer = self.offset - 1, (length & 0x3F) << 8 | self.get(1)[0]
+                end, self.offset = end or self.offset, pointer
+                size += 1  # Pointers to pointers have an end, too.
+                if pointer >= here:
+                    raise BufferError(f"a pointer leads forward, at {here}")
+            else:
+                labels.append(self.get(length))
+                labels[-1].decode()
+                size += 1 + length
+            if size > _LONGEST_NAME:
+                raise BufferError(f"a name is longer than {_LONGEST_NAME} bytes")
+        self.offset = end or self.offset
+        return dnslib.DNSLabel(labels)
 
 
 def _exchange(

@@ -8,7 +8,6 @@ this process is killed.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -30,6 +29,7 @@ from minirt.oci.words import Asked
 from minirt.runtime import create, gate, reader, spec, standard_streams
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.spec import Spec
+from minirt.state import parse_json
 
 _ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -85,7 +85,7 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
     file = absolute(asked.text("config")) if asked.has("config") else bundle / "config.json"
     try:
         text = file.read_bytes()
-        config = json.loads(text)
+        config = parse_json(text)
     except OSError as error:
         why = f"{file}: {os.strerror(error.errno or 0)}"
         raise InvalidRequest("JSON specification file config.json not found", why) from error

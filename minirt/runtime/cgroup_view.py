@@ -92,10 +92,15 @@ def _attach(mount: int, target: int) -> None:
         os.close(mount)
 
 
+def _lines_of(path: str) -> list[str]:
+    """Return lines of the kernel's; a group's name may have a carriage return, and more."""
+    return os.fsdecode(Path(path).read_bytes()).rstrip("\n").split("\n")
+
+
 def _own_groups() -> dict[frozenset[str], str]:
     """Return this process's group in each hierarchy of version 1 (cgroups(7), /proc/pid/cgroup)."""
     found = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in _lines_of("/proc/self/cgroup"):
         _, names, group = line.split(":", 2)
         found[frozenset(names.split(","))] = group
     return found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from minirt.container.flags.typed import refused, unusable
+from minirt.state import read_json
 
 
 def capability(name: str, flag: str) -> str:
@@ -41,7 +41,7 @@ def security_option(text: str) -> str:
         known = "no-new-privileges, seccomp=…, apparmor=… and systempaths=unconfined"
         raise refused("--security-opt", text, "minirt doesn't have it", f"There are {known}.")
     try:
-        json.loads(Path(value).read_bytes())
+        read_json(Path(value))
     except OSError as error:
         why = f"opening seccomp profile ({value}) failed: {error.strerror}"
         raise refused("--security-opt", text, why) from None

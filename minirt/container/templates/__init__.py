@@ -14,14 +14,19 @@ arguments that follow it. Missing fields are an error, as with ``docker inspect`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from minirt.errors import InvalidRequest
 
 
 def check(template: str) -> None:
     """Read a template for which there is no data. Raises InvalidRequest."""
     from minirt.container.templates.parser import parse
 
-    parse(template)
+    with _bearable():
+        parse(template)
 
 
 def render(template: str, data: Any) -> str:
@@ -32,4 +37,14 @@ def render(template: str, data: Any) -> str:
     from minirt.container.templates.evaluator import Evaluator
     from minirt.container.templates.parser import parse
 
-    return Evaluator(template, data).run(parse(template))
+    with _bearable():
+        return Evaluator(template, data).run(parse(template))
+
+
+@contextmanager
+def _bearable() -> Iterator[None]:
+    """Refuse a template whose parentheses or blocks fill Python's stack. Raises InvalidRequest."""
+    try:
+        yield
+    except RecursionError:
+        raise InvalidRequest("template parsing error", "it is nested too deeply") from None

@@ -10,7 +10,7 @@ from typing import Any
 
 from minirt.container.templates.printf import printf
 from minirt.container.templates.structs import NIL_MAP, Nil, as_json
-from minirt.container.templates.values import text, type_name
+from minirt.container.templates.values import text, type_name, utf8
 
 
 class Misuse(Exception):
@@ -45,7 +45,7 @@ def _nothing_of(values: Mapping[str, Any]) -> Any:
 def length(value: Any) -> int:
     """Return the number of entries, or of bytes."""
     if isinstance(value, str):
-        return len(value.encode())
+        return len(utf8(value))
     if isinstance(value, Mapping | list | tuple | Nil):
         return len(value)
     raise Misuse("len of nil pointer" if value is None else f"len of type {type_name(value)}")

@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from minirt.container.templates.values import text, type_name
+from minirt.container.templates.values import text, type_name, utf8
 
 VERB = re.compile(r"%([-+# 0]*)(\d+)?(?:\.(\d+))?(.)", re.DOTALL)
+
+_WIDEST = 1_000_000  # tooLarge() of Go's package fmt
 
 
 def printf(form: str, *values: Any) -> str:
@@ -29,6 +31,9 @@ def _verb(match: re.Match[str], waiting: list[Any]) -> str:
     if not waiting:
         return f"%!{verb}(MISSING)"
     value = waiting.pop(0)
+    for number, what in ((width, "WIDTH"), (precision, "PREC")):
+        if number and (len(number) > 9 or int(number) > _WIDEST):
+            return f"%!{verb}(BAD{what})"
     printed = _formatted(verb, value, flags, precision)
     if "-" in flags:
         return printed.ljust(int(width or 0))
@@ -55,8 +60,8 @@ _FORMS: tuple[tuple[str, Any, _Form], ...] = (
     ("T", object, lambda verb, value, flags, precision: type_name(value)),
     ("t", bool, lambda verb, value, flags, precision: text(value)),
     ("q", str, lambda verb, value, flags, precision: json.dumps(value, ensure_ascii=False)),
-    ("x", str, lambda verb, value, flags, precision: value.encode().hex()),
-    ("X", str, lambda verb, value, flags, precision: value.encode().hex().upper()),
+    ("x", str, lambda verb, value, flags, precision: utf8(value).hex()),
+    ("X", str, lambda verb, value, flags, precision: utf8(value).hex().upper()),
     (
         "dxXobc",
         int,

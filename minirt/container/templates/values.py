@@ -28,6 +28,11 @@ class Fields(dict[str, Any]):
         return key if self.labels is None else self.labels.get(key, "")
 
 
+def utf8(value: str) -> bytes:
+    """Return a text as Go keeps it; what is no Unicode (os.fsdecode has it) counts too."""
+    return value.encode(errors="surrogatepass")
+
+
 def syntax_error(template: str, position: int, what: str) -> InvalidRequest:
     """Say that ``template`` can't be read."""
     line = template.count("\n", 0, position) + 1
@@ -37,7 +42,7 @@ def syntax_error(template: str, position: int, what: str) -> InvalidRequest:
 def execution_error(template: str, position: int, source: str, what: str) -> InvalidRequest:
     """Say that ``template`` doesn't fit the data, in the words of Go's text/template."""
     line = template.count("\n", 0, position) + 1
-    column = len(template[template.rfind("\n", 0, position) + 1 : position].encode())
+    column = len(utf8(template[template.rfind("\n", 0, position) + 1 : position]))
     return InvalidRequest(
         "template parsing error",
         f'template: :{line}:{column}: executing "" at <{source}>: {what}',

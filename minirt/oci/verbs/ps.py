@@ -31,13 +31,18 @@ def run(asked: Asked) -> int:
 
 def only(shown: str, pids: set[int]) -> str:
     """Return the lines of ps(1) that are about these processes, under their header."""
-    lines = shown.splitlines()
+    lines = shown.split("\n")  # ps lets a carriage return in a process's name through
     header = lines[0].split() if lines else []
     if "PID" not in header:
         raise InvalidRequest("cannot find the column PID in what ps says", "", "Ask ps for it.")
     place = header.index("PID")
-    kept = [line for line in lines[1:] if int(line.split()[place]) in pids]
+    kept = [line for line in lines[1:] if _pid_in(line.split(), place) in pids]
     return "".join(f"{line}\n" for line in [lines[0], *kept])
+
+
+def _pid_in(words: list[str], place: int) -> int | None:
+    """Return the PID in a line; None if a name with blanks in a column before has moved it."""
+    return int(words[place]) if len(words) > place and words[place].isdecimal() else None
 
 
 def _all_processes(options: tuple[str, ...] | list[str]) -> str:

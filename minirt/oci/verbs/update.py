@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import Any
@@ -11,7 +10,7 @@ from minirt.errors import Conflict, InvalidRequest
 from minirt.oci import birth, groups, lifecycle, records
 from minirt.oci.words import Asked
 from minirt.runtime import resources
-from minirt.state import read_json
+from minirt.state import parse_json, read_json
 
 # Options, and where linux.resources has their value.
 _NUMBERS = {
@@ -82,7 +81,7 @@ def _bytes(option: str, text: str) -> int:
 
 def _from_file(path: str) -> dict[str, Any]:
     try:
-        found = json.load(sys.stdin) if path == "-" else read_json(birth.absolute(path))
+        found = parse_json(sys.stdin.read()) if path == "-" else read_json(birth.absolute(path))
     except OSError as error:
         raise InvalidRequest(f"cannot read {path}", os.strerror(error.errno or 0)) from error
     except ValueError as error:
