@@ -148,3 +148,18 @@ def test_minirt_oci_exec_ends_after_three_signals(
             time.sleep(0.2)
         child.wait(timeout=10)
     one("delete", "--force", "a")
+
+
+@pytest.mark.parametrize("flags", [(), ("-t",)], ids=["pipe", "terminal"])
+def test_what_a_command_leaves_behind_can_print_for_ever(
+    minirt: Minirt, image: str, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    """All that the command itself has printed is still there."""
+    minirt("run", "-d", "--net", "none", "--name", "box", image, "sleep", "1000")
+    script = "trap '' HUP; yes & echo said; exit 3"
+    with (tmp_path / "output").open("wb") as output:
+        words = minirt_words("exec", *flags, "box", "sh", "-c", script)
+        with started(*words, stdout=output) as child:
+            assert child.wait(timeout=20) == 3
+    assert b"said" in (tmp_path / "output").read_bytes()
+    minirt("rm", "-f", "box", seconds=40)

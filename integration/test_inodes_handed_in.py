@@ -21,8 +21,8 @@ from integration.sandbox import compiled, minirt_words, shell, started
 from integration.traces import Ground
 from minirt.container import copying
 from minirt.kernel import devices as kernel_devices
+from minirt.runtime import launch, standard_streams
 from minirt.runtime import rootfs as rootfs_module
-from minirt.runtime import standard_streams
 
 __all__ = ["devices"]  # fixtures
 
@@ -232,6 +232,16 @@ def test_a_pipe_is_handed_in_and_a_fifo_is_not(tmp_path: Path) -> None:
     ends = os.pipe()
     assert copying.is_pipe(ends[0]) and copying.is_pipe(ends[1])
     assert stat.S_ISFIFO(os.fstat(fifo).st_mode) and not copying.is_pipe(fifo)
+    for fd in (*ends, fifo):
+        os.close(fd)
+
+
+def test_only_what_is_nobodys_file_gets_another_owner(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    fifo = os.open(tmp_path / "fifo", os.O_RDWR)
+    ends = os.pipe()
+    launch.give_stdio((fifo, *ends), 1000)
+    assert [os.fstat(fd).st_uid for fd in (fifo, *ends)] == [0, 1000, 1000]
     for fd in (*ends, fifo):
         os.close(fd)
 
