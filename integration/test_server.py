@@ -96,7 +96,8 @@ def test_a_container_has_the_limits_of_who_typed_it(
         text=True,
         check=True,
     )
-    assert done.stdout == f"321\n7 {os.SCHED_BATCH} {one}\n"
+    niceness = min(os.nice(0) + 7, 19)  # The tests themselves may run below nice(1).
+    assert done.stdout == f"321\n{niceness} {os.SCHED_BATCH} {one}\n"
 
 
 def test_a_container_has_nothing_of_who_has_started_the_server(
@@ -114,7 +115,7 @@ def test_a_container_has_nothing_of_who_has_started_the_server(
     assert int(personality, 16) == 0
     assert int(score) <= usual
     all_processors = Path("/proc/self/status").read_text().partition("Cpus_allowed_list:\t")[2]
-    assert traits == f"0 {os.SCHED_OTHER} {all_processors.splitlines()[0]}"
+    assert traits == f"{os.nice(0)} {os.SCHED_OTHER} {all_processors.splitlines()[0]}"
     assert run("server", "stop").returncode == 0
 
 
