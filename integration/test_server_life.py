@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -20,6 +21,7 @@ from integration.sandbox import PATIENCE, REPOSITORY, started, wait_until
 from integration.serving import listening, run, server, words
 from integration.traces import Ground
 from integration.warm import servers
+from integration.wires import PEER, ask
 from minirt.kernel import processes
 from minirt.kernel.sockets import name_in
 from minirt.server import client
@@ -71,6 +73,38 @@ def test_it_has_room_for_a_descriptor_of_each_container(
     (server,) = servers(ground.run)
     assert resource.prlimit(server, resource.RLIMIT_NOFILE) == (most, most)
     assert run("server", "stop").returncode == 0
+
+
+@contextmanager
+def port_of_the_dead(image: str, ground: Ground) -> Iterator[None]:
+    """Kill the monitor of a container with a published port; serve at that port on the host."""
+    published = ("-d", "--name", "web", "-p", "8080:80", image)
+    assert run("run", *published, "httpd", "-f", "-p", "80").returncode == 0
+    monitor = json.loads(next((ground.run / "containers").glob("*/state.json")).read_text())
+    os.kill(monitor["monitor"], signal.SIGKILL)
+    wait_until(lambda: run("ps", "-q").stdout == "", "the end of the container")
+    with started(*PEER, "serve", 8080) as here:
+        assert here.stdout and here.stdout.readline() == "up\n"
+        yield
+
+
+def test_a_port_of_a_killed_monitor_is_the_hosts_again(
+    server: int, image: str, ground: Ground
+) -> None:
+    with port_of_the_dead(image, ground):
+        wait_until(lambda: ask("127.0.0.1", 8080) == "127.0.0.1", "the server of the host")
+
+
+def test_a_server_that_starts_gives_back_the_ports_of_killed_monitors(
+    image: str, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIRT_NO_SERVER", "1")
+    with port_of_the_dead(image, ground):
+        assert ask("127.0.0.1", 8080) == "timeout"  # The control: nobody has seen the death.
+        monkeypatch.delenv("MINIRT_NO_SERVER")
+        assert run("ps").returncode == 0
+        wait_until(lambda: ask("127.0.0.1", 8080) == "127.0.0.1", "the server of the host")
+        run("server", "stop")
 
 
 def test_a_killed_server_is_not_missed(server: int, image: str, ground: Ground) -> None:

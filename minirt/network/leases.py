@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "Facts",
     "Lease",
     "directory",
+    "has_dead",
     "in_use",
     "living",
     "read",
@@ -130,14 +132,24 @@ def sweep() -> None:
     a file is taken first. But until then the host's own connections to such a port lead nowhere,
     even to a server that listens there by now.
     """
+    for network, folder, address in _dead():
+        lease = _try(network, network.block(address.version), folder, address)
+        if lease is not None:
+            release(lease)
+
+
+def has_dead() -> bool:
+    """Say whether there is anything for :func:`sweep` to do."""
+    return any(True for _ in _dead())
+
+
+def _dead() -> Iterator[tuple[Network, Path, Address]]:
+    """Yield each address whose holder was killed, with its network and the folder of its lease."""
     for network in store.every():
         folder = directory(network)
         for name in locks.not_held(folder, names_in(folder)):
-            address = ip_address(name)
             if _was_written(folder / name):
-                lease = _try(network, network.block(address.version), folder, address)
-                if lease is not None:
-                    release(lease)
+                yield network, folder, ip_address(name)
 
 
 def _was_written(path: Path) -> bool:

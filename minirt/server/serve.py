@@ -25,6 +25,7 @@ from pathlib import Path
 from minirt import state
 from minirt.container import birth, protocol
 from minirt.kernel import descriptors, locks, memory, pages, processes, sockets
+from minirt.network import leases
 from minirt.server import child, immortal, preload, session
 from minirt.server.client import KILLED, REFUSED
 from minirt.server.forked import Child
@@ -74,10 +75,13 @@ class Server:
         self._ready: Child | None = None
         self._spare: socket.socket | None = None  # the line to a monitor that nobody has
         self._monitors: set[int] = set()  # the pidfds of all
+        self._sweeper = -1  # the pidfd of the process that closes ports of the dead; -1: none
+        self._is_sweep_due = False  # another monitor was killed while that process ran
 
     def serve(self) -> None:
         """Serve until idle, or until a newer minirt should."""
         self._get_ready()
+        self._sweep()
         while True:
             happened = self._wait()
             was_busy = self._is_busy()
@@ -86,6 +90,8 @@ class Server:
                     self._turn(self._children[fd], fd)
                 elif fd in self._monitors:
                     self._bury_monitor(fd)
+                elif fd == self._sweeper:
+                    self._end_sweep()
             # The last: what is new may get the numbers of one that has just ended.
             if self._listener.fileno() in happened and not self._accept():
                 return self._step_aside()
@@ -169,17 +175,23 @@ class Server:
         """Leave everything of the server's behind, and wait for a command."""
         status = processes.CRASHED
         try:
-            self._poll.close()
-            self._listener.close()
-            self._sources.close()
-            os.close(self._lock)
-            for other in set(self._children.values()):
-                other.close()
-            self._keep_spare(None)
-            descriptors.close(self._monitors)
+            self._leave_behind()
             status = child.main(house)
         finally:
             os._exit(status)
+
+    def _leave_behind(self) -> None:
+        """Close what a child has of the server's."""
+        self._poll.close()
+        self._listener.close()
+        self._sources.close()
+        os.close(self._lock)
+        for other in set(self._children.values()):
+            other.close()
+        self._keep_spare(None)
+        descriptors.close(self._monitors)
+        if self._sweeper >= 0:
+            os.close(self._sweeper)
 
     def _turn(self, one: Child, fd: int) -> None:
         """Hear that one side of a command has gone, or that a monitor is wanted."""
@@ -212,10 +224,42 @@ class Server:
             self._poll.register(pidfd, select.EPOLLIN)
 
     def _bury_monitor(self, pidfd: int) -> None:
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         self._monitors.remove(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
+        if ended and ended.si_code != os.CLD_EXITED:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Fork a process that closes the published ports of monitors that were killed.
+
+        Nobody else does before the next command that changes something, and until then the
+        host's own connections to such a port go to a dead address (rules.nft, "output").
+        """
+        if self._sweeper >= 0:
+            self._is_sweep_due = True
+            return
+        if not leases.has_dead():
+            return
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._leave_behind()
+                leases.sweep()
+            finally:
+                os._exit(0)
+        self._sweeper = os.pidfd_open(pid)
+        self._poll.register(self._sweeper, select.EPOLLIN)
+
+    def _end_sweep(self) -> None:
+        os.waitid(os.P_PIDFD, self._sweeper, os.WEXITED)
+        self._poll.unregister(self._sweeper)
+        os.close(self._sweeper)
+        self._sweeper = -1
+        if self._is_sweep_due:
+            self._is_sweep_due = False
+            self._sweep()
 
     def _bury(self, one: Child) -> None:
         """Reap a child; of what has killed it, it couldn't tell its client itself."""
