@@ -7,10 +7,15 @@ times its size. What C does within a line is not seen; test_patterns.py looks at
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import struct
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,11 +29,11 @@ from minirt import errors, state
 from minirt.container import logs, protocol, times, usage
 from minirt.container.flags import devices, environment, limits, mounts, network
 from minirt.container.templates import render
-from minirt.images import changes, documents, names
+from minirt.images import changes, documents, names, tars
 from minirt.kernel import cgroup_mounts, mount_info
 from minirt.network import facts, lookup, port_syntax, question, resolv_conf
 from minirt.oci.verbs import ps
-from minirt.runtime import reader, seccomp_rules
+from minirt.runtime import reader, seccomp_rules, users
 from minirt.server import child
 
 DIGEST = "sha256:" + "0" * 64
@@ -288,6 +293,9 @@ def test_however_deep_the_text_it_is_read_or_refused(name: str, depth: int) -> N
                 pass
 
 
+SIZES = (200, 400, 800)
+
+
 def lines_run(call: Callable[[], object]) -> int:
     """Return how many lines of Python run."""
     count = 0
@@ -310,7 +318,7 @@ def lines_run(call: Callable[[], object]) -> int:
 
 def grows_like_the_text(read: Callable[[int], object]) -> bool:
     """Say whether twice the text takes no more than twice the lines, and a few."""
-    small, twice, fourfold = (lines_run(lambda n=n: read(n)) for n in (200, 400, 800))  # type: ignore[misc]
+    small, twice, fourfold = (lines_run(lambda n=n: read(n)) for n in SIZES)  # type: ignore[misc]
     return twice <= 2.3 * small + 50 and fourfold <= 2.3 * twice + 50
 
 
@@ -336,6 +344,52 @@ def test_growth_is_seen() -> None:
         return count
 
     assert not grows_like_the_text(square)
+
+
+# ---- files of images ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["a:x:1:1::/:\n", "a:\n", ":" * 8, "#\n", "x" * 8, "g:x:1:u\n"])
+def test_accounts_of_an_image_are_read_once(tmp_path: Path, line: str) -> None:
+    (tmp_path / "etc").mkdir()
+    root = os.open(tmp_path, os.O_PATH)
+
+    def read(n: int) -> None:
+        for name in ("passwd", "group"):
+            (tmp_path / "etc" / name).write_text(line * n + "u:x:7:7::/:\n")
+        for user in ("u", "u:g", "7", "nobody"):
+            with contextlib.suppress(errors.MinirtError):
+                users.resolve(root, user, ["g", "8"])
+
+    assert grows_like_the_text(read)
+    os.close(root)
+
+
+def member(name: str, **headers: str) -> bytes:
+    one = tarfile.TarInfo(name)
+    one.pax_headers = headers
+    return one.tobuf(tarfile.PAX_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        lambda n: b"".join(member(f"d/f{i}") for i in range(n)),
+        lambda n: member("f", **{f"SCHILY.xattr.user.k{i}": "v" for i in range(n)}),
+        lambda n: member("f", **{"SCHILY.xattr.user.k": "v" * n}),
+        lambda n: member("a/" * n),
+        lambda n: member("f", **{"GNU.sparse.map": ",".join("1" * n), "GNU.sparse.major": "0"}),
+        lambda n: b"".join(member(f".wh.{'x' * 50}{i}") for i in range(n)),
+    ],
+    ids=["files", "attributes", "an attribute", "a deep name", "a map of holes", "whiteouts"],
+)
+def test_an_archive_is_read_once(archive: Callable[[int], bytes]) -> None:
+    def read(n: int) -> None:
+        for entry in tars.entries(io.BytesIO(archive_of[n])):
+            assert entry.xattrs is not None and entry.bytes_held >= 0
+
+    archive_of = {n: archive(n) + bytes(1024) for n in SIZES}
+    assert grows_like_the_text(read)
 
 
 # ---- packets -----------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ class Hub:
         try:
             self._take(client, kind, rest, fds)
         except (ValueError, KeyError, TypeError, RecursionError, struct.error):
-            self._lose(client)  # It is no minirt, or another one; the container lives on.
+            self._lose(client)  # It is no minirt, or one of another version.
 
     def _take(self, client: Client, kind: bytes, rest: bytes, fds: list[int]) -> None:
         """Do what a packet asks for. Raises ValueError and the like if it makes no sense."""

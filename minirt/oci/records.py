@@ -17,7 +17,6 @@ Whether it runs isn't written anywhere: the process table says so (``lifecycle``
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -139,7 +138,7 @@ def load(identifier: str) -> Record:
     """Read a container's record. Raises NotFound."""
     try:
         document = read_json(folder_of(identifier) / "state.json")
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         raise NotFound(f"container {identifier!r} does not exist") from None
     return Record(**{**document, "made": tuple(document["made"])})
 
