@@ -101,6 +101,42 @@ def test_a_part_of_proc_may_not_cover_it(one: Oci) -> None:
     assert "nothing may cover /proc" in run(one, "true", code=1)[1]
 
 
+# ---- what podman gives -------------------------------------------------------------------------
+
+
+@each_runtime()
+def test_the_mode_of_a_device_may_say_that_it_is_one(one: Oci) -> None:
+    """So does podman with --device and --privileged: the mode is that of stat(2)."""
+    device = {"path": "/dev/x", "type": "c", "major": 1, "minor": 5, "fileMode": 0o20640}
+    one.linux["devices"] = [device]
+    shown, _said = run(one, "stat", "-c", "%F %a", "/dev/x")
+    assert shown == "character special file 640\n"
+
+
+@each_runtime()
+def test_an_empty_option_of_a_mount_is_none(one: Oci) -> None:
+    mount = {"destination": "/t", "type": "tmpfs", "source": "tmpfs", "options": ["", "nosuid"]}
+    one.config["mounts"].append(mount)
+    shown, _said = run(one, "grep", " /t ", "/proc/mounts")
+    assert "nosuid" in shown
+
+
+@each_runtime()
+def test_an_overlay_may_have_long_names(one: Oci, tmp_path: Path) -> None:
+    """So podman shows an image with --mount type=image."""
+    layers = [tmp_path / ("n" * 120) / name for name in ("upper", "lower:and")]
+    for number, layer in enumerate(layers):
+        layer.mkdir(parents=True)
+        (layer / f"in-{number}").touch()
+        (layer / "in-both").write_text(f"{number}\n")
+    lower = ":".join(str(layer).replace(":", "\\:") for layer in layers)
+    options = [f"lowerdir={lower}", "ro"]
+    mount = {"destination": "/t", "type": "overlay", "source": "overlay", "options": options}
+    one.config["mounts"].append(mount)
+    shown, _said = run(one, "sh", "-c", "ls /t; cat /t/in-both")
+    assert shown.split() == ["in-0", "in-1", "in-both", "0"]
+
+
 # ---- idmapped mounts ---------------------------------------------------------------------------
 
 

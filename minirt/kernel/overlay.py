@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from minirt.kernel.steps import step
 # file of one be the data of another.
 _OPTIONS = ("redirect_dir=nofollow", "metacopy=off")
 MOST_LAYERS = 500  # OVL_MAX_STACK of fs/overlayfs
+_LONGEST_VALUE = 255  # bytes that fsconfig(2) takes with FSCONFIG_SET_STRING
 _LONGEST = 4095  # bytes of options that mount(2) takes: the rest it cuts off, and says nothing
 
 
@@ -54,6 +56,23 @@ def _assembled(lower: Sequence[Path], upper: Path, work: Path) -> int:
     """Name the layers one by one: no limit on the whole, and nothing to escape."""
     layers = [f"lowerdir+={one}" for one in lower]
     return mounts.new("overlay", [*layers, f"upperdir={upper}", f"workdir={work}", *_OPTIONS])
+
+
+def named_apart(options: Sequence[str]) -> list[str]:
+    """Return options of overlayfs in which no list of layers is too long for fsconfig(2).
+
+    It takes 255 bytes at once. So the layers are named one by one, topmost first ("lowerdir+",
+    since Linux 6.5), and without the backslashes that a list needs.
+    """
+    found = []
+    for option in options:
+        key, _, layers = option.partition("=")
+        if key != "lowerdir" or len(os.fsencode(layers)) <= _LONGEST_VALUE:
+            found.append(option)
+            continue
+        plain = [re.sub(r"\\(.)", r"\1", one) for one in re.split(r"(?<!\\):", layers)]
+        found += [f"lowerdir+={one}" for one in plain]
+    return found
 
 
 def mount_in_one_string(lower: Sequence[Path], upper: Path, work: Path, target: Path) -> None:

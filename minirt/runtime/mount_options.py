@@ -38,6 +38,7 @@ _PROPAGATIONS = ("private", "slave", "shared", "unbindable")
 # (the last three) nothing that Linux still asks about.
 _IGNORED = {"defaults", "async", "loud", "norelatime", "rnorelatime", "z", "Z", "copy", "nocopy"}
 _IGNORED |= {"silent", "iversion", "noiversion"}
+_IGNORED |= {""}  # podman-run(1) --systemd has it among the options of its tmpfs
 # About a file system as a whole.
 WHOLE = {"sync", "dirsync", "lazytime", "nolazytime", "mand", "nomand"}
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, KernelRefused
-from minirt.kernel import beneath, copying, libc, mounts
+from minirt.kernel import beneath, copying, libc, mounts, overlay
 from minirt.kernel.beneath import Shown
 from minirt.kernel.mounts import Attribute, Propagation
 from minirt.kernel.steps import Shell, step
@@ -121,6 +121,8 @@ def _new(root: int, one: Mount, options: Options) -> int | None:
     That is a tmpfs, and whatever is mounted on /dev: the others can't be written into anyway.
     """
     own = list(options.own)
+    if one.kind == "overlay":
+        own = overlay.named_apart(own)
     takes_mode = one.kind == "tmpfs" and not any(text.startswith("mode=") for text in own)
     existed = takes_mode and _exists(root, one.destination)
     with _target(root, one) as target:

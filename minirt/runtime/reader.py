@@ -6,6 +6,7 @@ that is less contained than its config says would be worse than none.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -170,7 +171,8 @@ def _device(place: Place) -> Device:
         kind=place.get("type").one_of(_DEVICE_KINDS),
         major=place.get("major").number(0, 0, (1 << 12) - 1),
         minor=place.get("minor").number(0, 0, (1 << 20) - 1),
-        mode=place.get("fileMode").number(0o666, 0, 0o7777),
+        # podman gives st_mode as stat(2) has it, with the bits that say what kind of file it is.
+        mode=stat.S_IMODE(place.get("fileMode").number(0o666, 0, (1 << 32) - 1)),
         uid=place.get("uid").number(0, 0, _LARGEST_ID),
         gid=place.get("gid").number(0, 0, _LARGEST_ID),
     )
