@@ -12,6 +12,7 @@ from integration.conftest import Minirt
 from integration.containers import pid_of
 from integration.greed import HUGE, QUIET, wait_until_ready
 from integration.peaks import LARGEST, all_stay_small, peaks
+from integration.sandbox import wait_until
 from minirt.container import process_list
 
 
@@ -139,3 +140,91 @@ def test_a_hundred_thousand_sockets_are_not_kept(minirt: Minirt, image: str, gre
         minirt("network", "doctor", "net1", code=None, seconds=120)
         minirt("network", "path", "one", "one:20000/udp", code=None, seconds=120)
         minirt("dns", "query", "--from", "one", "one", seconds=120)
+
+
+@pytest.mark.slow
+def test_no_command_grows_with_what_a_container_has_done(
+    minirt: Minirt, image: str, greedy: Path, tmp_path: Path
+) -> None:
+    """Every command, beside a container with all of it at once; then when that is dead."""
+    script = f"""
+        truncate -s {HUGE} /etc/hosts /etc/hostname /etc/resolv.conf /etc/passwd /etc/group
+        truncate -s {HUGE} /data/sparse
+        /greedy files /var 5000 200; /greedy folders /data 3000 1
+        head -c 100000000 /dev/zero | tr '\\0' x
+        /greedy command-line {HUGE} & for i in $(seq 200); do sleep 1000 & done
+        touch /up; wait
+    """
+    for name in ("net1", "net2"):
+        minirt("network", "create", name)
+    words = ("-i", "-p", "127.0.0.1:8080:80", "-v", f"{greedy}:/greedy", "-v", "data:/data")
+    note = tmp_path / "note"
+    note.touch()
+    with all_stay_small():
+        minirt("run", "-d", "--name", "one", "--net", "net1", *words, image, "sh", "-c", script)
+        up = Path(f"/proc/{pid_of(minirt, 'one')}/root/up")
+        wait_until(up.exists, "all of it", seconds=60)
+        for line in ALIVE:
+            minirt(*line.split(), code=None, seconds=120)
+        minirt("cp", note, "one:/note", seconds=120)
+        minirt("cp", "one:/data", tmp_path / "data", seconds=120)
+        minirt("kill", "one")
+        assert minirt("wait", "one").stdout == "137\n"
+        for line in DEAD:
+            minirt(*line.split(), code=None, seconds=120)
+        minirt("cp", note, "one:/note2", seconds=120)
+        failed = minirt("start", "one", code=1, seconds=120)
+        assert "Cannot read /etc/passwd of the image: it is larger" in failed.stderr
+        minirt("rm", "-f", "one", seconds=120)
+        minirt("volume", "rm", "data", seconds=120)
+        minirt("network", "prune", "-f")
+    assert minirt("ps", "-aq").stdout == ""
+
+
+ALIVE = """\
+ps -a -s
+inspect one
+top one
+top one -o pid,args
+stats --no-stream
+logs --tail 1000000000 one
+logs --tail 5 one
+diff one
+exec one true
+exec -d one true
+port one
+pause one
+unpause one
+update --pids-limit 1000 one
+rename one two
+rename two one
+network ls
+network inspect net1
+network connect net2 one
+network disconnect net2 one
+network explain net1
+network path one host
+network doctor net1
+network reload net1
+dns query --from one one
+dns trace --from one one
+volume ls
+volume inspect data
+image ls
+image inspect busybox
+info
+stop -t 0 two""".splitlines()
+DEAD = """\
+ps -a -s
+inspect one
+logs --tail 5 one
+diff one
+stats --no-stream one
+network connect net2 one
+network disconnect net2 one
+rename one two
+rename two one
+restart -t 0 one
+stop -t 0 one
+volume ls
+image prune -f""".splitlines()

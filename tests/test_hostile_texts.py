@@ -238,7 +238,9 @@ PARSERS = {
         lambda text: protocol.unpack_size(raw(text)), ("\0\x18\0P",), (), (struct.error,)
     ),
     "output of ps": Parser(
-        lambda text: ps.only(text, {1}), ("UID PID CMD\nroot 1 sh\n",), (("PID\n", "1\n", ""),)
+        lambda text: list(ps.only(io.StringIO(text, newline="\n"), {1})),
+        ("UID PID CMD\nroot 1 sh\n",),
+        (("PID\n", "1\n", ""),),
     ),
 }
 PIECES = (
@@ -495,4 +497,4 @@ def test_a_link_may_have_any_name_that_the_kernel_takes(name: bytes) -> None:
 def test_a_process_may_have_any_name() -> None:
     """Its name is in columns before the PID, and has blanks, or a carriage return."""
     shown = "COMMAND PID\nmy own 12\nx\r1 13\nsh 14\n"
-    assert ps.only(shown, {14}) == "COMMAND PID\nsh 14\n"
+    assert "".join(ps.only(io.StringIO(shown, newline="\n"), {14})) == "COMMAND PID\nsh 14\n"

@@ -6,7 +6,6 @@ that nothing more will come. The log is read once more after that.
 
 from __future__ import annotations
 
-import mmap
 import os
 import select
 import time
@@ -104,20 +103,32 @@ def parse(line: bytes) -> Entry | None:
 
 def start_of_tail(fd: int, lines: int) -> int:
     """Return where the last ``lines`` lines of a log begin, looking at it from its end."""
-    size = os.fstat(fd).st_size
-    if not size:
-        return 0
-    with mmap.mmap(fd, size, access=mmap.ACCESS_READ) as log:
-        last = start = log.rfind(b"\n") + 1  # What follows is being written.
-        counted = 0  # lines that begin after an entry; a long line has several
-        while start > 0:
-            before = log.rfind(b"\n", 0, start - 1) + 1
-            entry = parse(log[before:start])
-            counted += start == last or (entry is not None and entry.text.endswith("\n"))
-            if counted > lines:
-                return start
-            start = before
+    counted, is_last = 0, True  # lines that begin after an entry; a long line has several
+    for start, line in _lines_backwards(fd, os.fstat(fd).st_size):
+        entry = parse(line)
+        counted += is_last or (entry is not None and entry.text.endswith("\n"))
+        if counted > lines:
+            return start + len(line) + 1
+        is_last = False
     return 0
+
+
+def _lines_backwards(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield where each line begins, and the line, from the last that has an end to the first."""
+    position, rest, is_whole = size, b"", False  # What follows the last newline is being written.
+    while position:
+        length = min(BLOCK, position)
+        position -= length
+        first, *others = (os.pread(fd, length, position) + rest).split(b"\n")
+        start = position + len(first) + sum(len(line) + 1 for line in others) + 1
+        for line in reversed(others):
+            start -= len(line) + 1
+            if is_whole:
+                yield start, line
+            is_whole = True
+        rest = first
+    if is_whole:
+        yield 0, rest
 
 
 def _seconds_until(moment: str) -> float | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 
 from minirt.errors import InvalidRequest, MinirtError, NotFound
 from minirt.oci import groups, records
@@ -25,19 +27,21 @@ def run(asked: Asked) -> int:
     if form == "json":
         sys.stdout.write(json.dumps(pids, separators=(",", ":")) + "\n")
     else:
-        sys.stdout.write(only(_all_processes(asked.words[1:] or _DEFAULT), set(pids)))
+        for line in only(_all_processes(asked.words[1:] or _DEFAULT), set(pids)):
+            sys.stdout.write(line)
     return 0
 
 
-def only(shown: str, pids: set[int]) -> str:
-    """Return the lines of ps(1) that are about these processes, under their header."""
-    lines = shown.split("\n")  # ps lets a carriage return in a process's name through
-    header = lines[0].split() if lines else []
-    if "PID" not in header:
+def only(shown: Iterable[str], pids: set[int]) -> Iterator[str]:
+    """Yield the lines of ps(1) that are about these processes, after their header."""
+    lines = iter(shown)
+    header = next(lines, "")
+    names = header.split()
+    if "PID" not in names:
         raise InvalidRequest("cannot find the column PID in what ps says", "", "Ask ps for it.")
-    place = header.index("PID")
-    kept = [line for line in lines[1:] if _pid_in(line.split(), place) in pids]
-    return "".join(f"{line}\n" for line in [lines[0], *kept])
+    place = names.index("PID")
+    yield header
+    yield from (line for line in lines if _pid_in(line.split(), place) in pids)
 
 
 def _pid_in(words: list[str], place: int) -> int | None:
@@ -45,13 +49,17 @@ def _pid_in(words: list[str], place: int) -> int | None:
     return int(words[place]) if len(words) > place and words[place].isdecimal() else None
 
 
-def _all_processes(options: tuple[str, ...] | list[str]) -> str:
+def _all_processes(options: tuple[str, ...] | list[str]) -> Iterator[str]:
+    """Yield the lines that ps(1) prints, one at a time: command lines may be long, and many."""
     import subprocess
 
     try:
-        done = subprocess.run(["ps", *options], capture_output=True, text=True, check=False)
+        ps = subprocess.Popen(["ps", *options], stdout=subprocess.PIPE)
     except FileNotFoundError:
         raise NotFound("there is no ps on this machine", "", "Use --format json.") from None
-    if done.returncode:
-        raise InvalidRequest(f"ps {' '.join(options)} failed", done.stderr.strip())
-    return done.stdout
+    with ps:
+        assert ps.stdout
+        # A carriage return in a process's name, which ps lets through, ends no line.
+        yield from TextIOWrapper(ps.stdout, errors="replace", newline="\n")
+    if ps.returncode:
+        raise InvalidRequest(f"ps {' '.join(options)} failed", f"exit code {ps.returncode}")
