@@ -36,6 +36,9 @@ def test_run_tells_its_steps_in_order(minirt: Minirt, image: str) -> None:
         "mount -t overlay -o lowerdir=$LAYER",
         "mount -t proc",
         "cd $ROOTFS && pivot_root . .",
+        "bwrap --seccomp",
+        "setpriv --bounding-set",
+        "setpriv --reuid",
         "exec true",
     ]
     typed = commands(told)
@@ -46,6 +49,7 @@ def test_run_tells_its_steps_in_order(minirt: Minirt, image: str) -> None:
     for part in ("ip link add veth", "nsenter --net=/proc/$INIT/ns/net ip addr add"):
         assert any(line.startswith(part) for line in typed)
     assert "FAILED" not in told
+    assert [line for line in typed if line.startswith("exec ")] == ["exec true"]
     for actor in ("command", "monitor", "init"):
         assert re.search(rf"^ +{actor} +\d+\.\d\d ms  \w", told, re.MULTILINE)
 

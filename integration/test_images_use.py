@@ -65,3 +65,24 @@ def test_a_container_of_an_unknown_image_says_how_to_get_it(minirt: Minirt) -> N
     assert failed.stderr.startswith("minirt: No such image: nothing.")
     assert "minirt image load -i" in failed.stderr
     assert "minirt image import" in failed.stderr
+
+
+def test_a_health_check_that_is_not_run_is_warned_of_and_kept(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    busybox = tmp_path / "busybox.tar"
+    shell(REPOSITORY / "rootfs-tools/busybox", busybox)
+    change = "HEALTHCHECK --interval=30s CMD wget -q localhost"
+    minirt("image", "import", busybox, "checked", f"--change={change}", "--change=CMD true")
+    warning = "WARNING: The image's HEALTHCHECK is ignored"
+    form = ("inspect", "-f", "{{json .Config.Healthcheck}}")
+    assert warning in minirt("create", "--name", "one", "checked").stderr
+    kept = '{"Test":["CMD-SHELL","wget -q localhost"],"Interval":30000000000}'
+    assert minirt(*form, "one").stdout == kept + "\n"
+    assert warning in minirt("run", "--rm", "checked").stderr
+    assert warning in minirt("run", "-d", "--rm", "checked").stderr
+    assert minirt("create", "--no-healthcheck", "--name", "two", "checked").stderr == ""
+    assert minirt(*form, "two").stdout == '{"Test":["NONE"]}\n'
+    minirt("image", "import", busybox, "plain", "--change=CMD true")
+    assert minirt("create", "--name", "three", "plain").stderr == ""
+    assert minirt(*form, "three").stdout == "null\n"

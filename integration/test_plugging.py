@@ -130,14 +130,32 @@ def test_ports_move_with_the_way_out(minirt: Minirt) -> None:
         assert minirt("port", "one").stdout == shown
         minirt("network", "disconnect", "net2", "one")
         assert way_out(one) == ""
-        assert ask("127.0.0.1", 8080) == "Connection reset by peer"  # at once
+        assert ask("127.0.0.1", 8080) == "Connection refused"
         minirt("network", "connect", "net1", "one")
         assert ask("127.0.0.1", 8080) == "10.1.0.1"
         minirt("network", "disconnect", "net1", "one")
     # What was the container's port leads to nobody who takes its address.
     heir = guest(minirt, "heir", "--net", "net1")
     with heir.serving():
-        assert ask("127.0.0.1", 8080) == "Connection reset by peer"
+        assert ask("127.0.0.1", 8080) == "Connection refused"
+
+
+@pytest.mark.parametrize("ports", [("8080:80",), ("8080:80/udp", "[::]:8080:80", "90-92:90-92")])
+def test_disconnecting_the_last_network_frees_the_ports_of_the_host(
+    minirt: Minirt, ports: tuple[str, ...]
+) -> None:
+    published = [word for port in ports for word in ("-p", port)]
+    guest(minirt, "one", "--net", "net1", *published)
+    minirt("network", "disconnect", "net1", "one")
+    assert minirt("port", "one").stdout == ""
+    guest(minirt, "two", "--net", "net1", *published)
+    said = minirt("network", "connect", "net1", "one", code=1).stderr
+    assert "port is already allocated by container two" in said
+    minirt("rm", "-f", "two")
+    minirt("network", "connect", "net1", "one")
+    assert minirt("port", "one").stdout.count("\n") >= len(ports)
+    minirt("rm", "-f", "one")
+    guest(minirt, "three", "--net", "net1", *published)
 
 
 def test_a_container_of_the_default_network_gets_names_with_another(minirt: Minirt) -> None:

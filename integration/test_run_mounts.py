@@ -96,3 +96,28 @@ def test_the_image_stays_as_it_is(minirt: Minirt, image: str) -> None:
     script = "rm -r /www; echo changed > /etc/passwd; touch /new"
     minirt(*QUIET, image, "sh", "-c", script)
     assert minirt(*QUIET, image, "ls", "/www", "/new", code=1).stdout.split()[-1] == "index.html"
+
+
+OWN_FILES = "hosts hostname resolv.conf"
+SHOW = f"for one in {OWN_FILES}; do test -s /etc/$one || echo no $one; done; cat /etc/hostname"
+WRITE = f"for one in {OWN_FILES}; do (echo x >> /etc/$one) 2> /dev/null && echo written; done; true"
+
+
+@pytest.mark.parametrize("over", ["", "--tmpfs /etc", "-v data:/etc", "-v {}:/etc"])
+def test_the_files_that_networks_decide_are_seen_and_writable_unless_the_root_is_read_only(
+    minirt: Minirt, image: str, folder: Path, over: str
+) -> None:
+    words = ("-h", "web", *over.format(folder).split(), image, "sh", "-c")
+    assert minirt(*QUIET, *words, SHOW).stdout == "web\n"
+    assert minirt(*QUIET, *words, WRITE).stdout.count("written") == 3
+    assert minirt(*QUIET, "--read-only", *words, SHOW).stdout == "web\n"
+    assert minirt(*QUIET, "--read-only", *words, WRITE).stdout == ""
+
+
+def test_a_file_that_the_operator_mounts_there_is_the_operators(
+    minirt: Minirt, image: str, folder: Path
+) -> None:
+    words = (*QUIET, "--read-only", "-v", f"{folder}/file:/etc/hosts", image, "sh", "-c")
+    assert minirt(*words, "echo more >> /etc/hosts; cat /etc/hosts").stdout == (
+        "of the host\nmore\n"
+    )

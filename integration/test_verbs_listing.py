@@ -231,3 +231,40 @@ def test_label_prints_the_value_of_a_label_in_every_list(minirt: Minirt, image: 
     assert minirt("ps", "-a", *form).stdout == "front\n"
     assert minirt("volume", "ls", *form).stdout == "data\n"
     assert "inner" in minirt("network", "ls", *form).stdout.split()
+
+
+def test_ps_shows_the_command_as_docker_quotes_it(minirt: Minirt, image: str) -> None:
+    minirt("create", "--name", "one", "--net", "none", image, "sh", "-c", 'echo "a\tb"')
+    form = ("--no-trunc", "--format", "{{.Command}}")
+    assert minirt("ps", "-a", *form).stdout == '"sh -c \'echo \\"a\\tb\\"\'"\n'
+    assert minirt("ps", "-a", "--format", "{{.Command}}").stdout == '"sh -c \'echo \\"a\\tb\\"\'"\n'
+    minirt("rm", "one")
+    minirt("create", "--net", "none", image, "sh", "-c", "exit 3")
+    assert minirt("ps", "-a", "--format", "{{.Command}}").stdout == "\"sh -c 'exit 3'\"\n"
+
+
+def test_ps_shows_neighbouring_ports_as_a_range(minirt: Minirt, image: str) -> None:
+    published = ["8000-8020:8000-8020", "81:80", "9000:9000/udp", "8022:8022"]
+    flags = [word for one in published for word in ("-p", f"127.0.0.1:{one}")]
+    minirt("run", "-d", *flags, "--expose", "77-78", image, "sleep", "1000")
+    assert minirt("ps", "--format", "{{.Ports}}").stdout.strip().split(", ") == [
+        "127.0.0.1:8000-8020->8000-8020/tcp",
+        "77-78/tcp",
+        "127.0.0.1:8022->8022/tcp",
+        "127.0.0.1:9000->9000/udp",
+        "127.0.0.1:81->80/tcp",
+    ]
+
+
+def test_a_name_with_a_slash_as_inspect_shows_it_is_a_name(minirt: Minirt, image: str) -> None:
+    minirt("create", "--name", "/one", "-v", "/data", "--net", "none", image, "sleep", "1000")
+    assert minirt("inspect", "-f", "{{.Name}}", "/one").stdout == "/one\n"
+    minirt("start", "/one")
+    assert minirt("exec", "/one", "echo", "hi").stdout == "hi\n"
+    words = ("run", "--rm", "--volumes-from", "/one", "--net", "container:/one", image)
+    assert minirt(*words, "ls", "-d", "/data").stdout == "/data\n"
+    minirt("rename", "/one", "/two")
+    minirt("stop", "-t", "0", "/two")
+    assert "No such container" in minirt("rm", "/two/", code=1).stderr
+    assert "No such container" in minirt("rm", "//two", code=1).stderr
+    minirt("rm", "/two")

@@ -99,3 +99,12 @@ def test_where_no_inotify_instance_is_left_the_right_limit_is_named(
     assert "fs.inotify.max_user_instances" in failed.stderr
     assert "ulimit" not in failed.stderr
     assert shell(*within, 10, *logs).stdout == "said\n"  # The control.
+
+
+def test_both_streams_come_out_in_the_order_in_which_they_went_in(
+    minirt: Minirt, image: str
+) -> None:
+    script = "for i in 1 2 3; do echo o$i; sleep 0.2; echo e$i >&2; sleep 0.2; done"
+    minirt("run", "--name", "one", "--net", "none", image, "sh", "-c", script)
+    shown = shell("sh", "-c", '"$@" 2>&1', "sh", *minirt_words("logs", "one")).stdout
+    assert shown.split() == ["o1", "e1", "o2", "e2", "o3", "e3"]

@@ -30,9 +30,13 @@ def command(
         follow=follow,
     )
     streams = {"stdout": sys.stdout.buffer, "stderr": sys.stderr.buffer}
+    previous = sys.stdout.buffer
     for entry in logs.entries(one, wanted):
         line = f"{entry.time} {entry.text}" if timestamps else entry.text
         stream = streams.get(entry.stream, sys.stdout.buffer)
+        if stream is not previous:
+            previous.flush()  # A terminal that shows both streams shows them in this order.
+            previous = stream
         stream.write(line.encode(errors="replace"))
         if follow:
             stream.flush()

@@ -8,8 +8,8 @@ import click
 
 from minirt.commands.each import check_input, detach_keys
 from minirt.commands.lean import Lean
-from minirt.commands.run_options import SETTINGS, add_options, request
-from minirt.container import attach, creation, start
+from minirt.commands.run_options import SETTINGS, add_options, request, warn
+from minirt.container import attach, creation, options, start
 from minirt.container.attach import DETACHED
 from minirt.container.detaching import keys
 from minirt.container.undoing import taking_back
@@ -38,6 +38,7 @@ def command(detach_keys: str, sig_proxy: bool, **flags: Any) -> int:
             asked.cidfile.write_text(container_id)
         mask = None if asked.detach else attach.hold_signals()
     one = started.record
+    warn(options.ignored(one.config))
     if started.line is None:
         click.echo(one.id)
         return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -114,7 +114,7 @@ _OPTIONS = (
     *(_hidden(name) for name in ("restart", "health-cmd", "health-interval")),
     *(_hidden(name) for name in ("health-timeout", "health-retries")),
     click.option("--link", multiple=True, hidden=True),
-    click.option("--no-healthcheck", is_flag=True, hidden=True),
+    _flag("--no-healthcheck", help="Ignore the image's HEALTHCHECK, without a warning."),
     click.argument("image"),
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARGUMENT]…]"),
 )
@@ -127,9 +127,14 @@ def add_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def warn(sentences: Iterable[str]) -> None:
+    """Print warnings as Docker does."""
+    for sentence in sentences:
+        click.echo(f"WARNING: {sentence}", err=True)
+
+
 def request(values: dict[str, Any]) -> options.Request:
     """Understand the flags as click found them; warn about odd ones. Raises InvalidRequest."""
     asked = options.read(Flags(**values), os.environ)
-    for sentence in options.warnings(asked):
-        click.echo(f"WARNING: {sentence}", err=True)
+    warn(options.warnings(asked))
     return asked

@@ -1,8 +1,8 @@
 """IPv4 ports of the host while they lead nowhere: who connects is turned away at once.
 
 The packet filter leads what comes to a published port elsewhere. What arrives at the socket that
-holds it comes while the container has no way out, or after somebody emptied the filter; the
-kernel would accept it, and nobody would ever answer.
+holds it comes after somebody emptied the filter; the kernel would accept it, and nobody would
+ever answer.
 """
 
 from __future__ import annotations

@@ -89,6 +89,17 @@ class Holdings:
         for one in self.relays.values():
             one.end()
 
+    def free_ports(self) -> None:
+        """Give the host ports back: the container has no network any more that could have them."""
+        self.end_ports()
+        self.relays = {}  # Those that have ended don't begin again.
+        for binding in self.bindings:
+            for fd in binding.sockets:
+                if self.loop is not None:
+                    self.loop.forget(fd)
+                os.close(fd)
+        self.bindings = []
+
     def _where(self) -> str:
         """Return the address that the ports lead to: of IPv6 if there is one."""
         return str(self.published_to[-1].ip) if self.published_to else ""
@@ -198,6 +209,8 @@ class Holdings:
             replace(port_binding.from_json(one), sockets=(fds.pop(0),))
             for one in request["bindings"]
         ]
+        if request["frees_ports"]:
+            self.free_ports()
         self.bindings += held
         if self.loop is not None:
             self.serve_ports(self.loop, held)

@@ -135,7 +135,7 @@ def _config(config: Config, one: Record) -> Struct:
         "StdinOnce": config.open_stdin and config.attached,
         "Env": config.env or NIL_LIST,
         "Cmd": config.command or NIL_LIST,
-        "Healthcheck": NIL_POINTER,
+        "Healthcheck": _health_check(config.health_check),
         "ArgsEscaped": False,
         "Image": one.image,
         "Volumes": OpenMap(dict.fromkeys(config.volumes, struct({}))) or NIL_MAP,
@@ -153,6 +153,11 @@ def _config(config: Config, one: Record) -> Struct:
     omitted += ["StopSignal", "Shell"]
     omitted += ["StopTimeout"] if config.stop_timeout is None else []
     return struct(fields, omit_empty=omitted)
+
+
+def _health_check(check: Mapping[str, Any]) -> Any:
+    keys = ("Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+    return struct({key: check[key] for key in keys if key in check}) if check else NIL_POINTER
 
 
 def _mounts(one: Record) -> list[Struct]:

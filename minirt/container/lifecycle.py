@@ -33,7 +33,8 @@ def find(reference: str) -> Record:
 
     Raises NotFound; MinirtError if its record was damaged.
     """
-    container_id = names.owner(reference) if "/" not in reference else ""
+    name = reference.removeprefix("/")  # "inspect" shows names with a slash, as Docker does.
+    container_id = names.owner(name) if "/" not in name else ""
     candidates = [container_id] if container_id else _ids_that_begin_with(reference)
     for one in candidates:
         try:

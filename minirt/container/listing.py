@@ -13,7 +13,7 @@ from minirt.container import alive, amounts, lifecycle, published, record
 from minirt.container.lifecycle import SHORT
 from minirt.container.record import Record
 from minirt.container.tables import shortened
-from minirt.container.templates.values import Fields
+from minirt.container.templates.values import Fields, quoted
 from minirt.container.times import ago, duration, plain, seconds
 from minirt.errors import NotFound
 from minirt.kernel import descent
@@ -48,13 +48,13 @@ class Row(Fields):
 
 def row(one: Record, *, cut: bool = True) -> Row:
     """Return the fields of a container, cut to Docker's widths unless told otherwise."""
-    command = " ".join([*one.config.entrypoint, *one.config.command])
+    command = _command_line([*one.config.entrypoint, *one.config.command])
     labels = one.config.labels
     mounts = [mount.name or mount.source for mount in one.mounts]
     fields = Row(
         ID=one.id[:SHORT] if cut else one.id,
         Image=one.image,
-        Command=f'"{shortened(command, LONGEST_COMMAND) if cut else command}"',
+        Command=quoted(shortened(command, LONGEST_COMMAND) if cut else command),
         CreatedAt=plain(one.created),
         RunningFor=ago(one.created),
         Ports=lambda: published.summary(one),
@@ -69,6 +69,12 @@ def row(one: Record, *, cut: bool = True) -> Row:
     )
     fields.labels = labels
     return fields
+
+
+def _command_line(words: list[str]) -> str:
+    """Return the words as Docker joins them: arguments with a space in single quotes."""
+    program, *arguments = words or [""]
+    return " ".join([program, *(f"'{word}'" if " " in word else word for word in arguments)])
 
 
 def status_line(one: Record) -> str:

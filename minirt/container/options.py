@@ -29,6 +29,7 @@ from minirt.errors import InvalidRequest
 
 LONGEST_HOSTNAME = 64  # sethostname(2): HOST_NAME_MAX
 LOG_DRIVERS = ("json-file", "none")
+NO_HEALTH_CHECK: dict[str, Any] = {"Test": ["NONE"]}  # as the image specification has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Request:
     open_stdin: bool = False
     stop_signal: str = ""
     stop_timeout: int | None = None
+    no_healthcheck: bool = False
 
 
 def read(flags: Flags, outside: Mapping[str, str]) -> Request:
@@ -80,7 +82,7 @@ def read(flags: Flags, outside: Mapping[str, str]) -> Request:
     return Request(
         image=flags.image,
         command=list(flags.command),
-        name=flags.name,
+        name=flags.name.removeprefix("/"),
         detach=flags.detach,
         cidfile=_cidfile(flags.cidfile),
         host=host,
@@ -99,6 +101,7 @@ def read(flags: Flags, outside: Mapping[str, str]) -> Request:
         open_stdin=flags.interactive,
         stop_signal=flags.stop_signal,
         stop_timeout=flags.stop_timeout,
+        no_healthcheck=flags.no_healthcheck,
     )
 
 
@@ -138,12 +141,28 @@ def merge(image: Mapping[str, Any], request: Request) -> Config:
         labels={**(image.get("Labels") or {}), **request.labels},
         exposed_ports=sorted({*(image.get("ExposedPorts") or {}), *request.exposed_ports}),
         volumes=sorted({*(image.get("Volumes") or {}), *request.volumes}),
+        health_check=NO_HEALTH_CHECK if request.no_healthcheck else _health_check(image),
         tty=request.tty,
         open_stdin=request.open_stdin,
         attached=not request.detach,
         stop_signal=request.stop_signal or image.get("StopSignal") or "",
         stop_timeout=request.stop_timeout,
     )
+
+
+def _health_check(image: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the health check of an image; {} if it has none, or one that nobody can read."""
+    found = image.get("Healthcheck")
+    is_one = isinstance(found, dict) and isinstance(found.get("Test"), list) and found["Test"]
+    return dict(found) if is_one and isinstance(found, dict) else {}
+
+
+def ignored(config: Config) -> list[str]:
+    """Return warnings about what the image asks for and does not get."""
+    if config.health_check.get("Test", ["NONE"])[0] == "NONE":
+        return []
+    why = "The image's HEALTHCHECK is ignored: minirt does not run health checks yet."
+    return [f"{why} --no-healthcheck turns this warning off."]
 
 
 def _host(flags: Flags, mode: str, mounts: list[Mount]) -> HostConfig:

@@ -29,6 +29,7 @@ class Change:
             raise Conflict(f"Cannot change the networks of {one.name}", "it is ending") from None
         self.bindings: list[Binding] = [port_binding.from_json(known) for known in now["bindings"]]
         self.published_to: list[str] | None = None  # addresses; None: they stay as they are
+        self.frees_ports = False  # all host ports, since no network can have them now
         self.dropped = ""
         self._known: dict[str, Any] = now["introduction"]
         self._introduction: dict[str, Any] = {}
@@ -47,6 +48,10 @@ class Change:
         """Give the monitor host ports."""
         self.bindings = self._new_bindings = bindings
         self._held.callback(ports.close, bindings)
+
+    def free_ports(self) -> None:
+        """Let the monitor give the host ports back."""
+        self.published_to, self.frees_ports = [], True
 
     def serve_names(self, networks: list[Network], netns: Netns) -> None:
         """Tell the resolver of the networks that there are now; change it if it is another's."""
@@ -76,6 +81,7 @@ class Change:
             "leases": [str(lease.path) for lease in leases],
             "has_sockets": bool(self._sockets),
             "has_link": bool(self._link),
+            "frees_ports": self.frees_ports,
             "bindings": [port_binding.to_json(binding) for binding in self._new_bindings],
             "published_to": self.published_to,
             "introduction": self._introduction,

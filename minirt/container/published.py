@@ -49,9 +49,31 @@ def requests(one: Record) -> OpenMap:
 
 
 def summary(one: Record) -> str:
-    """Return what ``ps`` shows: ``0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 77/tcp``."""
+    """Return what ``ps`` shows: ``77/tcp, 0.0.0.0:8000-8020->8000-8020/tcp, [::]:81->80/tcp``.
+
+    As with Docker neighbouring ports are one range if they have the same numbers on the host.
+    """
+    if not alive.is_held(one.id):
+        return ""
     held = bindings(one)
-    texts = [f"{b}->{b.container_port}/{b.protocol}" for b in held]
     reached = {f"{b.container_port}/{b.protocol}" for b in held}
-    closed = [port for port in one.config.exposed_ports if port not in reached]
-    return ", ".join([*texts, *closed]) if held or alive.is_held(one.id) else ""
+    closed = [port.split("/") for port in one.config.exposed_ports if port not in reached]
+    same = [b for b in held if b.host_port == b.container_port]
+    found = [(int(number), "", protocol) for number, protocol in closed]
+    found += [(b.container_port, str(b).rpartition(":")[0], b.protocol) for b in same]
+    texts: list[str] = []
+    ranges: dict[tuple[str, str], tuple[int, int]] = {}  # (address, protocol) -> first and last
+    for number, address, protocol in sorted(found):
+        first, last = ranges.get((address, protocol), (number, number))
+        if number > last + 1:
+            texts.append(_range(address, protocol, first, last))
+            first = number
+        ranges[address, protocol] = (first, number)
+    texts += [_range(*key, first, last) for key, (first, last) in ranges.items()]
+    others = [b for b in held if b.host_port != b.container_port]
+    return ", ".join([*texts, *(f"{b}->{b.container_port}/{b.protocol}" for b in others)])
+
+
+def _range(address: str, protocol: str, first: int, last: int) -> str:
+    numbers = str(first) if first == last else f"{first}-{last}"
+    return f"{address}:{numbers}->{numbers}/{protocol}" if address else f"{numbers}/{protocol}"

@@ -42,6 +42,8 @@ class Config:
     tty: bool = False
     open_stdin: bool = False
     attached: bool = False  # made by a command that attaches its output
+    # HEALTHCHECK of the image, which minirt does not run yet: "Healthcheck" of its configuration
+    health_check: dict[str, Any] = field(default_factory=dict)
     stop_signal: str = ""  # "": SIGTERM
     stop_timeout: int | None = None  # seconds; None: 10
 

@@ -15,7 +15,8 @@ from minirt.kernel import mount_info
 
 INIT_INSIDE = "/sbin/docker-init"  # where Docker's users look for it
 SHM = "/dev/shm"
-# Files of a container's own folder that it sees in /etc; written anew at every start.
+# Files of a container's own folder that it sees in /etc; written anew at every start. As with
+# Docker they are read-only with --read-only, and also lie in a volume or a tmpfs at /etc.
 OWN_FILES = ("resolv.conf", "hostname", "hosts")
 
 
@@ -28,11 +29,14 @@ def table(one: Record, files: Path) -> Iterator[dict[str, Any]]:
     for default in _defaults(one.host):
         if default["destination"] not in wanted:  # What the operator mounts there replaces it.
             yield default
+    chosen = [*_chosen(one)]
     for name in OWN_FILES:
-        if f"/etc/{name}" not in wanted:
-            source = str(files / name)
-            yield bind(Mount("bind", source, f"/etc/{name}"))
-    for destination, mount in sorted(_chosen(one), key=lambda pair: _depth(pair[0])):
+        path = f"/etc/{name}"
+        if path not in wanted:
+            own = Mount("bind", str(files / name), path, read_only=one.host.read_only)
+            chosen.append((path, bind(own)))
+    # A folder before what lies in it: a volume at /etc must not hide /etc/hosts.
+    for destination, mount in sorted(chosen, key=lambda pair: _depth(pair[0])):
         yield {"destination": destination, **mount}
 
 

@@ -47,7 +47,7 @@ def move(one: Record, made: dict[str, Endpoint], netns: Netns, change: Change) -
         made[new] = replace(made[new], is_way_out=True)
         _publish(one, wanted, made[new], change)
     else:
-        change.published_to = []
+        change.free_ports()
     if old and change.bindings:  # only now, so that at no moment the ports lead nowhere
         nat.unpublish(change.bindings, *made[old].addresses())
         _tell(finding.find(made[old].network_id), made[old], [])
@@ -94,7 +94,7 @@ def _show(inside: Connection, gateway: Any) -> None:
 def _publish(one: Record, network: Network, plug: Endpoint, change: Change) -> None:
     """Lead the host ports to this plug; the lease tells so. Only bridges have any."""
     if not network.has_bridge:
-        change.published_to = []
+        change.free_ports()
         return
     if not change.bindings:
         change.take_ports(networking.reserve_ports(one, network))

@@ -72,6 +72,8 @@ def _is_host(first: str) -> bool:
 
 def _without_hub(text: str) -> str:
     host, slash, path = text.partition("/")
+    if host == "library" and "/" not in path:
+        return path
     if not slash or host not in _HUB:
         return text
     return path.removeprefix("library/") if path.count("/") == 1 else path

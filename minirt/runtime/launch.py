@@ -155,8 +155,8 @@ def become(
             wait()
         command.refuse_own_binary(path)
     _take_labels(process)
-    announce("become the command", "exec", *process.args)
     privileges.drop(process, filters, hides=board is not None and filters.lets_hide)
+    announce("become the command", "exec", *process.args)
     if board is not None and wait is not None:
         os.write(line, handshake.READY)
     try:

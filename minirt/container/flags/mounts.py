@@ -14,9 +14,17 @@ from minirt.errors import InvalidRequest
 from minirt.state import LONGEST_NAME, NAME
 
 PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
-# The default; SELinux; macOS; and podman's word for files that are shown with the ids of the
-# container, as all of them are here.
-IGNORED_MODES = ("rw", "z", "Z", "cached", "delegated", "consistent", "idmap")
+# What may follow the path of -v, one of each kind: who may write; SELinux; propagation; whether
+# a new volume gets the image's files; macOS; and podman's word for files that are shown with the
+# ids of the container, as all of them are here.
+MODES = (
+    ("ro", "rw"),
+    ("z", "Z"),
+    PROPAGATIONS,
+    ("nocopy",),
+    ("cached", "delegated", "consistent", "default"),
+    ("idmap",),
+)
 TMPFS_OPTION = (  # mount(8) "filesystem-independent mount options", tmpfs(5)
     "ro|rw|(no)?(exec|suid|dev|atime|diratime|mand)|(no)?(rel|strict)atime|a?sync|dirsync|defaults"
     "|(size|uid|gid|nr_inodes|nr_blocks|mpol)=.+|mode=[0-7]+"
@@ -36,16 +44,20 @@ def volume(text: str) -> Mount:
         return Mount("volume", "", destination(text, "--volume", text))
     source, target = parts[0], destination(parts[1], "--volume", text)
     modes = parts[2].split(",") if len(parts) == 3 else []
-    propagation = "rprivate"
-    for mode in modes:
-        if mode in PROPAGATIONS:
-            propagation = mode
-        elif mode not in (*IGNORED_MODES, "ro", "nocopy"):
-            raise unusable("--volume", text, f"invalid mode: {mode}")
+    if not all(sum(mode in kind for mode in modes) <= 1 for kind in MODES) or not (
+        set(modes) <= {mode for kind in MODES for mode in kind}
+    ):
+        raise unusable("--volume", text, f"invalid mode: {parts[2]}")
+    propagation = next((mode for mode in modes if mode in PROPAGATIONS), "")
     read_only = "ro" in modes
     if source.startswith(("/", "./", "../")) or source in (".", ".."):
         path = existing(os.path.abspath(source), "--volume", text)  # noqa: PTH100 - not resolved
+        if "nocopy" in modes:
+            raise unusable("--volume", text, "nocopy is for volumes: a folder is never copied into")
+        propagation = propagation or "rprivate"
         return Mount("bind", path, target, "", read_only, propagation, mode=",".join(modes))
+    if propagation:
+        raise unusable("--volume", text, f"{propagation} is for folders of the host, not volumes")
     name = volume_name(source, "--volume", text)
     options = ["nocopy"] if "nocopy" in modes else []
     return Mount("volume", "", target, name, read_only, options=options, mode=",".join(modes))

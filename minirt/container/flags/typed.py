@@ -81,7 +81,7 @@ class Flags:
     pull: str = ""
     platform: str = ""
     link: tuple[str, ...] = ()
-    no_healthcheck: bool = False  # there never is one
+    no_healthcheck: bool = False
     health_cmd: str = ""
     health_interval: str = ""
     health_timeout: str = ""

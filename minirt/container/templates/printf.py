@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
-from minirt.container.templates.values import text, type_name, utf8
+from minirt.container.templates.values import quoted, text, type_name, utf8
 
 VERB = re.compile(r"%([-+# 0]*)(\d+)?(?:\.(\d+))?(.)", re.DOTALL)
 
@@ -59,7 +58,7 @@ _FORMS: tuple[tuple[str, Any, _Form], ...] = (
     ("v", object, lambda verb, value, flags, precision: text(value)),
     ("T", object, lambda verb, value, flags, precision: type_name(value)),
     ("t", bool, lambda verb, value, flags, precision: text(value)),
-    ("q", str, lambda verb, value, flags, precision: json.dumps(value, ensure_ascii=False)),
+    ("q", str, lambda verb, value, flags, precision: quoted(value)),
     ("x", str, lambda verb, value, flags, precision: utf8(value).hex()),
     ("X", str, lambda verb, value, flags, precision: utf8(value).hex().upper()),
     (

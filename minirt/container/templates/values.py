@@ -88,6 +88,26 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def quoted(string: str) -> str:
+    r"""Write a string as Go's strconv.Quote does: in double quotes, a tab as ``\t``."""
+    return f'"{"".join(map(_escaped, string))}"'
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x80 else f"\\u{number:04x}"
+
+
+_ESCAPES = {
+    **{'"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f"},
+    **{"\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"},
+}
+
+
 def printed(value: Any) -> str:
     """Print the result of an action: nothing at all is ``<no value>``."""
     return "<no value>" if value is None else text(value)
