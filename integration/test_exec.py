@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -154,3 +156,54 @@ def test_a_killed_exec_command_leaves_the_container_alone(minirt: Minirt, one: s
         assert child.stdout and child.stdout.readline() == "ready\n"
         child.kill()
     assert minirt("exec", one, "echo", "alive").stdout == "alive\n"
+
+
+LEFT = "(sleep 2; echo late; sleep 1; echo later; touch /alive; exec sleep 1000) & echo early"
+
+
+@pytest.mark.parametrize("sink", ["pipe", "one pipe", "file"])
+def test_it_ends_though_it_has_left_something_running_and_that_goes_on(
+    minirt: Minirt, one: str, tmp_path: Path, sink: str
+) -> None:
+    """As with podman and Docker; whoever reads its output waits for the command alone."""
+    words = " ".join(map(shlex.quote, minirt_words("exec", one, "sh", "-c", f"{LEFT}; exit 3")))
+    output = tmp_path / "output"
+    ends = {"pipe": "| cat >", "one pipe": "2>&1 | cat >", "file": ">"}[sink]
+    done = shell("bash", "-c", f"set -o pipefail; {words} {ends} {output}", code=3)
+    assert (output.read_text(), done.stderr) == ("early\n", "")
+    minirt("exec", one, "test", "-e", "/alive", code=1)
+    # Its next writes have a reader: without one it would die by SIGPIPE.
+    wait_until(lambda: minirt("exec", one, "test", "-e", "/alive", code=None).returncode == 0)
+    assert output.read_text() == "early\n"
+
+
+def test_nothing_is_lost_where_the_reader_is_slow(one: str, tmp_path: Path) -> None:
+    script = "dd if=/dev/zero bs=65536 count=16 2>/dev/null; echo end"
+    words = " ".join(map(shlex.quote, minirt_words("exec", one, "sh", "-c", script)))
+    counted = shell("bash", "-c", f"{words} | (sleep 1; wc -c)").stdout
+    assert int(counted) == 16 * 65536 + len("end\n")
+
+
+def test_a_reader_that_leaves_ends_the_command(one: str) -> None:
+    words = " ".join(map(shlex.quote, minirt_words("exec", one, "yes")))
+    done = shell("bash", "-c", f"set -o pipefail; {words} | head -1", code=141)
+    assert done.stdout == "y\n"
+
+
+def test_output_and_errors_in_one_pipe_keep_their_order(one: str) -> None:
+    script = "for i in 1 2 3 4 5 6 7 8 9; do echo o$i; echo e$i >&2; done"
+    words = " ".join(map(shlex.quote, minirt_words("exec", one, "sh", "-c", script)))
+    lines = shell("bash", "-c", f"{words} 2>&1 | cat").stdout.split()
+    assert lines == [f"{kind}{number}" for number in range(1, 10) for kind in "oe"]
+
+
+@pytest.mark.parametrize("pieces", [7, 9], ids=["it has ended", "it waits to write"])
+def test_a_signal_ends_it_though_nobody_reads(minirt: Minirt, one: str, pieces: int) -> None:
+    """Two pipes of 256 KiB hold seven pieces of 64, and not nine."""
+    script = f"touch /begun; dd if=/dev/zero bs=65536 count={pieces} 2>/dev/null; touch /done"
+    with started(*minirt_words("exec", one, "sh", "-c", script)) as child:
+        awaited = "/done" if pieces == 7 else "/begun"
+        is_there = ("exec", one, "test", "-e", awaited)
+        wait_until(lambda: minirt(*is_there, code=None).returncode == 0, awaited)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=20) in (0, 143)

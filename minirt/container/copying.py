@@ -12,6 +12,7 @@ from minirt.runtime import standard_streams
 CHUNK = 64 << 10  # bytes: what a pipe holds, unless somebody asks for more or less (pipe(7))
 FULL = 16  # chunks that wait for a slow reader
 _WIDE = 256 << 10  # bytes
+_NONBLOCK = 2  # SPLICE_F_NONBLOCK
 
 
 def is_pipe(fd: int) -> bool:
@@ -36,13 +37,63 @@ def widened(fd: int) -> int:
     return fd
 
 
+class PipeFlow:
+    """Bytes from one pipe to another, which the kernel moves without copying them (splice(2)).
+
+    It never waits for whoever reads the sink, though that is somebody else's pipe, which must not
+    be made non-blocking: its other users would notice. It closes its source.
+    """
+
+    def __init__(self, loop: Loop, source: int, sink: int) -> None:
+        self.source = source
+        self.has_ended = False  # the source has; nothing more will come
+        self.is_over = False  # nothing more will be moved
+        self.waits_for_room = False
+        self._left: int | None = None  # bytes that are still moved; None: all
+        self._loop, self._sink = loop, sink
+        self._listen()
+
+    def finish(self) -> None:
+        """Move no more than what the source can hold now: its writers may go on for ever."""
+        if not self.has_ended:
+            self._left = fcntl.fcntl(self.source, fcntl.F_GETPIPE_SZ)
+
+    def _listen(self) -> None:
+        self.waits_for_room = False
+        self._loop.on_writable(self._sink, None)
+        self._loop.on_readable(self.source, self._move)
+
+    def _move(self) -> None:
+        try:
+            moved = os.splice(self.source, self._sink, _WIDE, flags=_NONBLOCK)
+        except BlockingIOError:  # The sink is full.
+            self.waits_for_room = True
+            self._loop.on_readable(self.source, None)
+            self._loop.on_writable(self._sink, self._listen)
+            return
+        except BrokenPipeError:  # Nobody reads the sink any more.
+            moved = 0
+        if not moved:  # The writers get SIGPIPE if there are any, as they would without us.
+            self._loop.forget(self.source)
+            os.close(self.source)
+            self.has_ended = self.is_over = True
+        elif self._left is not None:
+            self._left -= moved
+            if self._left <= 0:
+                self._loop.forget(self.source)
+                self.is_over = True
+
+
 class Flow:
     """Bytes from ``source`` to ``sink``; when the source ends, so does the sink if it is ours."""
 
     def __init__(self, loop: Loop, source: int, sink: int, *, closes_sink: bool) -> None:
-        self.is_over = False
+        self.source = source
+        self.has_ended = False  # the source has; nothing more will come
+        self.is_over = False  # nothing more will be read
+        self.waits_for_room = False  # never: the sink is written to until it has taken everything
         self._left: int | None = None  # bytes that are still read; None: all
-        self._loop, self._source, self._sink = loop, source, sink
+        self._loop, self._sink = loop, sink
         self._closes_sink = closes_sink
         self._outbox = Outbox(loop, sink, self._write, self._end, self._listen)
         self._listen()
@@ -52,36 +103,37 @@ class Flow:
 
     def _listen(self) -> None:
         if not self.is_over and len(self._outbox) < FULL:
-            self._loop.on_readable(self._source, self.read)
+            self._loop.on_readable(self.source, self.read)
 
     def read(self) -> bool:
         """Read once; say whether there was something."""
         try:
-            data = os.read(self._source, CHUNK)
+            data = os.read(self.source, CHUNK)
         except BlockingIOError:
             return False
         except OSError:
             data = b""  # EIO: the last process has left the terminal.
+        self.has_ended = not data
         if self._left is not None:
             self._left -= len(data)
         if not data or (self._left is not None and self._left <= 0):
-            self._loop.on_readable(self._source, None)
+            self._loop.on_readable(self.source, None)
             self.is_over = True
         self._outbox.put(data)
         if not self.is_over and len(self._outbox) >= FULL:
-            self._loop.on_readable(self._source, None)
+            self._loop.on_readable(self.source, None)
         return bool(data)
 
     def finish(self) -> None:
         """Read no more than what the source can hold now: its writers may go on for ever."""
         try:
-            self._left = fcntl.fcntl(self._source, fcntl.F_GETPIPE_SZ)
+            self._left = fcntl.fcntl(self.source, fcntl.F_GETPIPE_SZ)
         except OSError:
             self._left = CHUNK  # a terminal, which holds less
 
     def _end(self) -> None:
         self.is_over = True
-        self._loop.on_readable(self._source, None)
+        self._loop.on_readable(self.source, None)
         if self._closes_sink:
             self._loop.forget(self._sink)
             os.close(self._sink)

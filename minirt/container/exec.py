@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
-from minirt.container import copying, lifecycle, record, rights
+from minirt.container import copying, lifecycle, protocol, record, rights
 from minirt.container.attach import ENDING, MOST_SIGNALS, caught, passed_on
-from minirt.container.copying import Flow
+from minirt.container.copying import Flow, PipeFlow
 from minirt.container.flags import environment
 from minirt.container.loop import Loop
 from minirt.container.record import Record
@@ -83,7 +83,7 @@ def run(one: Record, asked: Request) -> int:
             return 0
         if is_raw:
             held.enter_context(terminal_modes.raw(0))
-        return _follow(asked, entered, streams, signals, early, is_raw=is_raw)
+        return _follow(one, asked, entered, streams, signals, early, is_raw=is_raw)
 
 
 def _is_to_end(signals: int, early: list[int]) -> bool:
@@ -110,14 +110,19 @@ def _open_streams(asked: Request) -> tuple[Streams, list[int]]:
         given, inwards = [reader], (0, writer)
         ends.append(reader)
     for own in (1, 2):
-        if copying.is_pipe(own):
-            given.append(copying.widened(own))
+        if own == 2 and _are_one_pipe(1, 2):  # So the order of what is written stays.
+            given.append(given[1])
             continue
         reader, writer = os.pipe()
-        given.append(writer)
+        given.append(copying.widened(writer))
         ends.append(writer)
         outwards.append((reader, own))
     return Streams((given[0], given[1], given[2]), inwards, tuple(outwards)), ends
+
+
+def _are_one_pipe(first: int, second: int) -> bool:
+    """Say whether two descriptors lead to the same pipe, as after ``2>&1``."""
+    return copying.is_pipe(first) and os.path.samestat(os.fstat(first), os.fstat(second))
 
 
 def _enter(
@@ -195,6 +200,7 @@ class _Insistence:
 
 
 def _follow(
+    one: Record,
     asked: Request,
     entered: Entered,
     streams: Streams,
@@ -212,23 +218,28 @@ def _follow(
     if entered.console is not None:
         outwards = [(entered.console, 1)]
         inwards = (0, os.dup(entered.console)) if asked.interactive else None
-    for source, _ in outwards:
-        os.set_blocking(source, False)
-    flows = [Flow(loop, source, sink, closes_sink=False) for source, sink in outwards]
+    flows = [_flow(loop, source, sink) for source, sink in outwards]
     if inwards:
         os.set_blocking(inwards[1], False)  # Output is copied also while the command doesn't read.
         Flow(loop, *inwards, closes_sink=True)
     ended: list[int] = []
 
+    def stop_copying() -> None:
+        for flow in flows:
+            flow.is_over = True
+
     def leave(number: int) -> None:
         ended.append(SIGNAL_BASE + number)
-        flows.clear()
+        stop_copying()
 
     insistence = _Insistence(loop, entered, lambda: bool(ended), leave)
 
     def take(number: int) -> None:
         if number == signal.SIGWINCH:
             _resize(entered)
+            return
+        if ended and number in ENDING:  # Only a reader that does not read still keeps us.
+            stop_copying()
             return
         if is_raw:  # Its keys go inside anyway: this one is meant for us.
             leave(number)
@@ -253,9 +264,35 @@ def _follow(
     with steps.phase("wait for its end"):
         while not ended or not all(flow.is_over for flow in flows):
             something = loop.turn(LINGER if ended else None)
-            if ended and not something:
+            waits = not insistence.count and any(flow.waits_for_room for flow in flows)
+            if ended and not something and not waits:
                 break  # Something that the command left running keeps its output open.
+    if entered.console is None:
+        _leave_behind(one, [flow.source for flow in flows if not flow.has_ended])
     return ended[0]
+
+
+def _flow(loop: Loop, source: int, sink: int) -> Flow | PipeFlow:
+    """Let the kernel move what goes from pipe to pipe; else copy it."""
+    if copying.is_pipe(source) and copying.is_pipe(sink):
+        return PipeFlow(loop, source, copying.widened(sink))
+    os.set_blocking(source, False)
+    return Flow(loop, source, sink, closes_sink=False)
+
+
+def _leave_behind(one: Record, pipes: list[int]) -> None:
+    """Hand pipes that are still written to over to the monitor, which drops what comes.
+
+    As with Docker, what the command left running goes on, and whoever reads our output need not
+    wait for it (docs/decisions/exec-ends-with-its-command.md).
+    """
+    if not pipes:
+        return
+    with suppress(OSError, EOFError):  # The container ends just now, and they with it.
+        line = protocol.connect(record.run_directory(one.id))
+        with line:
+            protocol.tell(line, {"do": "discard"}, tuple(pipes))
+            protocol.hear_json(line)
 
 
 def _send(entered: Entered, number: int) -> None:

@@ -159,12 +159,28 @@ class Hub:
         if request["do"] == "attach":
             client.attached = True
             client.listens, client.feeds = bool(request["output"]), bool(request["stdin"])
+        elif request["do"] == "discard":
+            for fd in fds:
+                self._discard(fd)
         else:
             answer, back = self._answer(request, fds)
         try:
             protocol.tell(client.line, answer, back)
         except OSError:
             self._lose(client)
+
+    def _discard(self, fd: int) -> None:
+        """Read a pipe to its end, and drop what comes: the output of processes that exec has left.
+
+        Without a reader, their next write(2) would end them by SIGPIPE.
+        """
+
+        def read() -> None:
+            if not os.read(fd, protocol.CHUNK):
+                self._loop.forget(fd)
+                os.close(fd)
+
+        self._loop.on_readable(fd, read)
 
     def _lose(self, client: Client) -> None:
         self._loop.forget(client.line.fileno())
