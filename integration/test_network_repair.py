@@ -8,10 +8,11 @@ import pytest
 
 from integration.conftest import Minirt
 from integration.guests import guest, look
-from integration.sandbox import Outside, shell, wait_until
+from integration.sandbox import Outside, in_netns, shell, wait_until
 from integration.test_lifecycle_reboot import another_boot, cut_power
 from integration.traces import Ground
 from integration.wires import PEER, ask
+from minirt.network import filters
 
 NEXT = {
     "a run": ("run", "--rm", "--net", "net1", "busybox", "true"),
@@ -115,3 +116,56 @@ def test_after_a_reboot_networks_names_ports_and_addresses_are_back(
         minirt("network", "create", "net3")
         minirt("rm", "-f", "web", "peer", "plain")
         wait_until(lambda: minirt("network", "rm", "net1", code=None).returncode == 0, "the end")
+
+
+RULE = "nft -a list chain inet minirt postrouting | awk '/saddr @masq4/ {print $NF}'"
+DAMAGES = {
+    "a rule": f"nft delete rule inet minirt postrouting handle $({RULE})",
+    "masquerade": "nft flush chain inet minirt postrouting",
+    "isolation": "nft flush chain inet minirt forward",
+    "published ports": "nft flush chain inet minirt prerouting",
+    "guard": "nft flush chain bridge minirt prerouting",
+    "guard's table": "nft delete table bridge minirt",
+}
+
+
+def rules() -> str:
+    """Return all rules and chains of ours, without their elements."""
+    listed = [
+        shell("nft", "--stateless", "--terse", "list", "table", *table.split(), code=None).stdout
+        for table in ("inet minirt", "bridge minirt")
+    ]
+    return "\n".join(line for line in "".join(listed).splitlines() if "elements" not in line)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_next_container_on_a_network_puts_its_rules_back(
+    minirt: Minirt, image: str, outside: Outside, damage: str
+) -> None:
+    minirt("network", "create", "net1")
+    web = guest(minirt, "web", "--net", "net1", "-p", "8080:80")
+    whole = rules()
+    shell("sh", "-ec", DAMAGES[damage])
+    assert rules() != whole
+    minirt("run", "--rm", "--net", "net1", image, "true")
+    assert rules() == whole
+    in_netns(web.pid, "ping", "-c1", "-W5", outside.address)
+    with web.serving():
+        assert outside.run(*PEER, "ask", "tcp", outside.host_address, 8080).stdout.strip()
+    assert minirt("network", "doctor").returncode == 0
+
+
+def test_what_is_whole_is_not_loaded_again(minirt: Minirt, image: str) -> None:
+    minirt("network", "create", "net1")
+    guest(minirt, "web", "--net", "net1")
+    words = ("--explain", "run", "--rm", "--net", "net1", image, "true")
+    assert "rules.nft" not in minirt(*words).stderr
+    shell("nft", "flush", "chain", "inet", "minirt", "forward")
+    assert "rules.nft" in minirt(*words).stderr
+
+
+def test_the_files_of_rules_say_how_many_there_are(minirt: Minirt, image: str) -> None:
+    """What nobody has touched is whole: the count of the files is the kernel's."""
+    minirt("network", "create", "net1")
+    assert filters.damaged() == []
+    assert set(filters.rules_of(filters.RULES)) >= {"forward", "postrouting", "prerouting"}

@@ -34,10 +34,9 @@ def of_table(patient: Patient) -> Iterator[Finding]:
         what = f"the packet filter does not know it: {'; '.join(missing)}"
         yield patient.finding("filter-elements", what)
     chains = {key[2] for key in rules.chains if key[:2] == OURS and rules.chains[key].rules}
-    lost = [name for name in ("forward", "postrouting", "ports") if name not in chains]
+    lost = [*filters.damaged(), *(["inet minirt ports"] if "ports" not in chains else [])]
     if lost:
-        what = f"chains of inet minirt have no rules: {', '.join(lost)}"
-        yield patient.finding("filter-rules", what)
+        yield patient.finding("filter-rules", f"chains lack rules: {', '.join(lost)}")
 
 
 def of_ports(patient: Patient) -> Iterator[Finding]:

@@ -101,6 +101,21 @@ def is_there(kind: int, question: bytes) -> bool:
     return True
 
 
+def look(kind: int, question: bytes) -> bytes | None:
+    """Ask for one thing, and return the answer behind struct nfgenmsg; None if it is not there."""
+    line = _own_line()
+    nlmsg.send(line, _NFTABLES << 8 | kind, nlmsg.ACK, question)
+    found = None
+    try:
+        for message in nlmsg.answers(line):
+            found = message[_START.size :]
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise OSError(error.errno, "the packet filter can't be asked") from None
+    return found
+
+
 def run(changes: Sequence[Change], title: str, netns: Netns | None = None) -> None:
     """Make changes as one transaction: all or none.
 

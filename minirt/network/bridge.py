@@ -75,7 +75,7 @@ def _gateways(network: Network) -> list[Interface]:
 def _admit(network: Network) -> None:
     if filters.knows(network):
         return
-    if filters.is_loaded():
+    if filters.is_whole():
         filters.admit(network)
         return
     filters.restore()

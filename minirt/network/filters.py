@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from functools import cache
 from pathlib import Path
 
-from minirt.kernel import nftables
+from minirt.kernel import nft_rules, nftables
 from minirt.kernel.nft_elements import Element, has, mark_key, name_key
 from minirt.network import icc, leases, nat, port_binding, spec, spoofing, store
 from minirt.network.nat import TABLE
 from minirt.network.spec import Network
 
 RULES = Path(__file__).with_name("rules.nft")
+_CHAIN = re.compile(r"chain (\w+) \{( type .+ hook )?")
 
 
 def knows(network: Network) -> bool:
-    """Say whether the table is there, as it is today, with this network's elements."""
-    return is_loaded() and _has(network)
+    """Say whether the rules are there, as they are today, with this network's elements."""
+    return is_whole() and _has(network)
+
+
+def is_whole() -> bool:
+    """Say whether the table is there, not that of an older minirt, and nobody has taken rules away.
+
+    Each start asks this: 10 µs for each of six chains. What somebody has done to the elements of
+    other networks and ports waits for "network reload" (docs/decisions/what-is-repaired-when.md).
+    """
+    return is_loaded() and not damaged()
+
+
+def damaged() -> list[str]:
+    """Return the base chains that lack rules, with their tables.
+
+    The table of the bridge family may be missing: where the kernel has no such family, and else
+    spoofing.bind puts it back.
+    """
+    found = []
+    for table, path in ((TABLE, RULES), (spoofing.TABLE, spoofing.RULES)):
+        for chain, wanted in rules_of(path).items():
+            there = nft_rules.rules_in(table, chain)
+            if there != wanted and not (there is None and table == spoofing.TABLE):
+                found.append(f"{table} {chain}")
+    return found
+
+
+def get_ready() -> None:
+    """Read the files of rules, before somebody waits for it."""
+    for path in (RULES, spoofing.RULES):
+        rules_of(path)
+
+
+@cache
+def rules_of(path: Path) -> dict[str, int]:
+    """Return how many rules a file of rules has for each base chain: one in a line."""
+    chain, base, found = "", set(), dict[str, int]()
+    for line in map(str.strip, path.read_text().splitlines()):
+        if match := _CHAIN.match(line):
+            chain = match[1]
+            if match[2]:
+                base.add(chain)
+        elif line == "}":
+            chain = ""
+        elif chain and line and not line.startswith("#"):
+            found[chain] = found.get(chain, 0) + 1
+    return {name: count for name, count in found.items() if name in base}
 
 
 def is_loaded() -> bool:

@@ -39,6 +39,7 @@ def everything() -> None:
     parcels.pickler()
     nftables.preload()
     filters.version()
+    filters.get_ready()
     seccomp.get_ready(seccomp_profile.default(defaults.CAPABILITIES))
     for one in defaults.mounts(shm_size=HostConfig().shm_size):
         mount_options.parse(tuple(one["options"]))
