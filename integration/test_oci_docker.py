@@ -90,3 +90,31 @@ def test_it_joins_the_network_that_dockers_hook_has_wired(docker: World) -> None
         lambda: "served" in shell("curl", "--silent", "http://127.0.0.1:8080", code=None).stdout
     )
     docker("rm", "--force", "one")
+
+
+def test_options_of_run_reach_the_command(docker: World) -> None:
+    script = "touch /x; touch /tmp/x && ls /tmp"
+    only = docker(*run("--rm", "--read-only", "--tmpfs=/tmp"), "box", "sh", "-c", script)
+    assert (only.stdout, "Read-only file system" in only.stderr) == ("x\n", True)
+    options = (
+        *("--security-opt=no-new-privileges", "--ulimit=nofile=100:200", "--hostname=other"),
+        *("--oom-score-adj=500", "--sysctl=net.ipv4.ip_forward=1", "--pid=host"),
+    )
+    script = "grep NoNewPrivs: /proc/self/status; ulimit -n; hostname; cat /proc/self/oom_score_adj"
+    script += " /proc/sys/net/ipv4/ip_forward /proc/1/comm"
+    shown = docker(*run("--rm", *options), "box", "sh", "-c", script).stdout.split()
+    init = World(docker.pid, ())("cat", "/proc/1/comm").stdout.split()
+    assert shown == ["NoNewPrivs:", "1", "100", "other", "500", "1", *init]
+
+
+def test_its_health_is_asked_and_it_can_be_restarted(docker: World) -> None:
+    options = ("--health-cmd=test -e /ok", "--health-interval=200ms", "--stop-signal=USR1")
+    script = "trap 'exit 9' USR1; while :; do sleep 0.1; done"
+    docker(*run("-d", "--name", "one", *options), "box", "sh", "-c", script)
+    docker("exec", "one", "touch", "/ok")
+    health = ("inspect", "--format={{.State.Health.Status}}", "one")
+    wait_until(lambda: docker(*health).stdout == "healthy\n", "good health", 30)
+    docker("restart", "--time", "9", "one")
+    docker("stop", "--time", "9", "one")
+    assert docker("inspect", "--format={{.State.ExitCode}}", "one").stdout == "9\n"
+    docker("rm", "one")

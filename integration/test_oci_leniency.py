@@ -101,6 +101,18 @@ def test_a_part_of_proc_may_not_cover_it(one: Oci) -> None:
     assert "nothing may cover /proc" in run(one, "true", code=1)[1]
 
 
+# ---- limits ------------------------------------------------------------------------------------
+
+
+@each_runtime()
+def test_a_limit_that_can_not_be_had_is_an_error_of_create(one: Oci) -> None:
+    """Nobody may have more descriptors than fs.nr_open."""
+    one.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 1 << 40}]
+    one.write("true")
+    assert one("create", "--bundle", one.bundle, "a", code=1).stderr
+    assert one("state", "a", code=None).returncode != 0
+
+
 # ---- what podman gives -------------------------------------------------------------------------
 
 

@@ -176,3 +176,18 @@ def test_systemd_makes_the_cgroups(podman: World) -> None:
     assert podman("exec", "one", "echo", "inside").stdout == "inside\n"
     podman("rm", "--force", "--time", "0", "one")
     assert not Path(f"/sys/fs/cgroup/{group}").exists()
+
+
+def test_options_of_run_reach_the_command(podman: World, ground: Ground) -> None:
+    """Each of them was refused once: by the mode of a device, an empty option, a long one."""
+    device = ("--device=/dev/zero:/dev/z:r", "box", "sh", "-c", "head -c 3 /dev/z | wc -c")
+    assert podman(*run(ground, "--rm"), *device).stdout.strip() == "3"
+    assert podman(*run(ground, "--rm", "--privileged"), "box", "test", "-c", "/dev/full")
+    places = ("--systemd=always", "box", "grep", "-c", " /run/lock tmpfs ", "/proc/mounts")
+    assert podman(*run(ground, "--rm"), *places).stdout == "1\n"
+    image = ("--mount=type=image,src=box,dst=/img", "box", "ls", "/img/bin/busybox")
+    assert podman(*run(ground, "--rm"), *image).stdout == "/img/bin/busybox\n"
+    ids = ("--mount=type=bind,src=/etc/hostname,dst=/h,idmap=uids=0-5-1;gids=0-6-1", "box")
+    assert podman(*run(ground, "--rm"), *ids, "stat", "-c", "%u:%g", "/h").stdout == "5:6\n"
+    shared = (*UIDMAP, "--pid=host", "box", "grep", "-c", " /proc proc ", "/proc/mounts")
+    assert podman(*run(ground, "--rm"), *shared).stdout == "1\n"

@@ -109,6 +109,7 @@ def _prepare(plan: Plan, line: Line) -> tuple[Process, str, int]:
     given = _await_outfit(plan, line)
     if not spec.has_own_ids:
         launch.set_oom_score(spec.process)
+        launch.raise_limits(spec.process)
     _enter_namespaces(spec, setting.cgroup)
     place = rootfs.place_for(setting.bundle / spec.root.path) if spec.has_own_ids else None
     _set_parameters(spec)

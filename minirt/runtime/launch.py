@@ -73,6 +73,20 @@ def set_limits(process: Process, pid: int = 0) -> None:
             raise InvalidRequest(f"Cannot set the limit of {name} to {one.hard}", why) from error
 
 
+def raise_limits(process: Process) -> None:
+    """Raise the hard limits that are to be higher than now; the others come last.
+
+    So a limit that can't be had is an error of "create". A lower one could stop minirt itself.
+    Raises InvalidRequest as :func:`set_limits`.
+    """
+    higher = []
+    for one in process.rlimits:
+        soft, hard = rlimits.read(one.kind.removeprefix("RLIMIT_").lower())
+        if hard != rlimits.UNLIMITED and hard < one.hard:
+            higher.append(replace(one, soft=soft))
+    set_limits(replace(process, rlimits=tuple(higher)))
+
+
 def set_scheduling(
     process: Process, personality: int | None, memory_policy: MemoryPolicy | None
 ) -> None:
