@@ -293,3 +293,13 @@ def test_import_takes_a_health_check_and_a_platform(
     assert json.loads(check) == {"Test": test, "Interval": 90_000_000_000, "Retries": 3}
     assert rest == "v8 [RUN x]\n"
     assert minirt("image", "import", "--platform", "windows", tar, code=1).stderr
+
+
+def test_exposed_ports_are_listed_in_dockers_order(minirt: Minirt, image: str) -> None:
+    """Closed ports by protocol and number come before those that lead to another number."""
+    exposed = [word for port in ("90", "70", "80/udp", "8") for word in ("--expose", port)]
+    published = ("-p", "127.0.0.1:1234:81", "-p", "127.0.0.1:1233:50/udp")
+    minirt("run", "-d", *exposed, *published, image, *SLEEPER)
+    closed = "8/tcp, 70/tcp, 90/tcp, 80/udp"
+    leading = "127.0.0.1:1233->50/udp, 127.0.0.1:1234->81/tcp"
+    assert minirt("ps", "--format", "{{.Ports}}").stdout == f"{closed}, {leading}\n"

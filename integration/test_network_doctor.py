@@ -94,6 +94,7 @@ AILMENTS = {
     "wire-loose": "ip link set {wire} nomaster",
     "wire-down": "ip link set {wire} down",
     "wire-missing": "ip link delete {wire}",
+    "hairpin": "ip link set {wire} type bridge_slave hairpin off",
     "filter-missing": "nft flush ruleset",
     "filter-elements": "nft delete element inet minirt bridges {{ {bridge} }}",
     "filter-rules": "nft flush chain inet minirt forward",

@@ -63,6 +63,10 @@ def of_wires(patient: Patient) -> Iterator[Finding]:
         elif not wire.up:
             mend = f"ip link set {wire.name} up"
             yield patient.finding("wire-down", f"{wire.name} of {facts.name} is down", mend)
+        elif not wire.hairpin:
+            what = f"{facts.name} does not reach its own published ports: no hairpin at {wire.name}"
+            mend = f"ip link set {wire.name} type bridge_slave hairpin on"
+            yield patient.finding("hairpin", what, mend)
     apart = icc.isolates(network)
     for port in patient.ports:
         if port.isolated != apart:
