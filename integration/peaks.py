@@ -47,9 +47,16 @@ class Peaks:
             if Path(f"/proc/{pid}/exe").readlink() != self._interpreter:
                 return
             peak = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
-            if peak and int(peak[1]) > self.found.get(pid, (0, ""))[0]:
-                with Path(f"/proc/{pid}/cmdline").open("rb") as line:
-                    self.found[pid] = int(peak[1]), line.read(500).replace(b"\0", b" ").decode()
+            words = _command_line(pid)
+            # A child of pytest that has not executed its program yet shows pytest's memory.
+            is_pytest = words == _command_line(os.getpid())
+            if peak and not is_pytest and int(peak[1]) > self.found.get(pid, (0, ""))[0]:
+                self.found[pid] = int(peak[1]), words
+
+
+def _command_line(pid: int) -> str:
+    with Path(f"/proc/{pid}/cmdline").open("rb") as line:
+        return line.read(500).replace(b"\0", b" ").decode(errors="replace")
 
 
 def _pids() -> list[int]:
