@@ -16,7 +16,7 @@ import pytest
 from integration import oci
 from integration.oci import Oci, each_runtime
 from integration.peers import needs_peer
-from integration.sandbox import cgroup_roots, controllers, shell
+from integration.sandbox import cgroup_roots, controllers, is_cgroup2_only, shell, wait_until
 from integration.traces import Ground
 
 
@@ -417,3 +417,130 @@ def test_update_sets_back_what_has_a_zero_of_its_own(
     found = limits_of(ground, *files)
     one("delete", "--force", "a")
     assert set(found.values()) == {"0"}
+
+
+# ---- what init shows and says ------------------------------------------------------------------
+
+
+def in_user_namespace(one: Oci) -> None:
+    """Give the container a user namespace, and its files to the root in there."""
+    one.linux["namespaces"].append({"type": "user"})
+    mappings = [{"containerID": 0, "hostID": 1_000_000, "size": 65536}]
+    one.linux.update(uidMappings=mappings, gidMappings=mappings)
+    one.config["mounts"] = [each for each in one.config["mounts"] if each["type"] != "cgroup"]
+    shell("chown", "--recursive", "--no-dereference", "1000000:1000000", one.rootfs)
+
+
+def run_in_reach(one: Oci, *args: str) -> str:
+    """Return what a command prints in a container whose bundle everybody can reach."""
+    one.write(*args)
+    one.bundle.chmod(0o755)
+    script = f'mount --bind {one.bundle} /mnt; exec "$@"'
+    words = [*one.words("run"), "--bundle", "/mnt", "a"]
+    return shell("unshare", "-m", "sh", "-c", script, "sh", *words, input="").stdout
+
+
+@each_runtime()
+@pytest.mark.parametrize("options", [("rbind",), ("bind", "ro"), ("rbind", "rshared")])
+def test_a_bind_source_inside_the_root_shows_earlier_mounts(
+    one: Oci, options: tuple[str, ...]
+) -> None:
+    mount(one, "/x", "tmpfs", "tmpfs")
+    mount(one, "/y", "bind", one.rootfs / "x", *options)
+    mount(one, "/z", "bind", "rootfs/x", *options)
+    assert run(one, "sh", "-c", "touch /x/seen; ls /y /z").split() == ["/y:", "seen", "/z:", "seen"]
+
+
+@each_runtime("crun")
+def test_so_it_does_in_a_user_namespace(one: Oci) -> None:
+    in_user_namespace(one)
+    (one.rootfs / "hidden").mkdir()
+    mount(one, "/x", "tmpfs", "tmpfs")
+    mount(one, "/y", "bind", "rootfs/x", "rbind")
+    mount(one, "/z", "bind", "rootfs/hidden", "rbind")
+    assert run_in_reach(one, "sh", "-c", "touch /x/seen; ls /y /z").split() == [
+        "/y:",
+        "seen",
+        "/z:",
+    ]
+
+
+@each_runtime("runc")
+@pytest.mark.parametrize(("cap", "uid"), [("CAP_KILL", 0), ("CAP_KILL", 33), ("CAP_CHOWN", 33)])
+def test_exec_cap_makes_what_is_inheritable_ambient(one: Oci, cap: str, uid: int) -> None:
+    sets = ("bounding", "effective", "permitted", "inheritable")
+    one.process["capabilities"] = {key: ["CAP_CHOWN", "CAP_KILL"] for key in sets}
+    one.process["user"] = {"uid": uid, "gid": uid}
+    one.start("a")
+    found = status(one("exec", "--cap", cap, "a", "cat", "/proc/self/status").stdout)
+    one("delete", "--force", "a")
+    assert int(found["CapAmb"], 16) == 1 << {"CAP_CHOWN": 0, "CAP_KILL": 5}[cap]
+
+
+@each_runtime("runc")
+def test_unified_is_refused_in_the_same_words_where_version_1_has_the_controllers(one: Oci) -> None:
+    if is_cgroup2_only():
+        pytest.skip("version 2 has the controllers")
+    one.linux["resources"]["unified"] = {"memory.high": "1000000"}
+    one.write("true")
+    said = one("run", "--bundle", one.bundle, "a", code=1, input="").stderr
+    assert "invalid configuration: cannot use unified on cgroup v1" in said
+
+
+@each_runtime("crun")
+def test_two_domain_names_are_refused_unless_they_are_the_same(one: Oci) -> None:
+    one.config["domainname"] = "x"
+    one.linux["sysctl"] = {"kernel.domainname": "x"}
+    assert run(one, "cat", "/proc/sys/kernel/domainname") == "x\n"
+    one.linux["sysctl"] = {"kernel.domainname": "y"}
+    one.write("true")
+    assert "conflicts" in one("run", "--bundle", one.bundle, "a", code=1, input="").stderr
+
+
+@each_runtime()
+def test_a_host_name_among_the_kernel_parameters_conflicts_with_that_of_the_config(
+    one: Oci,
+) -> None:
+    one.linux["sysctl"] = {"kernel.hostname": "y"}
+    one.write("true")
+    assert "conflicts" in one("run", "--bundle", one.bundle, "a", code=1, input="").stderr
+
+
+# ---- standard streams that are files -----------------------------------------------------------
+
+
+@each_runtime("runc")
+@pytest.mark.parametrize("verb", ["run", "exec"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_file_that_is_written_to_belongs_to_the_user(one: Oci, verb: str, stream: str) -> None:
+    """With crun its group changes as well."""
+    file = one.top / "file"
+    script = ("sh", "-c", f"echo again >> /dev/{stream}")
+    one.process["user"] = {"uid": 33, "gid": 34}
+    words: tuple[object, ...] = ("run", "--detach", "--bundle", one.bundle, "a")
+    if verb == "exec":
+        one.start("a")
+        words = ("exec", "--detach", "a", *script)
+    else:
+        one.write(*script)
+    with file.open("w") as opened:
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        streams[stream] = opened.fileno()
+        subprocess.run(one.words(*words), check=True, **streams)  # type: ignore[call-overload]
+    wait_until(lambda: file.read_text() == "again\n")
+    one("delete", "--force", "a")
+    assert (file.stat().st_uid, file.stat().st_gid) == (33, 0)
+
+
+@each_runtime("runc")
+def test_a_file_stays_its_owners_if_the_container_has_ids_of_its_own(one: Oci) -> None:
+    """With crun it does not."""
+    in_user_namespace(one)
+    one.bundle.chmod(0o755)
+    one.process["user"] = {"uid": 33, "gid": 34}
+    one.write("true")
+    with (one.top / "file").open("w") as opened:
+        script = f'mount --bind {one.bundle} /mnt; exec "$@"'
+        words = ["unshare", "-m", "sh", "-c", script, "sh", *one.words("run", "--bundle", "/mnt")]
+        subprocess.run([*words, "a"], stdin=subprocess.DEVNULL, stdout=opened, check=True)
+        assert os.fstat(opened.fileno()).st_uid == 0

@@ -12,7 +12,7 @@ from integration import oci
 from integration.oci import Oci
 from integration.sandbox import cgroup_roots, needs_controller, needs_tool, started, wait_until
 from integration.traces import Ground
-from minirt.kernel import cgroups
+from minirt.kernel import cgroup_signals, cgroups
 
 
 @pytest.fixture
@@ -212,6 +212,42 @@ def test_a_paused_container_can_be_killed(one: Oci, words: tuple[str, ...]) -> N
         one.await_end("a")
         one("delete", "a")
     assert one.is_clean()
+
+
+def test_under_a_frozen_parent_delete_says_at_once_what_to_thaw(one: Oci, ground: Ground) -> None:
+    """Version 1 keeps a frozen process from dying; with version 2 it dies, and is deleted."""
+    one.start("a")
+    parents = [root / ground.cgroup for root in cgroup_roots()]
+    freezers = [one / "freezer.state" for one in parents if (one / "freezer.state").exists()]
+    if not freezers:
+        (parents[0] / "cgroup.freeze").write_text("1")
+        one("delete", "--force", "a")
+        (parents[0] / "cgroup.freeze").write_text("0")
+        assert one.is_clean()
+        return
+    freezers[0].write_text("FROZEN")
+    said = one("delete", "--force", "a", code=1).stderr
+    freezers[0].write_text("THAWED")
+    assert f"{freezers[0].parent} is frozen" in said
+    one("delete", "--force", "a")
+    assert one.is_clean()
+
+
+def test_with_version_1_alone_a_group_under_a_frozen_parent_is_killed_when_that_is_thawed(
+    one: Oci, ground: Ground
+) -> None:
+    freezer = next((root for root in cgroup_roots() if root.name == "freezer"), None)
+    if freezer is None:
+        pytest.skip("no freezer of version 1")
+    one.start("a")
+    pid = one.state("a")["pid"]
+    parent = freezer / ground.cgroup
+    (parent / "freezer.state").write_text("FROZEN")
+    cgroup_signals.kill(parent / "a", parent / "a")  # ends, although nobody dies
+    assert Path(f"/proc/{pid}").exists()
+    (parent / "freezer.state").write_text("THAWED")
+    one.await_end("a")
+    one("delete", "a")
 
 
 def test_lists_name_all_containers(one: Oci) -> None:

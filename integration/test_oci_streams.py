@@ -224,3 +224,19 @@ def test_the_pidfd_of_init_goes_to_a_socket(one: Oci) -> None:
     os.close(pidfd)
     assert f"Pid:\t{one.state('a')['pid']}" in lines
     one("delete", "a")
+
+
+@pytest.mark.parametrize(("uid", "flags"), [(33, os.O_RDONLY), (0, os.O_RDWR)])
+def test_a_file_that_is_only_read_and_any_file_for_root_stay_their_owners(
+    one: Oci, uid: int, flags: int
+) -> None:
+    """Whoever owns a file may write to it: with runc and crun /etc/passwd is given away here."""
+    file = one.top / "file"
+    file.touch()
+    os.chown(file, 7, 7)
+    one.process["user"] = {"uid": uid, "gid": uid}
+    one.write("true")
+    fd = os.open(file, flags)
+    subprocess.run(one.words("run", "--bundle", one.bundle, "a"), stdin=fd, check=True)
+    os.close(fd)
+    assert file.stat().st_uid == 7

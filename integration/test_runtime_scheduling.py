@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from integration import bundles
+from integration import bundles, oci
 from integration.bundles import Bundle
+from integration.sandbox import cgroup_roots
 from integration.traces import Ground
 from minirt.errors import InvalidRequest, MinirtError
 
@@ -191,3 +192,16 @@ def test_links_in_what_it_covers_lead_nowhere(bundle: Bundle, tmp_path: Path) ->
     (tmp_path / "secret").write_text("of the host")
     bundle.mount("/data", "tmpfs", "tmpfs", "tmpcopyup")
     assert bundle.run("sh", "-c", "cat /data/out/secret").code == 1
+
+
+def test_a_realtime_policy_without_a_budget_is_refused_with_the_reason(
+    ground: Ground, rootfs: Path
+) -> None:
+    one = oci.make(ground.root / "oci", rootfs)
+    if not any((root / "cpu.rt_runtime_us").exists() for root in cgroup_roots()):
+        pytest.skip("this kernel has no budgets of cgroups")
+    one.process["scheduler"] = {"policy": "SCHED_FIFO", "priority": 5}
+    one.write("true")
+    said = one("run", "--bundle", one.bundle, "a", code=1).stderr
+    assert "no realtime budget" in said
+    assert "CAP_" not in said

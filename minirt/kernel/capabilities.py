@@ -92,6 +92,11 @@ def available() -> list[str]:
     return names(bounding())
 
 
+def is_effective(name: str) -> bool:
+    """Say whether the caller may use a capability, in its user namespace."""
+    return bool(getattr(prctl.cap_effective, name.removeprefix("CAP_").lower()))
+
+
 def limit_bounding(keep: int) -> None:
     """Drop from the bounding set all but ``keep``. Needs CAP_SETPCAP."""
     with step("limit the capabilities for good", "setpriv", _option("bounding-set", keep), _REST):

@@ -67,8 +67,22 @@ def is_frozen(folder: Path) -> bool:
     return read(folder / "freezer.state") == "FROZEN"
 
 
+def frozen_above(freezer: Path) -> Path | None:
+    """Return the group that keeps a group below it frozen; None if there is none.
+
+    Of version 1 alone: only there a frozen process does not die before it is thawed.
+    """
+    if read(freezer / "freezer.parent_freezing") != "1":
+        return None
+    above = (one for one in freezer.parents if read(one / "freezer.self_freezing") == "1")
+    return next(above, freezer.parent)
+
+
 def kill(folder: Path, freezer: Path | None) -> None:
-    """Kill every process of the group and below; ``freezer`` is its folder of version 1."""
+    """Kill every process of the group and below; ``freezer`` is its folder of version 1.
+
+    If a group above is frozen there they die as soon as that is thawed.
+    """
     if (folder / "cgroup.kill").exists():
         with _unless_gone():
             write("kill all of the cgroup", folder / "cgroup.kill", 1)
@@ -80,6 +94,8 @@ def kill(folder: Path, freezer: Path | None) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(errno.ETIMEDOUT, "its processes don't die", str(folder))
         _kill_once(alive if freezer is None else set(), folder, freezer)
+        if freezer and frozen_above(freezer):
+            return
         time.sleep(0.001)
 
 

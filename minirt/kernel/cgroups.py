@@ -120,6 +120,11 @@ class Cgroup:
         places = (freezer.path if freezer else None, self.unified)  # Either may have been used.
         return any(cgroup_signals.is_frozen(place) for place in places if place)
 
+    def frozen_above(self) -> Path | None:
+        """Return the group above whose freezer of version 1 keeps its processes from dying."""
+        freezer = self.folder("freezer")
+        return cgroup_signals.frozen_above(freezer.path) if freezer else None
+
     def kill(self) -> None:
         """Kill every process in it and below, also what it forks meanwhile; don't wait."""
         freezer = self.folder("freezer")

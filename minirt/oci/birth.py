@@ -23,10 +23,10 @@ from minirt.kernel import processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
-from minirt.oci import console, lifecycle, log, placing, records
+from minirt.oci import console, file_streams, lifecycle, log, placing, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
-from minirt.runtime import create, gate, reader, spec, standard_streams
+from minirt.runtime import create, gate, mount_sources, reader, spec, standard_streams
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.spec import Spec
 from minirt.state import parse_json
@@ -101,6 +101,7 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
         raise InvalidRequest(f"root.path: {rootfs}", "it leads to the root directory of this host")
     log.unknown_capabilities(wanted.process.capabilities.unknown)
     check_console(asked, terminal=wanted.process.terminal, detached=detached)
+    wanted = mount_sources.with_sources_inside(wanted, bundle)
     handed_on = 0
     if "LISTEN_FDS" in os.environ:
         from minirt.oci import activation
@@ -157,6 +158,8 @@ def _bear_with(
 
     created = create.create(order.spec, setting, on_isolated)
     try:
+        if not order.spec.process.terminal:
+            file_streams.give(order.spec.process, order.spec)
         _hand_out(order, born, created)
     except BaseException:
         create.discard(created)

@@ -128,8 +128,13 @@ def _kill(record: Record) -> None:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        dead = processes.wait_until_dead(pidfd, _PATIENCE)
+        above = group.frozen_above() if group else None
+        dead = processes.wait_until_dead(pidfd, 0 if above else _PATIENCE)
         os.close(pidfd)
+        if not dead and above:
+            why = f"the cgroup {above} is frozen, and what is frozen there does not die"
+            remedy = "Thaw that one, then delete the container again."
+            raise Conflict(f"cannot delete container {record.id}", why, remedy)
         if not dead:
             raise TimeoutError(110, "its init does not die")
 

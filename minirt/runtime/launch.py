@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minirt.errors import InvalidRequest, KernelRefused, MinirtError, kernel_refused
-from minirt.kernel import mounts, rlimits, scheduling, springboard
+from minirt.kernel import capabilities, mounts, rlimits, scheduling, springboard
 from minirt.kernel.steps import announce
 from minirt.runtime import command, handshake, privileges, standard_streams, users
 from minirt.runtime import spec as oci
@@ -102,7 +102,12 @@ def set_scheduling(
         if personality is not None:
             scheduling.set_personality(personality)
     except OSError as error:
-        raise kernel_refused("Cannot schedule the process as it is asked for", error) from error
+        what = "Cannot schedule the process as it is asked for"
+        if _lacks_realtime_budget(process, error):
+            why = "its cgroup has no realtime budget (cpu.rt_runtime_us)"
+            remedy = "Set linux.resources.cpu.realtimeRuntime; a user namespace has no right to it."
+            raise InvalidRequest(what, why, remedy) from error
+        raise kernel_refused(what, error) from error
     if memory_policy is None:
         return
     from minirt.kernel import numa  # The reader has read it already.
@@ -113,6 +118,18 @@ def set_scheduling(
         nodes = ",".join(map(str, sorted(memory_policy.nodes)))
         what = f"Cannot set the memory policy MPOL_{memory_policy.mode} for nodes {nodes or 'none'}"
         raise kernel_refused(what, error) from error
+
+
+def _lacks_realtime_budget(process: Process, error: OSError) -> bool:
+    """Say whether it is the process's cgroup that keeps it from a realtime policy, sched(7).
+
+    A kernel with RT_GROUP_SCHED refuses that with EPERM, also to a process with CAP_SYS_NICE.
+    """
+    one = process.scheduler
+    realtime = (scheduling.POLICIES["FIFO"], scheduling.POLICIES["RR"])
+    if one is None or one.policy not in realtime or error.errno != errno.EPERM:
+        return False
+    return capabilities.is_effective("CAP_SYS_NICE")
 
 
 def set_oom_score(process: Process, pid: int | str = "self") -> None:

@@ -16,6 +16,7 @@ import errno
 import os
 from collections.abc import Container
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, KernelRefused
@@ -34,12 +35,42 @@ ROOT = -1  # the key of the root; the others are numbers of ``spec.mounts``
 _OWNERS = {"sysfs": Namespace.NET, "mqueue": Namespace.IPC, "cgroup": Namespace.CGROUP}
 
 
+def with_sources_inside(spec: Spec, bundle: Path) -> Spec:
+    """Mark the binds whose source lies in the root, where an earlier mount of the list may be.
+
+    Init makes those when their turn comes, and looks their source up in the root that it has built
+    so far. All others show what the host has.
+    """
+    top = os.path.realpath(bundle / spec.root.path)
+    earlier: list[str] = []
+    table = []
+    for one in spec.mounts:
+        source = os.path.realpath(bundle / one.source) if one.is_bind and earlier else ""
+        path = source.removeprefix(top) if f"{source}/".startswith(f"{top}/") else None
+        if path is not None and any(_overlap(path, place) for place in earlier):
+            table.append(replace(one, inside=path or "/"))
+        else:
+            table.append(one)
+        earlier.append(one.place)
+    return replace(spec, mounts=tuple(table))
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Say whether one path is the other, or lies below it."""
+    one, other = f"{one.rstrip('/')}/", f"{other.rstrip('/')}/"
+    return one.startswith(other) or other.startswith(one)
+
+
 def outside(spec: Spec) -> tuple[int, ...]:
     """Return the keys of what must be made outside, in the order in which it is handed in."""
     table = list(enumerate(spec.mounts))
     if not spec.has_own_ids:
         return tuple(number for number, one in table if one.is_idmapped)
-    made = (number for number, one in table if one.is_bind or _is_anothers(one, spec))
+    made = (
+        number
+        for number, one in table
+        if (one.is_bind and (one.is_idmapped or not one.inside)) or _is_anothers(one, spec)
+    )
     return (*made, ROOT)
 
 
@@ -88,7 +119,7 @@ def before_hiding(
     found = {}
     for number, one in enumerate(spec.mounts):
         options = parse(one.options)
-        if number in but or not one.is_bind:
+        if number in but or not one.is_bind or one.inside:
             continue
         if shm_of and one.place == SHM:
             found[number] = _elsewhere(shm_of, one.source)
@@ -130,15 +161,25 @@ def _mount(spec: Spec, one: Mount, bundle: Path, ids: Ids | None) -> int:
         raise KernelRefused(what, f"{error.strerror}{where}") from error
 
 
-def copied(one: Mount, options: Options, bundle: Path, ids: Ids | None = None) -> int:
+def copied(
+    one: Mount,
+    options: Options,
+    bundle: Path,
+    ids: Ids | None = None,
+    root: int | None = None,
+) -> int:
     """Copy the mount of a bind's source, relative to ``bundle``; return the copy, dressed.
 
-    Raises InvalidRequest, KernelRefused, OSError.
+    A source inside the root is looked up beneath ``root``, if that is given. Raises InvalidRequest,
+    KernelRefused, OSError.
     """
     if "remount" in options.own:
         raise InvalidRequest(f"Cannot mount on {one.destination}", "'remount' is not supported")
     source = bundle / one.source
-    fd = os.open(source, beneath.PATH_ONLY)
+    if one.inside and root is not None:
+        fd = beneath.open_beneath(root, one.inside)
+    else:
+        fd = os.open(source, beneath.PATH_ONLY)
     try:
         tree = mounts.copy(fd, recursive=options.recursive)
     finally:

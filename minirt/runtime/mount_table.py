@@ -68,7 +68,9 @@ def _mount(root: int, one: Mount, bundle: Path, given: int | None) -> int | None
     """Mount one line of the table; return its descriptor if it must become read-only later."""
     options = parse(one.options)
     if one.is_bind:
-        tree = mount_sources.copied(one, options, bundle) if given is None else given
+        tree = given
+        if tree is None:
+            tree = mount_sources.copied(one, options, bundle, root=root)
         try:
             _bind(root, one, options, bundle / one.source, tree)
         finally:

@@ -30,6 +30,7 @@ from minirt.runtime.spec import (
     Spec,
 )
 from minirt.runtime.sysctls import check as check_sysctl
+from minirt.runtime.sysctls import path_of
 
 if TYPE_CHECKING:
     from minirt.kernel.numa import MemoryPolicy
@@ -94,6 +95,10 @@ def _check_together(spec: Spec) -> None:
         why = "linux.namespaces has a user namespace without a new mount namespace to mount in"
         raise InvalidRequest("This config.json cannot be obeyed", why)
     mapping_reader.check(spec)
+    names = [value for key, value in spec.sysctl.items() if path_of(key) == "kernel/domainname"]
+    if spec.domainname and names not in ([], [spec.domainname]):
+        why = "linux.sysctl has a kernel.domainname, which conflicts with domainname"
+        raise InvalidRequest("This config.json cannot be obeyed", why)
     for name in ("hostname", "domainname"):
         if getattr(spec, name) and Namespace.UTS not in kinds:
             why = f"{name} would rename the host: linux.namespaces has no uts namespace"

@@ -25,6 +25,7 @@ from minirt.runtime import resources_v2 as v2
 from minirt.runtime.document import Place
 from minirt.runtime.resource_settings import Setting
 
+_NO_UNIFIED = "invalid configuration: cannot use unified on cgroup v1"  # as runc and crun say it
 Read = Callable[[Place], list[Setting]]
 
 
@@ -156,11 +157,16 @@ def _apply_unified(cgroup: Cgroup, place: Place) -> None:
     """Write resources.unified: files of version 2 by name."""
     folder = next((one for one in cgroup.folders if one.hierarchy.version == 2), None)
     if folder is None:
-        place.refuse("needs cgroup version 2")
+        raise InvalidRequest(_NO_UNIFIED, "this machine has no hierarchy of version 2")
     for file, value in place.mapping().items():
         if "/" in file or "." not in file:
             place.refuse(f"has {file!r}, which is no file of a cgroup")
         cgroups.enable(folder, (file.partition(".")[0],))
+        if not (folder.path / file).exists() and any(
+            one.hierarchy.version == 1 for one in cgroup.folders
+        ):
+            why = f"its hierarchy of version 2 has no {file}; that controller is in version 1"
+            raise InvalidRequest(_NO_UNIFIED, why)
         for line in value.splitlines():
             _put(folder.path, Setting(f"the setting {file}", ((file, line),)), last=True)
 

@@ -111,6 +111,7 @@ class Mount:
     options: tuple[str, ...] = ()
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
+    inside: str = ""  # the source as a path in the root, if an earlier mount may cover it
     label: str = ""  # for its root: of one that there is already, it is no option (mqueue)
 
     @property

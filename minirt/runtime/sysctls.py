@@ -37,6 +37,8 @@ def check(key: str, value: str, namespaces: Mapping[Namespace, str]) -> str:
         return "is no name of a parameter"
     if "\n" in value or "\0" in value:
         return "has more than one line"
+    if path == "kernel/hostname":
+        return "conflicts with hostname, where the name belongs"
     owner = _owner(path)
     if owner is None:
         return "belongs to the whole machine"

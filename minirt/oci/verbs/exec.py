@@ -9,7 +9,7 @@ from typing import Any
 
 from minirt.errors import Conflict, InvalidRequest
 from minirt.kernel import processes, terminal_modes
-from minirt.oci import birth, console, groups, lifecycle, log, records
+from minirt.oci import birth, console, file_streams, groups, lifecycle, log, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
 from minirt.runtime import enter, process_reader, reader, spec
@@ -32,6 +32,8 @@ def run(asked: Asked) -> int:
     init = lifecycle.living(record)
     if not detached:
         console.hold_signals()
+    if user is None and not process.terminal:
+        file_streams.give(process, wanted)
     try:
         entered = enter.enter(
             init,
@@ -107,6 +109,7 @@ def _capabilities(asked: Asked, default: Process) -> spec.Capabilities:
         bounding=sets.bounding + more,
         effective=sets.effective + more,
         permitted=sets.permitted + more,
+        ambient=sets.ambient + more,  # It takes effect for those that are inheritable.
     )
     return process_reader.known_capabilities(sets)
 
