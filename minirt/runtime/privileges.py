@@ -37,6 +37,10 @@ def drop(process: Process, filters: Filters, *, hides: bool = False) -> None:
         filters.load(program)
     capabilities.limit_bounding(sets.bounding)
     capabilities.keep_across_setuid(True)
+    if sets.ambient and user.gid not in groups:
+        # With another group for files, and its own in no list, Linux takes execve(2) for that of a
+        # set-group-ID program, and clears the ambient set (capabilities(7); seen with 6.18).
+        hides = False
     become(user.uid, user.gid, groups, _another(user.gid) if hides else None)
     capabilities.keep_across_setuid(False)
     capabilities.set_sets(sets)
