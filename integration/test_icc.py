@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -42,9 +44,9 @@ def open_up(*machines: Machine) -> None:
         shell("ip", "link", "set", port, "type", "bridge_slave", "isolated", "off")
 
 
-@every_switch
-@either_filter
-def test_containers_do_not_reach_each_other(switches: str, filtered: bool) -> None:
+@contextlib.contextmanager
+def apart(switches: str, filtered: bool) -> Iterator[tuple[Machine, Machine]]:
+    """Yield two machines of such a network, under these switches."""
     before, after = switches.split()
     filter_bridges(*before)
     options = {spec.ICC: "false"}
@@ -53,6 +55,13 @@ def test_containers_do_not_reach_each_other(switches: str, filtered: bool) -> No
         filter_bridges(*after)
         if not filtered:
             open_up(one, two)
+        yield one, two
+
+
+@every_switch
+@either_filter
+def test_containers_do_not_reach_each_other(switches: str, filtered: bool) -> None:
+    with apart(switches, filtered) as (one, two):
         for address in (two.address, own6(two), local(two)):
             ping = ("ping", "-c1", "-W1", "-I", "eth0", address)
             reached = in_netns(one.pid, *ping, code=None).returncode == 0
@@ -66,14 +75,7 @@ def test_containers_do_not_reach_each_other(switches: str, filtered: bool) -> No
 @pytest.mark.parametrize("to", ["neighbour", "broadcast", "nobody"])
 def test_no_frame_reaches_a_neighbour(switches: str, filtered: bool, to: str) -> None:
     """Nor by a MAC that the bridge doesn't know, and so sends to all ports."""
-    before, after = switches.split()
-    filter_bridges(*before)
-    options = {spec.ICC: "false"}
-    net = network(subnets=("10.9.0.0/24", "2001:db8:1::/64"), options=options)
-    with machine(net) as one, machine(net, name="two") as two:
-        filter_bridges(*after)
-        if not filtered:
-            open_up(one, two)
+    with apart(switches, filtered) as (one, two):
         rule = "add table netdev t; add chain netdev t c "
         rule += "{ type filter hook ingress device eth0 priority 0; }; add rule netdev t c "
         in_netns(two.pid, "nft", f"{rule} ether saddr {mac(one)} udp dport 4000 counter")

@@ -35,6 +35,9 @@ ICMPV6 = socket.IPPROTO_ICMPV6
 HOP_BY_HOP, DESTINATION_OPTIONS, FRAGMENT = 0, 60, 44  # RFC 8200, section 4.1
 ALL_NODES, ALL_NODES_MAC = "ff02::1", "33:33:00:00:00:01"
 
+whichever_address = pytest.mark.parametrize(
+    "whose", ["neighbour", "neighbour's link-local", "gateway", "gateway's link-local"]
+)
 either_right = pytest.mark.parametrize("trusted", [False, True], ids=["default", "NET_ADMIN"])
 
 
@@ -147,9 +150,7 @@ def as_a_question(own: str, source: str, target: str) -> list[bytes]:
 
 @either_filter
 @either_right
-@pytest.mark.parametrize(
-    "whose", ["neighbour", "neighbour's link-local", "gateway", "gateway's link-local"]
-)
+@whichever_address
 def test_nobody_believes_a_forged_neighbour_advertisement(
     filtered: bool, trusted: bool, whose: str
 ) -> None:
@@ -311,9 +312,7 @@ def number(address: str) -> str:
 
 @either_filter
 @either_right
-@pytest.mark.parametrize(
-    "whose", ["neighbour", "neighbour's link-local", "gateway", "gateway's link-local"]
-)
+@whichever_address
 def test_what_a_trusted_container_adds_to_its_interface_is_not_anothers(
     filtered: bool, trusted: bool, whose: str
 ) -> None:
