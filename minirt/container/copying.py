@@ -25,7 +25,7 @@ def is_pipe(fd: int) -> bool:
 
 
 def widened(fd: int) -> int:
-    """Return a pipe that is handed to a container, with more room than usual.
+    """Return a pipe through which a container's bytes go, with more room than usual.
 
     With the usual room a writer of 64 KiB at a time fills it with each write(2), and writer and
     reader wait for each other: half as many bytes a second. Whoever has sized it knows why, and
