@@ -544,3 +544,17 @@ def test_a_file_stays_its_owners_if_the_container_has_ids_of_its_own(one: Oci) -
         words = ["unshare", "-m", "sh", "-c", script, "sh", *one.words("run", "--bundle", "/mnt")]
         subprocess.run([*words, "a"], stdin=subprocess.DEVNULL, stdout=opened, check=True)
         assert os.fstat(opened.fileno()).st_uid == 0
+
+
+# ---- between create and start ------------------------------------------------------------------
+
+
+@each_runtime()
+def test_init_holds_no_folder_of_the_host_between_create_and_start(one: Oci) -> None:
+    """A descriptor of a folder leads to all that lies around it: here it would be /proc."""
+    one.create("a", "true")
+    pid = one.state("a")["pid"]
+    descriptors = Path(f"/proc/{pid}/fd").iterdir()
+    folders = [str(each.readlink()) for each in descriptors if each.is_dir()]
+    one("delete", "--force", "a")
+    assert folders == []

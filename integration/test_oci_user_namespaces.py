@@ -54,7 +54,7 @@ def test_its_life(one: Oci, devices: Path) -> None:
 
 
 def test_what_create_leaves_behind_can_be_started_by_another_process(one: Oci) -> None:
-    """Its gate is a FIFO of the host's root, but for this one container's."""
+    """The name of its gate belongs to the host's root; init has the socket itself."""
     one.create("a", "id", "-u")
     assert one.status("a") == "created"
     one("start", "a")

@@ -26,7 +26,7 @@ from minirt.kernel.namespaces import Namespace
 from minirt.oci import console, file_streams, lifecycle, log, placing, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
-from minirt.runtime import create, gate, mount_sources, reader, spec, standard_streams
+from minirt.runtime import create, mount_sources, reader, spec, standard_streams
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.spec import Spec
 from minirt.state import parse_json
@@ -127,9 +127,6 @@ def bear(order: Order, record: Record) -> tuple[Record, Created]:
 
 
 def _bear_in(order: Order, record: Record, group: Cgroup | None) -> tuple[Record, Created]:
-    asked = order.asked
-    if asked.verb == "create":
-        gate.make(record.gate)
     if order.notifies:
         record.notify.mkdir()
         record.notify.chmod(0o755)  # whatever the umask: its users are to reach the socket
@@ -146,7 +143,7 @@ def _bear_with(
         cgroup=group,
         keep_fds=order.handed_on,
         id=record.id,
-        gate=record.gate if record.gate.exists() else None,
+        gate=record.gate if order.asked.verb == "create" else None,
     )
     born = record
 

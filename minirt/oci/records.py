@@ -3,7 +3,7 @@
     ROOT/ID/                 one container; its name is claimed by mkdir(2)
             state.json       what the kernel doesn't know; see :class:`Record`
             config.json      a copy: later changes of the bundle's have no effect
-            exec.fifo        the gate; gone when the container has been started
+            start.sock       the gate; gone when the container has been started
             lock             held by who creates it
             notify/          the socket by which the container says that it is ready
 
@@ -58,7 +58,7 @@ class Record:
     @property
     def gate(self) -> Path:
         """Where init waits for the start."""
-        return self.folder / "exec.fifo"
+        return self.folder / "start.sock"
 
     @property
     def notify(self) -> Path:

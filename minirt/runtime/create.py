@@ -69,7 +69,7 @@ def create(
     """
     handed_on = stripped.to_hand_on(setting.keep_fds)
     rules = filters.prepare(spec.seccomp)
-    held = gate.hold(setting.gate) if setting.gate else None
+    held = gate.make(setting.gate) if setting.gate else None
     # What the program was compiled from is long, and init has no use for it.
     plan = Plan(replace(spec, seccomp=None), setting, handed_on, rules, held)
     try:

@@ -1,12 +1,16 @@
-"""The gate of a container whose creator leaves before it starts: a FIFO (fifo(7)).
+"""The gate of a container whose creator leaves before it starts: a listening socket, unix(7).
 
     start                                   init
-      |                                      |   opens it for writing: waits until somebody reads
-      |  --- opens it for reading ---------> |
-      |  <---- end of file: it runs ---------|   execve closes it (O_CLOEXEC)
+      |                                      |   has the socket from its creator, and accepts
+      |  --- connects ---------------------> |
+      |  <---- OPEN -------------------------|
+      |  <---- end of file: it runs ---------|   execve closes the connection (O_CLOEXEC)
       |  <---- or an error ------------------|
 
-Only one start gets through: it first removes the FIFO's name. What has a FIFO has not started.
+Only one start gets through: it first removes the socket's name. What has that name has not started.
+
+Init needs no path to the socket and no /proc, which belongs to the container by then: between
+create and start it has nothing of the host's open but its streams and this socket.
 """
 
 from __future__ import annotations
@@ -14,21 +18,22 @@ from __future__ import annotations
 import os
 import select
 import signal
-import stat
+import socket
 from pathlib import Path
 from types import FrameType
 
 from minirt import errors
 from minirt.errors import Conflict, MinirtError
+from minirt.kernel import sockets
 from minirt.kernel.steps import step
 
-_PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN = b"\n"  # the first byte of each connection that was accepted
 # What asks a process to end. The kernel keeps them from process 1 unless it has a handler.
 _ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 class Answer:
-    """The writing end, after the gate has opened: what init says instead of starting."""
+    """The connection of the start: by it init says why it does not become the command."""
 
     __slots__ = ("_fd",)
 
@@ -47,32 +52,34 @@ class Answer:
             pass  # Nobody listens any more.
 
 
-def make(path: Path) -> None:
-    """Make the FIFO."""
-    with step("make the gate", "mkfifo", "-m", "600", path):
-        os.mkfifo(path, 0o600)
+def make(path: Path) -> int:
+    """Make the gate; return its socket, for init. Raises OSError."""
+    with (
+        step("make the gate", "nc", "-lU", path),
+        sockets.name_in(path.parent, path.name) as name,
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
+    ):
+        umask = os.umask(0o177)
+        try:
+            listener.bind(name)
+        finally:
+            os.umask(umask)
+        listener.listen(1)
+        return listener.detach()
 
 
-def hold(path: Path) -> int:
-    """Name the FIFO by a descriptor that stays valid wherever init goes."""
-    return os.open(path, _PATH_ONLY)
-
-
-def wait(gate: int, own_descriptors: int) -> Answer:
-    """Wait until somebody starts the container. Closes both descriptors.
-
-    ``own_descriptors`` is the folder /proc/self/fd, opened while it was in reach.
-    """
+def wait(gate: int) -> Answer:
+    """Wait until somebody starts the container. Closes the gate."""
     for number in _ENDINGS:
         signal.signal(number, _end)
     try:
-        fd = os.open(str(gate), os.O_WRONLY | os.O_CLOEXEC, dir_fd=own_descriptors)
+        with socket.socket(fileno=gate) as listener:
+            connection, _ = listener.accept()
     finally:
         for number in _ENDINGS:
             signal.signal(number, signal.SIG_DFL)
-    os.close(gate)
-    os.close(own_descriptors)
-    return Answer(fd)
+    connection.sendall(_OPEN)
+    return Answer(connection.detach())
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
@@ -85,11 +92,11 @@ def open_for(init: int, path: Path) -> None:
     Raises Conflict if it has started before, OSError if it was execve(2) that failed, and
     what else kept it from starting.
     """
-    fd = _take(path)
-    try:
-        message = _read_to_end(fd, init)
-    finally:
-        os.close(fd)
+    with _taken(path) as connection:
+        message = _read_to_end(connection.fileno(), init)
+    if not message.startswith(_OPEN):
+        raise MinirtError("The container did not start", "its init has died")
+    message = message.removeprefix(_OPEN)
     if message:
         from minirt.kernel import springboard
         from minirt.runtime.handshake import received
@@ -97,24 +104,27 @@ def open_for(init: int, path: Path) -> None:
         raise springboard.failure(message) or received(message)
 
 
-def _take(path: Path) -> int:
-    """Open the FIFO for reading, and remove its name."""
+def _taken(path: Path) -> socket.socket:
+    """Connect to the socket, and before that remove its name."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        place = os.open(path, _PATH_ONLY)
-    except FileNotFoundError:
-        raise Conflict("cannot start an already running container") from None
-    try:
-        if not stat.S_ISFIFO(os.fstat(place).st_mode):
-            raise Conflict("cannot start the container", f"{path} is no FIFO")
-        with step("open the gate", "cat", path):
+        # Of two that rename only one succeeds; and connect(2) needs a name.
+        taken = f"{path.name}.taken"
+        with step("open the gate", "nc", "-U", path):
+            os.rename(path.name, taken, src_dir_fd=folder, dst_dir_fd=folder)
             try:
-                path.unlink()
-            except FileNotFoundError:
-                raise Conflict("cannot start an already running container") from None
-            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            return os.open(f"/proc/self/fd/{place}", flags)
+                connection.connect(f"/proc/self/fd/{folder}/{taken}")
+            finally:
+                os.unlink(taken, dir_fd=folder)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, FileNotFoundError):
+            raise Conflict("cannot start an already running container") from None
+        raise
     finally:
-        os.close(place)
+        os.close(folder)
+    return connection
 
 
 def _read_to_end(fd: int, init: int) -> bytes:
@@ -128,8 +138,8 @@ def _read_to_end(fd: int, init: int) -> bytes:
         if fd in ready:
             try:
                 piece = os.read(fd, 1 << 16)
-            except BlockingIOError:
-                piece = b""
+            except ConnectionResetError:  # It died before it had accepted the connection.
+                return message
             if not piece:
                 return message
             message += piece

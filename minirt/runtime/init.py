@@ -141,12 +141,13 @@ def _await_start(plan: Plan, line: Line, own_descriptors: int) -> Line | gate.An
         os.close(own_descriptors)
         line.await_word(GO)
         return line
-    if line.await_word(GO, GATE) == GO:
-        os.close(own_descriptors)
+    word = line.await_word(GO, GATE)
+    os.close(own_descriptors)
+    if word == GO:
         os.close(plan.gate)
         return line
     line.close()
-    return gate.wait(plan.gate, own_descriptors)
+    return gate.wait(plan.gate)
 
 
 def _enter_namespaces(spec: Spec, cgroup: Cgroup | None) -> None:

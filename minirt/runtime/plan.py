@@ -18,8 +18,9 @@ class Setting:
 
     ``user`` is Docker's "user[:group]", to be looked up in the image; None: the config's ids
     stand. ``groups`` are further ones of that user, by name or number. ``keep_fds`` further
-    descriptors, from 3 on, are handed through. ``gate`` is the FIFO where init waits if its
-    creator leaves before the start. ``shm_of`` is the mount namespace whose /dev/shm it shows.
+    descriptors, from 3 on, are handed through. ``gate`` is where a socket is made at which init
+    waits if its creator leaves before the start. ``shm_of`` is the mount namespace whose /dev/shm
+    it shows.
     """
 
     bundle: Path
@@ -42,7 +43,7 @@ class Plan:
     setting: Setting
     handed_on: tuple[int, ...]
     filters: Filters
-    gate: int | None = None  # a descriptor of the FIFO
+    gate: int | None = None  # a descriptor of the listening socket
     inherited: Inheritance = NOTHING  # that its parent does not have
 
     def descriptors(self) -> set[int]:

@@ -86,8 +86,6 @@ def settle(plan: Plan, pidfd: int) -> None:
         path = spec.namespaces[Namespace.USER]
         raise InvalidRequest(f"Cannot start a container in {path}", "it maps no root")
     launch.give_stdio(plan.setting.stdio or (0, 1, 2), *root)
-    if plan.gate is not None:
-        os.chown(f"/proc/self/fd/{plan.gate}", *root)
     if plan.setting.cgroup and _may_manage_group(plan):
         _give_group(plan, *root)
 
