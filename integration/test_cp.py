@@ -160,3 +160,19 @@ def test_a_container_that_swaps_folders_for_symlinks(
         minirt("cp", f"{tmp_path}/in/.", "one:/d", code=None)
         minirt("cp", tmp_path / "in" / "sub" / "planted", "one:/d/sub/planted", code=None)
     assert [one.name for one in secret.iterdir()] == ["key"]
+
+
+def test_archive_keeps_the_owner_of_a_file_and_a_folder(
+    minirt: Minirt, one: str, tmp_path: Path
+) -> None:
+    for path in (tmp_path / "tree", tmp_path / "tree" / "a"):
+        os.chown(path, 1234, 567)
+    minirt("cp", "-a", tmp_path / "tree" / "a", "one:/")
+    minirt("cp", "-a", tmp_path / "tree" / "a", "one:/other")
+    minirt("cp", "-a", tmp_path / "tree", "one:/")
+    minirt("cp", tmp_path / "tree" / "a", "one:/roots")
+    minirt("start", "one")
+    owners = ("exec", "one", "stat", "-c", "%u:%g", "/a", "/other", "/tree", "/tree/a", "/roots")
+    assert minirt(*owners).stdout.split() == ["1234:567"] * 4 + ["0:0"]
+    minirt("cp", "-a", "one:/a", tmp_path / "back")
+    assert (tmp_path / "back").stat().st_uid == 1234

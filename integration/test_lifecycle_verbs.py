@@ -231,3 +231,32 @@ def test_what_a_killed_maker_left_is_swept(
     folders = [ground.root / "containers", ground.run / "containers", ground.root / "names"]
     # What the kernel has of the new one goes after the answer.
     wait_until(lambda: not [one for folder in folders for one in folder.iterdir()], "the end")
+
+
+def test_a_container_that_cannot_start_keeps_the_reason(minirt: Minirt, image: str) -> None:
+    form = ("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}")
+    minirt("create", "--name", "one", "--net", "none", image, "nope")
+    assert minirt(*form, "one").stdout == "created 0 \n"
+    said = minirt("start", "one", code=1).stderr
+    assert minirt(*form, "one").stdout == f"created 127 {said.removeprefix('minirt: ')}"
+    minirt("create", "--name", "two", "--net", "none", image, "/etc")
+    minirt("start", "two", code=1)
+    assert minirt(*form, "two").stdout.startswith("created 126 ")
+    minirt("create", "--name", "three", "--net", "container:one", image, "true")
+    minirt("start", "three", code=1)
+    assert minirt(*form, "three").stdout.startswith("created 128 ")
+    assert minirt("ps", "-a", "--format", "{{.Status}}").stdout == "Created\n" * 3
+
+
+def test_a_container_with_rm_is_restarted_and_removed_at_its_end(
+    minirt: Minirt, image: str
+) -> None:
+    run = ("run", "-d", "--rm", "--name", "one", "-v", "/data", "--net", "none", image)
+    container = minirt(*run, "sleep", "1000").stdout
+    minirt("exec", "one", "touch", "/data/kept", "/kept")
+    for _ in range(3):
+        minirt("restart", "-t", "0", "one")
+        minirt("exec", "one", "ls", "/data/kept", "/kept")
+    assert minirt("ps", "-q", "--no-trunc").stdout == container
+    minirt("stop", "-t", "0", "one")
+    assert minirt("ps", "-aq").stdout == minirt("volume", "ls", "-q").stdout == ""

@@ -233,3 +233,9 @@ def test_a_plug_that_cannot_be_is_refused_and_nothing_changes(
     assert look(minirt, "one") == one
     assert inside(one) == {"lo": "127.0.0.1", "eth0": "10.1.0.2"}
     minirt("network", "disconnect", "-f", "net1", "one")
+
+
+def test_force_makes_no_container_out_of_nothing(minirt: Minirt) -> None:
+    for force in ((), ("-f",)):
+        said = minirt("network", "disconnect", *force, "net1", "nope", code=1).stderr
+        assert "No such container: nope" in said

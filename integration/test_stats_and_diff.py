@@ -37,7 +37,8 @@ def test_stats_of_one_that_works_and_one_that_sleeps(minirt: Minirt, image: str)
     assert "MEM USAGE / LIMIT" in table[0]
     minirt("rm", "-f", "busy")
     minirt("stop", "-t", "0", "idle")
-    assert "--" in minirt("stats", "--no-stream", "idle").stdout
+    ended = minirt("stats", "--no-stream", "-a").stdout.splitlines()[1]
+    assert " ".join(ended.split()[2:]) == "0.00% 0B / 0B 0.00% 0B / 0B 0B / 0B 0"
     assert "No such container" in minirt("stats", "--no-stream", "none", code=1).stderr
 
 

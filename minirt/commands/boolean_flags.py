@@ -100,7 +100,8 @@ class _Rewriting:
         if value not in VALUES:
             names = ", ".join(sorted(option.opts, key=len))
             why = f'strconv.ParseBool: parsing "{value}": invalid syntax'
-            raise click.UsageError(f'invalid argument "{value}" for "{names}" flag: {why}')
+            what = f'invalid argument "{value}" for "{names}" flag: {why}'
+            raise click.BadOptionUsage(name, what)
         if VALUES[value] != (name in option.secondary_opts):
             self._append(option.opts[0], option)
         elif option.secondary_opts:

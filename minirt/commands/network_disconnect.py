@@ -6,22 +6,15 @@ import click
 
 from minirt.container import lifecycle, plugging
 from minirt.container.changing import changing
-from minirt.errors import NotFound
 from minirt.network import finding
 
 
 @click.command("disconnect")
-@click.option("-f", "--force", is_flag=True, help="No error if there is no such container.")
+@click.option("-f", "--force", is_flag=True, help="Accepted, and changes nothing.")
 @click.argument("network")
 @click.argument("container")
 def command(force: bool, network: str, container: str) -> None:
     """Unplug CONTAINER from NETWORK, now and for its next starts."""
     there = finding.find(network)
-    try:
-        one = lifecycle.find(container)
-    except NotFound:
-        if force:
-            return
-        raise
-    with changing(one) as current:
+    with changing(lifecycle.find(container)) as current:
         plugging.disconnect(current, there)

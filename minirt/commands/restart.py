@@ -18,7 +18,7 @@ def command(seconds: int | None, containers: tuple[str, ...]) -> int:
 
     def begin(reference: str) -> Callable[[], object]:
         one = lifecycle.find(reference)
-        wait = stop.begin_stop(one, seconds) if alive.is_held(one.id) else None
+        wait = stop.begin_stop(one, seconds, restarts=True) if alive.is_held(one.id) else None
 
         def start_again() -> None:
             if wait is not None:

@@ -170,9 +170,13 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def passed_on() -> set[signal.Signals]:
-    """Return the signals that a command in the foreground passes on, unless it ignores them."""
+    """Return the signals that a command in the foreground passes on.
+
+    Also those that it was started to ignore, as Docker does: a shell lets ``command &`` ignore
+    SIGINT and SIGQUIT. But for SIGHUP, which nohup(1) has ignored.
+    """
     names = {one for one in signal.Signals if one not in _OWN and one < signal.SIGRTMIN}
-    return {one for one in names if signal.getsignal(one) != signal.SIG_IGN}
+    return names - ({signal.SIGHUP} if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else set())
 
 
 @contextmanager

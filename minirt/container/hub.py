@@ -36,6 +36,7 @@ class Client:
     outbox: Outbox
     attached: bool = False  # it waits for the exit code
     listens: bool = False  # it gets the command's output
+    restarts: bool = False  # it stops the container in order to start it again
     feeds: bool = False  # its packets go to the command's standard input
 
 
@@ -101,6 +102,10 @@ class Hub:
                 descriptors.close(fds)
                 self._lose(client)
 
+    def is_restarting(self) -> bool:
+        """Say whether a client that stops the container is going to start it again."""
+        return any(client.restarts for client in self._clients)
+
     def drain(self) -> None:
         """Pass on what the command has left in its pipes when it ended."""
         for fd in list(self._sources):
@@ -158,6 +163,7 @@ class Hub:
         back: tuple[int, ...] = ()
         if request["do"] == "attach":
             client.attached = True
+            client.restarts = bool(request.get("restarts"))
             client.listens, client.feeds = bool(request["output"]), bool(request["stdin"])
         elif request["do"] == "discard":
             for fd in fds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minirt.container import ending, lifecycle, log_writer, protocol, record
 from minirt.container.holdings import Holdings
@@ -171,10 +171,14 @@ def _end(life: Life, hub: Hub, listener: socket.socket) -> None:
         steps.write_to(life.story, phases=True)
     code = processes.collect(life.init)
     one = life.record
+    is_restarting = hub.is_restarting()
+    if is_restarting:
+        one = replace(one, host=replace(one.host, auto_remove=False))
     with steps.phase("take down what others may want"):
         if not one.host.auto_remove:  # Else nothing will be left that could be asked.
             last, killed = record.load_last(one.id), lifecycle.group_of(one).oom_kills() > 0
-            record.save_last(one.id, LastRun(last.started, timestamp(), code, killed))
+            ended = LastRun(last.started, timestamp(), code, killed, is_restarting=is_restarting)
+            record.save_last(one.id, ended)
         finish = ending.release(one, life.holdings)
     _attach_late_clients(hub, listener)
     hub.finish(code)

@@ -132,7 +132,10 @@ def dies_with_its_monitor(one: Record) -> bool:
     """
     if not one.host.auto_remove and not one.by_run:
         return False
-    return one.host.auto_remove if _has_started(one.id) else one.by_run
+    last = record.load_last(one.id)
+    if last.is_restarting:
+        return False
+    return one.host.auto_remove if last.started else one.by_run
 
 
 def is_removed(one: Record) -> bool:

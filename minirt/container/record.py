@@ -152,6 +152,7 @@ class LastRun:
     oom_killed: bool = False
     error: str = ""
     restarts: int = 0
+    is_restarting: bool = False  # ended by ``restart``: with --rm it is not removed either
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from minirt.container import (
@@ -35,7 +36,7 @@ from minirt.container.options import Request
 from minirt.container.record import Record
 from minirt.container.undoing import taking_back, undisturbed
 from minirt.container.user_ids import Range
-from minirt.errors import Conflict
+from minirt.errors import Conflict, MinirtError
 from minirt.images import store as images
 from minirt.kernel import (
     descriptors,
@@ -48,6 +49,8 @@ from minirt.kernel.clone import Child
 from minirt.runtime import reader
 from minirt.runtime.rootfs import Overlay
 from minirt.state import made
+
+NOT_STARTED = 128  # Docker's exit code of a container that could not be started
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,26 @@ def start(one: Record, *, attach: bool) -> Started:
     with sharing.reporting_ends(one.host), taking_back() as held:
         lock = _become_alive(one)
         held.callback(alive.let_go, one.id, lock)
-        with steps.phase("find the image"):
-            layers = images.find(one.image_id).layers
-        overlay = layer.over_image(one, layers)
-        site = building.begin(one.id, one.host, held)
-        line = _start(one, overlay, site, lock, held, attach=attach)
+        with _recording_failure(one.id):
+            with steps.phase("find the image"):
+                layers = images.find(one.image_id).layers
+            overlay = layer.over_image(one, layers)
+            site = building.begin(one.id, one.host, held)
+            line = _start(one, overlay, site, lock, held, attach=attach)
     steps.show()
     return Started(one, line)
+
+
+@contextmanager
+def _recording_failure(container_id: str) -> Iterator[None]:
+    """Keep for ``inspect`` why a container could not be started, with Docker's exit code."""
+    try:
+        yield
+    except (MinirtError, OSError) as error:
+        code = (error.exit_code if isinstance(error, MinirtError) else None) or NOT_STARTED
+        last = record.load_last(container_id)
+        record.save_last(container_id, replace(last, exit_code=code, error=str(error)))
+        raise
 
 
 def _start(

@@ -54,14 +54,17 @@ def _let_go_on(one: Record) -> None:
         lifecycle.group_of(one).thaw()
 
 
-def begin_stop(one: Record, seconds: int | None = None) -> Callable[[], None]:
+def begin_stop(
+    one: Record, seconds: int | None = None, *, restarts: bool = False
+) -> Callable[[], None]:
     """Ask the container to end; return what waits until it has, and all that it held is free.
 
-    If it has not ended ``seconds`` after it was asked, it is killed (-1: wait for ever).
+    If it has not ended ``seconds`` after it was asked, it is killed (-1: wait for ever). If the
+    caller ``restarts`` it, its monitor keeps it although it has --rm.
     """
     patience = one.config.stop_timeout if seconds is None else seconds
     patience = DEFAULT_STOP_TIMEOUT if patience is None else patience
-    waiter = Waiter(one)
+    waiter = Waiter(one, restarts=restarts)
     send(one, signals.number(one.config.stop_signal or DEFAULT_STOP_SIGNAL))
     deadline = math.inf if patience < 0 else time.monotonic() + patience
 
@@ -106,10 +109,10 @@ class Waiter:
     when it is dead and all processes of its PID namespace with it (pid_namespaces(7)).
     """
 
-    def __init__(self, one: Record) -> None:
+    def __init__(self, one: Record, *, restarts: bool = False) -> None:
         self.code: int | None = None
         self._one = one
-        self._line = self._attach(one)
+        self._line = self._attach(one, restarts=restarts)
         self._pidfd = None if self._line else lifecycle.open_monitor(one)
 
     def wait(self, seconds: float) -> bool:
@@ -138,10 +141,11 @@ class Waiter:
         if self._pidfd is not None:
             os.close(self._pidfd)
 
-    def _attach(self, one: Record) -> socket.socket | None:
+    def _attach(self, one: Record, *, restarts: bool) -> socket.socket | None:
+        request = {"do": "attach", "stdin": False, "output": False, "restarts": restarts}
         try:
             line = protocol.connect(record.run_directory(one.id))
-            protocol.tell(line, {"do": "attach", "stdin": False, "output": False})
+            protocol.tell(line, request)
             protocol.hear_json(line)
         except (OSError, EOFError):
             return None

@@ -30,6 +30,15 @@ HEADERS = {
 }
 COLUMNS = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs")
 
+ENDED = {  # what a container uses that does not run
+    "CPUPerc": "0.00%",
+    "MemUsage": "0B / 0B",
+    "MemPerc": "0.00%",
+    "NetIO": "0B / 0B",
+    "BlockIO": "0B / 0B",
+    "PIDs": "0",
+}
+
 
 class Row(Fields):
     """A container in the list; "--" stands for what this machine doesn't count."""
@@ -56,9 +65,11 @@ def sample(one: Record) -> Sample | None:
 
 
 def row(one: Record, before: Sample | None, now: Sample | None, *, cut: bool = True) -> Row:
-    """Return the fields of a container, from two samples; of one that has ended all unknown."""
+    """Return the fields of a container, from two samples; as with Docker zeros if it has ended."""
     short = one.id[:SHORT] if cut else one.id
-    stats = now.stats if now else Stats()
+    if now is None:
+        return Row(Container=one.name, ID=short, Name=one.name, **ENDED)
+    stats = now.stats
     used, limit = _memory(stats)
     return Row(
         Container=one.name,
@@ -67,7 +78,7 @@ def row(one: Record, before: Sample | None, now: Sample | None, *, cut: bool = T
         CPUPerc=_cpu(before, now),
         MemUsage=UNKNOWN if used is None else f"{binary(used)} / {binary(limit)}",
         MemPerc=UNKNOWN if used is None else f"{used / limit:.2%}",
-        NetIO=_pair(now.network if now else None),
+        NetIO=_pair(now.network),
         BlockIO=_pair((stats.read_bytes, stats.written_bytes)),
         PIDs=UNKNOWN if stats.pids is None else str(stats.pids),
     )

@@ -223,7 +223,9 @@ def wait(line: _socket.socket, pidfd: int) -> tuple[bytes, int]:
         relay(_signal.SIGCONT, None)
 
     for number, handler in (dict.fromkeys(_RELAYED, relay) | {_signal.SIGTSTP: pause}).items():
-        if _signal.getsignal(number) != _signal.SIG_IGN:
+        # The child ignores what we were started to ignore, or passes it on to its container.
+        is_ignored = _signal.getsignal(number) == _signal.SIG_IGN
+        if not is_ignored or number in (_signal.SIGINT, _signal.SIGQUIT):
             _signal.signal(number, handler)
     answer = b""
     while len(answer) < 5:

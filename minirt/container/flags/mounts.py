@@ -22,7 +22,7 @@ MODES = (
     ("z", "Z"),
     PROPAGATIONS,
     ("nocopy",),
-    ("cached", "delegated", "consistent", "default"),
+    ("cached", "delegated", "consistent"),
     ("idmap",),
 )
 TMPFS_OPTION = (  # mount(8) "filesystem-independent mount options", tmpfs(5)
