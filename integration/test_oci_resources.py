@@ -20,6 +20,12 @@ def one(ground: Ground, rootfs: Path) -> Oci:
     return oci.make(ground.root / "oci", rootfs)
 
 
+needs_realtime_budgets = pytest.mark.skipif(
+    not any((root / "cpu.rt_runtime_us").exists() for root in cgroup_roots()),
+    reason="this kernel has no realtime budgets of cgroups",
+)
+
+
 def disk() -> str:
     """Return the numbers of a block device of this machine: major:minor."""
     files = sorted(Path("/sys/block").glob("*/dev"), reverse=True)
@@ -167,3 +173,32 @@ def test_update_has_options_for_a_burst_and_for_idle(one: Oci, ground: Ground) -
     shares = value_of(ground, "a", "cpu.shares") or value_of(ground, "a", "cpu.weight")
     one("delete", "--force", "a")
     assert shares in ("512", "59")
+
+
+@needs_realtime_budgets
+@pytest.mark.parametrize("path", ["", "x/y"])
+def test_a_realtime_budget_is_granted_by_the_groups_of_minirt_above(
+    one: Oci, ground: Ground, path: str
+) -> None:
+    """They have what the groups in them have together, and no more."""
+    one.linux["cgroupsPath"] = path
+    one.linux["resources"]["cpu"] = {"realtimeRuntime": 1000, "realtimePeriod": 100_000}
+    one.process["scheduler"] = {"policy": "SCHED_FIFO", "priority": 5}
+    one.start("a")
+    assert value_of(ground, path or "a", "cpu.rt_runtime_us") == "1000"
+    one.linux["cgroupsPath"] = ""
+    one.start("b")
+    assert value_of(ground, "", "cpu.rt_runtime_us") == "20000"  # of a second
+    one("update", "--cpu-rt-runtime", "3000", "b")
+    assert value_of(ground, "", "cpu.rt_runtime_us") == "40000"
+    one("delete", "--force", "a")
+    one("delete", "--force", "b")
+
+
+@needs_realtime_budgets
+def test_more_than_the_machine_has_is_refused(one: Oci) -> None:
+    one.linux["resources"]["cpu"] = {"realtimeRuntime": 99_000, "realtimePeriod": 100_000}
+    one.write("true")
+    said = one("create", "--bundle", one.bundle, "a", code=1).stderr
+    assert "realtimeRuntime is 99000" in said and "too small" in said
+    assert one.is_clean()

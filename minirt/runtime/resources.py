@@ -112,8 +112,22 @@ def _apply_part(cgroup: Cgroup, part: _Part, place: Place) -> None:
     if folder.hierarchy.version == 2:
         cgroups.enable(folder, tuple(name for name in part.controllers if name))
     again = [one for one in settings if not _put(folder.path, one)]
+    if any(file == v1.REALTIME for one in again for file, _ in one.choices):
+        _extend_realtime_budget(folder, place)
     for one in again:  # Two limits can stand in each other's way, as memory and memory + swap.
         _put(folder.path, one, last=True)
+
+
+def _extend_realtime_budget(folder: Folder, place: Place) -> None:
+    """Have the groups above grant what the kernel has just refused. Raises InvalidRequest."""
+    from minirt.runtime import realtime_budget
+
+    runtime, period = (place.get(key).number(0) for key in ("realtimeRuntime", "realtimePeriod"))
+    try:
+        realtime_budget.extend(folder, runtime, period)
+    except OSError as error:
+        why = f"the realtime budget above {folder.path} is too small: {error.filename}"
+        place.get("realtimeRuntime").refuse(f"is {runtime}, but {why}")
 
 
 def _check_use(cgroup: Cgroup, memory: Place) -> None:

@@ -12,6 +12,7 @@ from minirt.runtime.document import Place
 from minirt.runtime.resource_settings import Setting, or_max, setting
 
 LOW = -1  # of signed numbers: "no limit"
+REALTIME = "cpu.rt_runtime_us"
 ZERO_COUNTS = ("burst", "idle", "realtimeRuntime")  # of cpu
 _THROTTLES = {
     "throttleReadBpsDevice": "blkio.throttle.read_bps_device",
@@ -53,7 +54,7 @@ def cpu(place: Place) -> list[Setting]:
         "quota": "cpu.cfs_quota_us",
         "burst": "cpu.cfs_burst_us",
         "realtimePeriod": "cpu.rt_period_us",
-        "realtimeRuntime": "cpu.rt_runtime_us",
+        "realtimeRuntime": REALTIME,
         "idle": "cpu.idle",
     }
     asked = {key: place.get(key).number(0, LOW) for key in files}
