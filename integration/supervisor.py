@@ -92,4 +92,8 @@ class Supervisor:
         self.calls.append((listener, number))
         refused = self._answer(len(self.calls))
         words = (identifier, 0, -refused, 0 if refused else _CONTINUE)
-        fcntl.ioctl(listener, _SEND, _ANSWER.pack(*words))
+        try:
+            fcntl.ioctl(listener, _SEND, _ANSWER.pack(*words))
+        except OSError as error:
+            # A signal interrupted the call, which is made again: Go's scheduler sends SIGURG.
+            assert error.errno == errno.ENOENT, error
