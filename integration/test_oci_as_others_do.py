@@ -558,3 +558,24 @@ def test_init_holds_no_folder_of_the_host_between_create_and_start(one: Oci) -> 
     folders = [str(each.readlink()) for each in descriptors if each.is_dir()]
     one("delete", "--force", "a")
     assert folders == []
+
+
+@each_runtime("crun")
+def test_in_a_user_namespace_devices_of_the_config_are_made_for_it(one: Oci) -> None:
+    """Also those that the host lacks."""
+    in_user_namespace(one)
+    of_config = {"fileMode": 0o640, "uid": 7, "gid": 8}
+    one.linux["devices"] = [
+        {"path": "/dev/none", "type": "c", "major": 1, "minor": 3, **of_config},
+        {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 3, **of_config},
+        {"path": "/dev/below/disk", "type": "b", "major": 7, "minor": 0, **of_config},
+        {"path": "/dev/fifo", "type": "p", "fileMode": 0o600},
+    ]
+    nodes = ("/dev/none", "/dev/kmsg", "/dev/below/disk", "/dev/fifo")
+    script = f"echo x > /dev/none && stat -c '%a %u %g %t %T' {' '.join(nodes)}"
+    assert run_in_reach(one, "sh", "-c", script).splitlines() == [
+        "640 7 8 1 3",
+        "640 7 8 1 3",
+        "640 7 8 7 0",
+        "600 0 0 0 0",
+    ]

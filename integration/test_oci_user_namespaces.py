@@ -188,8 +188,10 @@ def test_maps_make_an_error_or_a_container_that_has_them(one: Oci, ground: Groun
     assert not traces.left_by(ground, before)
 
 
-def test_a_device_that_the_host_lacks_is_named(one: Oci) -> None:
-    one.linux["devices"] = [{"path": "/dev/none", "type": "c", "major": 1, "minor": 3}]
+def test_a_device_for_a_user_that_is_not_mapped_is_refused(one: Oci) -> None:
+    device = {"path": "/dev/none", "type": "c", "major": 1, "minor": 3, "uid": COUNT}
+    one.linux["devices"] = [device]
     one.write("true")
     done = one("run", "--bundle", one.bundle, "a", code=1)
-    assert "/dev/none" in done.stderr
+    assert "/dev/none" in done.stderr and f"no user {COUNT}" in done.stderr
+    assert one.is_clean()

@@ -67,24 +67,74 @@ def open_null(root: int | None = None) -> int:
     return fd
 
 
+def detached(
+    folder: int, path: str, kind: str, number: tuple[int, int], mode: int, owner: tuple[int, int]
+) -> int:
+    """Return a mount of a node that is made for it in ``folder``, attached nowhere.
+
+    For a process of the host: the node works also where only a user namespace will reach it. Where
+    mknod(2) is forbidden even so, it is the host's node of that path. Raises OSError.
+    """
+    name = path.replace("/", "-")
+    with step("make a device node", "mknod", "-m", f"{mode:o}", Below(folder, name), kind, *number):
+        umask = os.umask(0)
+        try:
+            os.mknod(name, mode | TYPES[kind], os.makedev(*number), dir_fd=folder)
+            os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
+        except PermissionError:
+            return _of_host(path, kind, number)
+        finally:
+            os.umask(umask)
+        node = os.open(name, beneath.PATH_ONLY | os.O_NOFOLLOW, dir_fd=folder)
+        return _copied(node, Attribute.NOEXEC)
+
+
+def show(tree: int, folder: int, path: str) -> None:
+    """Attach what :func:`detached` returned at the last name of ``path``, in an open folder."""
+    name = path.rpartition("/")[2]
+    with step("show a device node", "mount", "--bind", path, Below(folder, name)):
+        _attach(tree, folder, name)
+
+
 def _bind(folder: int, path: str, kind: str, number: tuple[int, int]) -> None:
-    """Attach the host's node of that path, which must be the same device.
+    """Attach the host's node of that path, which must be the same device."""
+    tree = _of_host(path, kind, number)
+    try:
+        _attach(tree, folder, path.rpartition("/")[2])
+    finally:
+        os.close(tree)
+
+
+def _attach(tree: int, folder: int, name: str) -> None:
+    target = beneath.make_file(folder, name)
+    try:
+        mounts.attach(tree, target)
+    finally:
+        os.close(target)
+
+
+def _of_host(path: str, kind: str, number: tuple[int, int]) -> int:
+    """Return a copy of the mount of the host's node of a path, which must be that device.
 
     Read only: the device takes what is written to it, and the node keeps its owner and mode.
     """
-    name = path.rpartition("/")[2]
     source = os.open(path, beneath.PATH_ONLY | os.O_NOFOLLOW)
     try:
-        _check(os.fstat(source), kind, number, name)
-        target = beneath.make_file(folder, name)
-        tree = mounts.copy(source)
-        forbidden = Attribute.NOEXEC | Attribute.RDONLY
-        mounts.change(tree, add=forbidden, propagation=Propagation.PRIVATE)
-        mounts.attach(tree, target)
-        os.close(tree)
-        os.close(target)
-    finally:
+        _check(os.fstat(source), kind, number, path.rpartition("/")[2])
+    except BaseException:
         os.close(source)
+        raise
+    return _copied(source, Attribute.NOEXEC | Attribute.RDONLY)
+
+
+def _copied(node: int, attributes: Attribute) -> int:
+    """Return a copy of the mount of a node; closes ``node``."""
+    try:
+        tree = mounts.copy(node)
+    finally:
+        os.close(node)
+    mounts.change(tree, add=attributes, propagation=Propagation.PRIVATE)
+    return tree
 
 
 def _check(found: os.stat_result, kind: str, number: tuple[int, int], name: str) -> None:

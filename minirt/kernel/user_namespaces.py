@@ -89,13 +89,20 @@ class Ids:
     fd: int
     uid: int
     gid: int
+    uids: Map
+    gids: Map
 
     @classmethod
     def of(cls, pid: int) -> Ids:
         """Hold the user namespace of a process, which has a root. Raises OSError."""
         root = root_of(pid)
         assert root is not None, "a process without root there was not let in"
-        return cls(open_of(pid), *root)
+        return cls(open_of(pid), *root, read_map(pid, "uid_map"), read_map(pid, "gid_map"))
+
+    def outside(self, uid: int, gid: int) -> tuple[int, int] | None:
+        """Return which user and group those of the inside are; None if one is not mapped."""
+        user, group = outside_of(uid, self.uids), outside_of(gid, self.gids)
+        return None if user is None or group is None else (user, group)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from minirt.errors import InvalidRequest
 from minirt.kernel import beneath, devices, terminals
@@ -32,8 +32,11 @@ def is_own(mounts: Iterable[Mount]) -> bool:
     return not any(one.is_bind and one.place == "/dev" for one in mounts)
 
 
-def fill(root: int, asked: tuple[Device, ...]) -> None:
-    """Make the default nodes, those that were asked for, and the links. Raises OSError."""
+def fill(root: int, asked: tuple[Device, ...], made: Mapping[str, int]) -> None:
+    """Make the default nodes, those that were asked for, and the links. Raises OSError.
+
+    ``made`` are mounts of nodes that were made outside, by their paths; they are closed.
+    """
     for one in {device.path: device for device in (*_DEFAULTS, *asked)}.values():
         path = os.path.normpath(one.path)
         place, name = os.path.split(path)
@@ -41,6 +44,9 @@ def fill(root: int, asked: tuple[Device, ...]) -> None:
             continue  # The terminals are those of its own devpts, whatever node is asked for.
         folder = _folder(root, place)
         try:
+            if one.path in made:
+                devices.show(made[one.path], folder, path)
+                continue
             number, owner = (one.major, one.minor), (one.uid, one.gid)
             devices.make(folder, path, one.kind, number, one.mode, owner)
         finally:
@@ -53,6 +59,8 @@ def fill(root: int, asked: tuple[Device, ...]) -> None:
             devices.link(folder, "core", "/proc/kcore")
     finally:
         os.close(folder)
+        for tree in made.values():
+            os.close(tree)
 
 
 def open_console(root: int, process: Process, own_descriptors: int) -> tuple[int, int]:

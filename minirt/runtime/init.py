@@ -209,7 +209,8 @@ def _build_root(
     process = launch.as_user(spec.process, root, setting.user, setting.groups)
     has_own_dev = dev.is_own(spec.mounts)
     if has_own_dev:
-        dev.fill(root, spec.devices)
+        made = mount_sources.devices_made_outside(spec)
+        dev.fill(root, spec.devices, {one.path: given[key] for key, one in made.items()})
     console: tuple[int, ...] = ()
     if process.terminal:
         console = (dev.take_console(root, process, own_descriptors, shown=has_own_dev),)

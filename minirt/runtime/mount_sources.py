@@ -8,30 +8,32 @@ rights of the host's root, in a mount namespace of its own that is gone a moment
     its root       the overlay, over layers whose owners are mapped
     binds          those that map owners even where there is no user namespace
     file systems   of a namespace that the container shares: /sys is the network's
+    devices        those of the config: mknod(2) is forbidden in a user namespace
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Container
+from collections.abc import Collection, Container
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from minirt.errors import InvalidRequest, KernelRefused
-from minirt.kernel import beneath, cgroups, libc, mounts, user_namespaces
+from minirt.errors import InvalidRequest, KernelRefused, kernel_refused
+from minirt.kernel import beneath, cgroups, devices, libc, mounts, user_namespaces
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
 from minirt.kernel.user_namespaces import Ids
-from minirt.runtime import joining, rootfs
+from minirt.runtime import dev, joining, rootfs
 from minirt.runtime.mount_options import Options, parse
 from minirt.runtime.rootfs import Overlay
-from minirt.runtime.spec import Mount, Spec
+from minirt.runtime.spec import Device, Mount, Spec
 
 SHM = "/dev/shm"
-ROOT = -1  # the key of the root; the others are numbers of ``spec.mounts``
+ROOT = -1  # the key of the root; those of mounts are their numbers in ``spec.mounts``
+_FIRST_DEVICE = -2  # Devices count down from here, in the order of ``spec.devices``.
 _OWNERS = {"sysfs": Namespace.NET, "mqueue": Namespace.IPC, "cgroup": Namespace.CGROUP}
 
 
@@ -71,7 +73,16 @@ def outside(spec: Spec) -> tuple[int, ...]:
         for number, one in table
         if (one.is_bind and (one.is_idmapped or not one.inside)) or _is_anothers(one, spec)
     )
-    return (*made, ROOT)
+    return (*made, *devices_made_outside(spec), ROOT)
+
+
+def devices_made_outside(spec: Spec) -> dict[int, Device]:
+    """Return the devices that are made outside, by their keys. A FIFO can be made inside."""
+    if not spec.has_own_ids or not dev.is_own(spec.mounts):
+        return {}
+    return {
+        _FIRST_DEVICE - number: one for number, one in enumerate(spec.devices) if one.kind != "p"
+    }
 
 
 def _is_anothers(one: Mount, spec: Spec) -> bool:
@@ -100,9 +111,10 @@ def make(
     found = [
         tied.get(number) or _mount(spec, spec.mounts[number], bundle, ids)
         for number in outside(spec)
-        if number != ROOT
+        if number >= 0
     ]
     if ids is not None:
+        found += _devices(devices_made_outside(spec).values(), bundle, ids)
         found.append(_root(bundle / spec.root.path, overlay, ids))
     return found
 
@@ -226,6 +238,32 @@ def _map(tree: int, source: Path, namespace: int, *, recursive: bool = False) ->
         what = f"Cannot map the owners of the files in {source}"
         why = "its file system can't do that on this kernel, or maps them already"
         raise KernelRefused(what, why, "Put it on ext4, xfs or btrfs.") from error
+
+
+def _devices(asked: Collection[Device], place: Path, ids: Ids) -> list[int]:
+    """Make device nodes, in a file system that lies over ``place`` as long as that takes."""
+    if not asked:
+        return []
+    found = []
+    folder = mounts.new("tmpfs", ("mode=700",))
+    target = os.open(place, beneath.FOLDER)
+    try:
+        mounts.attach(folder, target)
+        for one in asked:
+            owner = ids.outside(one.uid, one.gid)
+            if owner is None:
+                why = f"the user namespace has no user {one.uid} or no group {one.gid}"
+                raise InvalidRequest(f"Cannot make the device {one.path}", why)
+            number = (one.major, one.minor)
+            try:
+                found.append(devices.detached(folder, one.path, one.kind, number, one.mode, owner))
+            except OSError as error:
+                raise kernel_refused(f"Cannot make the device {one.path}", error) from error
+        libc.umount2(str(place), mounts.DETACH)
+    finally:
+        os.close(target)
+        os.close(folder)
+    return found
 
 
 def _root(place: Path, overlay: Overlay | None, ids: Ids) -> int:
