@@ -130,25 +130,11 @@ def test_a_start_on_a_network_does_without_libnftables(minirt: Minirt, image: st
     assert "was called" in shell(sys.executable, "-c", program, code=1).stderr
 
 
-def test_a_pipe_is_handed_through_where_nothing_is_logged(minirt: Minirt, image: str) -> None:
-    """Never a file: that has a place on the host's disks."""
-    look = ("sh", "-c", "readlink /proc/self/fd/1; readlink /proc/self/fd/2")
-    run = minirt_words("run", "--rm", "--net", "none", "--log-driver", "none", image, *look)
-    with started("cat", stdin=subprocess.PIPE) as reader:
-        assert reader.stdin and reader.stdout
-        own = Path(f"/proc/{reader.pid}/fd/0").readlink()
-        subprocess.run(run, stdout=reader.stdin, stderr=subprocess.DEVNULL, check=True)
-        reader.stdin.close()
-        lines = reader.stdout.read().splitlines()
-    assert lines[0] == str(own)
-    assert lines[1] != str(own)
-
-
 @pytest.mark.parametrize(
     ("before", "after"), [(None, 256 << 10), (4096, 4096), (1 << 20, 1 << 20)], ids=str
 )
 @pytest.mark.parametrize("verb", ["run", "exec"])
-def test_a_pipe_that_is_handed_through_gets_more_room_unless_somebody_has_sized_it(
+def test_a_pipe_for_output_gets_more_room_unless_somebody_has_sized_it(
     minirt: Minirt, image: str, verb: str, before: int | None, after: int
 ) -> None:
     words = ["run", "--rm", "--net", "none", "--log-driver", "none", image, "true"]
@@ -163,19 +149,19 @@ def test_a_pipe_that_is_handed_through_gets_more_room_unless_somebody_has_sized_
     descriptors.close([reader, writer])
 
 
-def test_a_file_is_copied_to_and_so_is_a_pipe_where_there_is_a_log(
-    minirt: Minirt, image: str, tmp_path: Path
+@pytest.mark.parametrize("driver", ["json-file", "none"])
+def test_files_and_pipes_are_copied_to(
+    minirt: Minirt, image: str, tmp_path: Path, driver: str
 ) -> None:
     look = ("sh", "-c", "readlink /proc/self/fd/1")
+    words = minirt_words("run", "--rm", "--net", "none", "--log-driver", driver, image, *look)
     file = tmp_path / "out"
     with file.open("w") as out:
-        words = minirt_words("run", "--rm", "--net", "none", "--log-driver", "none", image, *look)
         subprocess.run(words, stdout=out, check=True)
     assert file.read_text().startswith("pipe:")
     with started("cat", stdin=subprocess.PIPE) as reader:
         assert reader.stdin and reader.stdout
         own = Path(f"/proc/{reader.pid}/fd/0").readlink()
-        words = minirt_words("run", "--rm", "--net", "none", image, *look)
         subprocess.run(words, stdout=reader.stdin, check=True)
         reader.stdin.close()
         line = reader.stdout.read()

@@ -226,7 +226,7 @@ def test_a_named_fifo_stays_on_the_host(
     assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, 0o600)
 
 
-def test_a_pipe_is_handed_in_and_a_fifo_is_not(tmp_path: Path) -> None:
+def test_a_fifo_is_no_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     fifo = os.open(tmp_path / "fifo", os.O_RDWR)
     ends = os.pipe()

@@ -43,5 +43,12 @@ def command(detach_keys: str, sig_proxy: bool, **flags: Any) -> int:
         click.echo(one.id)
         return 0
     stdin = one.config.open_stdin
-    code = attach.converse(one, started.line, stdin=stdin, proxy=sig_proxy, mask=mask, keys=leaving)
+    code = attach.converse(
+        *(one, started.line),
+        stdin=stdin,
+        proxy=sig_proxy,
+        mask=mask,
+        keys=leaving,
+        outputs=started.outputs,
+    )
     return 0 if code == DETACHED else code

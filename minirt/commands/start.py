@@ -8,6 +8,7 @@ from minirt.commands.each import check_input, detach_keys, for_each
 from minirt.container import alive, attach, lifecycle, start
 from minirt.container.attach import DETACHED
 from minirt.container.detaching import keys
+from minirt.container.start import Started
 from minirt.errors import Conflict, InvalidRequest
 
 
@@ -29,10 +30,11 @@ def command(
     stdin = interactive and one.config.open_stdin
     check_input(tty=one.config.tty, stdin=stdin, remedy="Leave out -i.")
     if alive.is_held(one.id):
-        line = attach.connect(one, stdin=interactive)
+        started = Started(one, attach.connect(one, stdin=interactive))
     else:
-        line = start.start(one, attach=True).attached()
-    code = attach.converse(one, line, stdin=stdin, keys=leaving)
+        started = start.start(one, attach=True)
+    line, outputs = started.attached(), started.outputs
+    code = attach.converse(one, line, stdin=stdin, keys=leaving, outputs=outputs)
     return 0 if code == DETACHED else code
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
-from minirt.container import protocol, record, stop
+from minirt.container import copying, protocol, record, stop
+from minirt.container.copying import PipeFlow
 from minirt.container.detaching import DEFAULT, Keys
 from minirt.container.loop import Loop, Outbox
 from minirt.container.record import Record
@@ -47,13 +48,15 @@ def converse(
     proxy: bool = True,
     mask: set[int] | None = None,
     keys: bytes = b"",
+    outputs: Iterable[tuple[int, int]] = (),
 ) -> int:
     """Copy between this process and the container until that ends; return its exit code.
 
     Signals go to the container if ``proxy``, which may ignore them: the third that is to end it
     ends this process, too, as with Docker's client. From a raw terminal, whose keys go there
     anyway, they end this process, which gives the terminal back first. ``mask`` is what
-    :func:`hold_signals` returned. Returns :data:`DETACHED` if the person left, with ``keys`` or
+    :func:`hold_signals` returned. ``outputs`` are pairs of pipes: what the command writes to the
+    first is moved to the second. Returns :data:`DETACHED` if the person left, with ``keys`` or
     the usual ones.
     """
     is_raw = one.config.tty and stdin and os.isatty(0)
@@ -64,7 +67,7 @@ def converse(
     ):
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        talk = _Conversation(one, line, signals, proxy=proxy and not is_raw)
+        talk = _Conversation(one, line, signals, outputs, proxy=proxy and not is_raw)
         if one.config.tty:
             talk.tell_size()
         if stdin:
@@ -75,12 +78,22 @@ def converse(
 class _Conversation:
     """Both directions, in one loop."""
 
-    def __init__(self, one: Record, line: socket.socket, signals: int, *, proxy: bool) -> None:
+    def __init__(
+        self,
+        one: Record,
+        line: socket.socket,
+        signals: int,
+        outputs: Iterable[tuple[int, int]],
+        *,
+        proxy: bool,
+    ) -> None:
         self._one, self._line, self._loop = one, line, Loop()
         self._proxy = proxy
         self._code: int | None = None
         self._endings = 0  # signals passed on that were to end the container
         self._source: int | None = None
+        self._flows = [PipeFlow(self._loop, pipe, copying.widened(own)) for pipe, own in outputs]
+        self._is_told = False  # the exit code came from the monitor
         line.setblocking(False)
         self._outbox = Outbox(self._loop, line.fileno(), line.send, lambda: None, self._listen)
         self._loop.on_readable(line.fileno(), self._hear)
@@ -91,9 +104,22 @@ class _Conversation:
         with steps.phase("wait for its end"):
             while self._code is None:
                 self._loop.turn()
+            if self._is_told:
+                self._move_the_rest()
+        leave_behind(self._one, [flow.source for flow in self._flows if not flow.has_ended])
         if steps.pipe_of_phases() is not None:
             self._line.close()  # The monitor waits for that, and who measures for the monitor.
         return self._code
+
+    def _move_the_rest(self) -> None:
+        """Move what the command had written before its end, whoever else still holds its output."""
+        for flow in self._flows:
+            flow.finish()
+        happened = True
+        while not all(flow.is_over for flow in self._flows):
+            if not happened and not any(flow.waits_for_room for flow in self._flows):
+                return
+            happened = self._loop.turn(copying.LINGER)
 
     def tell_size(self) -> None:
         """Tell the container how large this terminal is."""
@@ -136,7 +162,8 @@ class _Conversation:
         except BlockingIOError:
             return
         if kind == protocol.EXIT:
-            self._code = int(rest)
+            self._code, self._is_told = int(rest), True
+            self._loop.forget(self._line.fileno())
         elif kind == b"":
             self._code = KILLED
         elif kind in (protocol.STDOUT, protocol.STDERR):
@@ -157,6 +184,21 @@ class _Conversation:
                     self._code = SIGNAL_BASE + number
             else:
                 self._code = SIGNAL_BASE + number
+
+
+def leave_behind(one: Record, pipes: list[int]) -> None:
+    """Hand pipes that are still written to over to the monitor, which drops what comes.
+
+    As with Docker, what the command left running goes on, and whoever reads our output need not
+    wait for it (docs/decisions/exec-ends-with-its-command.md).
+    """
+    if not pipes:
+        return
+    with suppress(OSError, EOFError):  # The container ends just now, and they with it.
+        line = protocol.connect(record.run_directory(one.id))
+        with line:
+            protocol.tell(line, {"do": "discard"}, tuple(pipes))
+            protocol.hear_json(line)
 
 
 def write_all(fd: int, data: bytes) -> None:

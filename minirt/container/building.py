@@ -7,12 +7,12 @@ the moment at which the monitor holds all of it, nothing stays.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from minirt.container import alive, birth, copying, life, record, sharing
+from minirt.container import alive, birth, life, record, sharing
 from minirt.container.birth import Monitor, Newborn
 from minirt.container.holdings import Holdings
 from minirt.container.life import Life, Streams
@@ -52,7 +52,8 @@ class Plan:
     spec: Spec
     overlay: Overlay
     holdings: Holdings
-    handed: frozenset[int] = frozenset()  # of streams 1 and 2, the pipes of the operator
+    # Of streams 1 and 2, the writers of pipes that the operator's command reads itself.
+    own_outputs: dict[int, int] = field(default_factory=dict)
 
 
 def begin(container_id: str, host: HostConfig, held: ExitStack) -> Site:
@@ -89,7 +90,7 @@ def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> tuple[Created,
     ``wire`` gets init and when it was born, and connects it to networks, while it mounts its root.
     Raises what :func:`create.create` does.
     """
-    streams, given = _open_streams(plan.record, plan.handed)
+    streams, given = _open_streams(plan.record, plan.own_outputs)
     held.callback(descriptors.close, streams.descriptors())
     ready: list[Life] = []
 
@@ -154,7 +155,7 @@ def _namespace_of_shm(plan: Plan) -> str:
 
 
 def _open_streams(
-    one: Record, handed: Container[int]
+    one: Record, own_outputs: Mapping[int, int]
 ) -> tuple[Streams, tuple[int, int, int] | None]:
     """Open the command's standard streams: our ends, and those that it gets."""
     if one.config.tty:
@@ -163,6 +164,7 @@ def _open_streams(
     if one.config.open_stdin:
         os.close(given)
         given, into = os.pipe()
-    # Of a pipe of the operator's we have no other end.
-    out, err = ((None, os.dup(copying.widened(fd))) if fd in handed else os.pipe() for fd in (1, 2))
+    out, err = (
+        (None, os.dup(own_outputs[fd])) if fd in own_outputs else os.pipe() for fd in (1, 2)
+    )
     return Streams(into, out[0], err[0]), (given, out[1], err[1])

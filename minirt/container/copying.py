@@ -11,17 +11,26 @@ from minirt.runtime import standard_streams
 
 CHUNK = 64 << 10  # bytes: what a pipe holds, unless somebody asks for more or less (pipe(7))
 FULL = 16  # chunks that wait for a slow reader
+LINGER = 0.2  # seconds for output that is still in a pipe when the command has ended
 _WIDE = 256 << 10  # bytes
 _NONBLOCK = 2  # SPLICE_F_NONBLOCK
 
 
 def is_pipe(fd: int) -> bool:
-    """Say whether ``fd`` may be handed to a container.
+    """Say whether the kernel can move what goes through ``fd`` (:class:`PipeFlow`).
 
-    A pipe leads nowhere but to its other end. A terminal could be pushed characters into
-    (TIOCSTI, ioctl_tty(2)), and a file has a place on the host's disks, as has a named FIFO.
+    No stream of the operator's is handed to a container, and a pipe is no exception: whoever holds
+    one end of it can open the other end, by /proc/self/fd. So a container could write into its
+    standard input, for the next command of the operator's that reads there, and read what others
+    have written to its standard output. A terminal could be pushed characters into (TIOCSTI,
+    ioctl_tty(2)), and a file has a place on the host's disks, as has a named FIFO.
     """
     return standard_streams.is_anonymous_pipe(fd)
+
+
+def are_one_pipe(first: int, second: int) -> bool:
+    """Say whether two descriptors lead to the same pipe, as after ``2>&1``."""
+    return is_pipe(first) and os.path.samestat(os.fstat(first), os.fstat(second))
 
 
 def widened(fd: int) -> int:
@@ -40,17 +49,19 @@ def widened(fd: int) -> int:
 class PipeFlow:
     """Bytes from one pipe to another, which the kernel moves without copying them (splice(2)).
 
-    It never waits for whoever reads the sink, though that is somebody else's pipe, which must not
-    be made non-blocking: its other users would notice. It closes its source.
+    It never waits for whoever reads the sink, though that may be somebody else's pipe, which must
+    not be made non-blocking: its other users would notice. It closes its source, and in the end
+    the sink if ``closes_sink``.
     """
 
-    def __init__(self, loop: Loop, source: int, sink: int) -> None:
+    def __init__(self, loop: Loop, source: int, sink: int, *, closes_sink: bool = False) -> None:
         self.source = source
         self.has_ended = False  # the source has; nothing more will come
         self.is_over = False  # nothing more will be moved
         self.waits_for_room = False
         self._left: int | None = None  # bytes that are still moved; None: all
         self._loop, self._sink = loop, sink
+        self._closes_sink = closes_sink
         self._listen()
 
     def finish(self) -> None:
@@ -76,6 +87,9 @@ class PipeFlow:
         if not moved:  # The writers get SIGPIPE if there are any, as they would without us.
             self._loop.forget(self.source)
             os.close(self.source)
+            if self._closes_sink:
+                self._loop.forget(self._sink)
+                os.close(self._sink)
             self.has_ended = self.is_over = True
         elif self._left is not None:
             self._left -= moved

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from minirt.container import copying, lifecycle, protocol, record, rights
+from minirt.container import attach, copying, lifecycle, record, rights
 from minirt.container.attach import ENDING, MOST_SIGNALS, caught, passed_on
 from minirt.container.copying import Flow, PipeFlow
 from minirt.container.flags import environment
@@ -23,7 +23,6 @@ from minirt.runtime.handshake import Interrupted
 from minirt.runtime.spec import Capabilities
 from minirt.state import read_json
 
-LINGER = 0.2  # seconds for output that is still in a pipe when the command has ended
 # How long a command may take after a signal that is to end it; see isolation.md, section 9.
 STOPPED = 1  # seconds after which it is killed if it is stopped or traced, and so hears nothing
 GRACE = 10  # seconds after SIGTERM or SIGHUP, as for ``stop``
@@ -103,14 +102,12 @@ def _open_streams(asked: Request) -> tuple[Streams, list[int]]:
     if asked.detach:
         return Streams((null, null, null)), [null]
     given, ends, outwards, inwards = [null], [null], [], None
-    if asked.interactive and copying.is_pipe(0):
-        given = [copying.widened(0)]
-    elif asked.interactive:
+    if asked.interactive:
         reader, writer = os.pipe()
-        given, inwards = [reader], (0, writer)
+        given, inwards = [reader], (0, copying.widened(writer))
         ends.append(reader)
     for own in (1, 2):
-        if own == 2 and _are_one_pipe(1, 2):  # So the order of what is written stays.
+        if own == 2 and copying.are_one_pipe(1, 2):  # So the order of what is written stays.
             given.append(given[1])
             continue
         reader, writer = os.pipe()
@@ -118,11 +115,6 @@ def _open_streams(asked: Request) -> tuple[Streams, list[int]]:
         ends.append(writer)
         outwards.append((reader, own))
     return Streams((given[0], given[1], given[2]), inwards, tuple(outwards)), ends
-
-
-def _are_one_pipe(first: int, second: int) -> bool:
-    """Say whether two descriptors lead to the same pipe, as after ``2>&1``."""
-    return copying.is_pipe(first) and os.path.samestat(os.fstat(first), os.fstat(second))
 
 
 def _enter(
@@ -220,8 +212,7 @@ def _follow(
         inwards = (0, os.dup(entered.console)) if asked.interactive else None
     flows = [_flow(loop, source, sink) for source, sink in outwards]
     if inwards:
-        os.set_blocking(inwards[1], False)  # Output is copied also while the command doesn't read.
-        Flow(loop, *inwards, closes_sink=True)
+        _feed(loop, *inwards)
     ended: list[int] = []
 
     def stop_copying() -> None:
@@ -263,12 +254,12 @@ def _follow(
     loop.on_readable(entered.pidfd, collect)
     with steps.phase("wait for its end"):
         while not ended or not all(flow.is_over for flow in flows):
-            something = loop.turn(LINGER if ended else None)
+            something = loop.turn(copying.LINGER if ended else None)
             waits = not insistence.count and any(flow.waits_for_room for flow in flows)
             if ended and not something and not waits:
                 break  # Something that the command left running keeps its output open.
     if entered.console is None:
-        _leave_behind(one, [flow.source for flow in flows if not flow.has_ended])
+        attach.leave_behind(one, [flow.source for flow in flows if not flow.has_ended])
     return ended[0]
 
 
@@ -280,19 +271,13 @@ def _flow(loop: Loop, source: int, sink: int) -> Flow | PipeFlow:
     return Flow(loop, source, sink, closes_sink=False)
 
 
-def _leave_behind(one: Record, pipes: list[int]) -> None:
-    """Hand pipes that are still written to over to the monitor, which drops what comes.
-
-    As with Docker, what the command left running goes on, and whoever reads our output need not
-    wait for it (docs/decisions/exec-ends-with-its-command.md).
-    """
-    if not pipes:
+def _feed(loop: Loop, source: int, sink: int) -> None:
+    """Send what comes from ``source`` to the command, and close ``sink`` at its end."""
+    if copying.is_pipe(source) and copying.is_pipe(sink):
+        PipeFlow(loop, source, sink, closes_sink=True)
         return
-    with suppress(OSError, EOFError):  # The container ends just now, and they with it.
-        line = protocol.connect(record.run_directory(one.id))
-        with line:
-            protocol.tell(line, {"do": "discard"}, tuple(pipes))
-            protocol.hear_json(line)
+    os.set_blocking(sink, False)  # Output is copied also while the command doesn't read.
+    Flow(loop, source, sink, closes_sink=True)
 
 
 def _send(entered: Entered, number: int) -> None:

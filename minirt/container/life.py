@@ -22,7 +22,7 @@ from minirt.kernel.clone import Child
 class Streams:
     """The monitor's ends of the pipes to the command.
 
-    None of them for a terminal, nor where the command has the operator's own pipe.
+    None of them for a terminal, nor where the operator's command moves the output itself.
     """
 
     stdin: int | None = None

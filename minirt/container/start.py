@@ -53,12 +53,19 @@ from minirt.state import made
 NOT_STARTED = 128  # Docker's exit code of a container that could not be started
 
 
+Outputs = tuple[tuple[int, int], ...]  # the reader of a pipe, and where what comes there goes
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A container whose command runs; ``line`` is attached to it if that was asked for."""
+    """A container whose command runs; ``line`` is attached to it if that was asked for.
+
+    ``outputs`` are for :func:`attach.converse`.
+    """
 
     record: Record
     line: socket.socket | None
+    outputs: Outputs = ()
 
     def attached(self) -> socket.socket:
         """Return the connection; to be called if it was asked for."""
@@ -80,9 +87,9 @@ def run(request: Request, container_id: str, *, attach: bool) -> Started:
         one, layers = creation.finish(begun, request, by_run=True)
         site = site or building.begin(one.id, one.host, held)
         overlay = layer.over_image(one, layers)
-        line = _start(one, overlay, site, begun.lock, held, attach=attach, is_new=True)
+        attached = _start(one, overlay, site, begun.lock, held, attach=attach, is_new=True)
     steps.show()
-    return Started(one, line)
+    return Started(one, *attached)
 
 
 def start(one: Record, *, attach: bool) -> Started:
@@ -99,9 +106,9 @@ def start(one: Record, *, attach: bool) -> Started:
                 layers = images.find(one.image_id).layers
             overlay = layer.over_image(one, layers)
             site = building.begin(one.id, one.host, held)
-            line = _start(one, overlay, site, lock, held, attach=attach)
+            attached = _start(one, overlay, site, lock, held, attach=attach)
     steps.show()
-    return Started(one, line)
+    return Started(one, *attached)
 
 
 @contextmanager
@@ -125,14 +132,19 @@ def _start(
     *,
     attach: bool,
     is_new: bool = False,
-) -> socket.socket | None:
-    """Start it, and leave it to its monitor; return the line to that if it is attached."""
+) -> tuple[socket.socket | None, Outputs]:
+    """Start it, and leave it to its monitor.
+
+    Return the line to that if it is attached, and the outputs that do not go through the monitor.
+    """
     wiring = networking.prepare(one, held)
     ids = user_ids.take(one, held)
     service = name_service.plan(one, [plug.network for plug in wiring.plugs])
     plan = _plan(one, overlay, wiring, service, lock, ids)
+    outputs: Outputs = ()
     if attach and one.host.log_driver == "none":
-        plan = replace(plan, handed=frozenset(filter(copying.is_pipe, (1, 2))))
+        outputs, writers = _own_outputs(held)
+        plan = replace(plan, own_outputs=writers)
     held.callback(networking.unpublish, wiring)
     held.callback(plan.holdings.drop_names)
 
@@ -159,8 +171,26 @@ def _start(
     with undisturbed():
         birth.let_live(site.monitor)
         held.pop_all()  # From here on the monitor frees what it holds.
-    descriptors.close(own.descriptors())
-    return ours
+    descriptors.close({*own.descriptors(), *plan.own_outputs.values()})
+    return ours, outputs
+
+
+def _own_outputs(held: ExitStack) -> tuple[Outputs, dict[int, int]]:
+    """Make pipes for those of streams 1 and 2 that are pipes: nothing else has to see the bytes.
+
+    Return the readers, and the writers by the streams' numbers: one for both if both are one pipe.
+    """
+    outputs: list[tuple[int, int]] = []
+    writers: dict[int, int] = {}
+    for fd in filter(copying.is_pipe, (1, 2)):
+        if fd == 2 and 1 in writers and copying.are_one_pipe(1, 2):  # The order stays.
+            writers[2] = writers[1]
+            continue
+        reader, writers[fd] = os.pipe()
+        held.callback(descriptors.close, [reader, writers[fd]])
+        copying.widened(reader)
+        outputs.append((reader, fd))
+    return tuple(outputs), writers
 
 
 def _attached(own: Life, held: ExitStack) -> tuple[socket.socket, Life]:

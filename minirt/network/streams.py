@@ -6,6 +6,7 @@ bounded: connections, questions on their way, bytes it doesn't fetch, and time.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 
@@ -47,8 +48,13 @@ class Streams:
             connection, _ = self._listener.accept()
         except BlockingIOError:
             return
-        except OSError:
-            self._close_quietest()  # Out of descriptors (accept(2)): make room.
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                # With CAP_NET_ADMIN the container can end it (sock_diag(7), SOCK_DESTROY). Then
+                # epoll reports it for ever.
+                self.stop_listening()
+            else:
+                self._close_quietest()  # Out of descriptors (accept(2)): make room.
             return
         if len(self.open) >= MOST_CONNECTIONS:
             self._close_quietest()
