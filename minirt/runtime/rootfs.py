@@ -117,7 +117,7 @@ def mask(root: int, paths: Iterable[str], label: str = "", *, has_own_dev: bool 
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             empty = _hide_folder(fd, empty, label)
         else:
-            with step("hide a file of the host", "mount", "--bind", "-o", "ro", "/dev/null",
+            with step("hide a file of the host", "mount", "--bind", "-o", "ro", Shown(null),
                       Shown(fd)):  # fmt: skip
                 _attach_copy(null, fd, Attribute.RDONLY)
         os.close(fd)
