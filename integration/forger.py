@@ -101,7 +101,11 @@ def bpdu(mac: str) -> bytes:
     """Return a frame by which a bridge of the highest priority claims to be the root (802.1D)."""
     root = bytes(2) + _mac(mac)
     message = (
-        bytes(5) + root + bytes(4) + root + struct.pack("!HHHHH", 0x8001, 0, 20 << 8, 2 << 8, 0)
+        bytes(5)
+        + root
+        + bytes(4)
+        + root
+        + struct.pack("!HHHHH", 0x8001, 0, 20 << 8, 2 << 8, 15 << 8)
     )
     llc = b"\x42\x42\x03" + message
     return _mac("01:80:c2:00:00:00") + _mac(mac) + struct.pack("!H", len(llc)) + llc + bytes(8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from integration import forger
 from integration.conftest import Minirt
 from integration.containers import pid_of
 from integration.forger import ARP, BROADCAST, IPV4, IPV6, VLAN, ethernet
-from integration.sandbox import in_netns, shell, started
+from integration.sandbox import in_netns, shell, started, wait_until
 from integration.wires import Machine, machine, network
 from minirt.kernel import namespaces
 from minirt.network import bridge, endpoint, finding, leases, spec, spoofing
@@ -154,13 +155,23 @@ def test_no_container_becomes_the_root_bridge(defended: bool) -> None:
         port = host_end(evil.lease.address.ip)
         if not defended:
             shell("ip", "link", "set", port, "type", "bridge_slave", "guard", "off")
+        wait_until(lambda: is_enabled(port), "the port")
         send(evil.pid, forger.bpdu(mac(evil)))
-        (link,) = json.loads(shell("ip", "-json", "-d", "link", "show", "lan").stdout)
-        data = link["linkinfo"]["info_data"]
-        assert (data["root_id"] == data["bridge_id"]) is defended
-        (link,) = json.loads(shell("ip", "-json", "-d", "link", "show", port).stdout)
-        state = link["linkinfo"]["info_slave_data"]["state"]
-        assert (state == "disabled") is defended
+        # The port that leads to the root; 0: none, so the bridge is the root itself.
+        assert (link_info("lan")["info_data"]["root_port"] == 0) is defended
+        assert is_enabled(port) is not defended
+
+
+def is_enabled(port: str) -> bool:
+    """Say whether a bridge has not disabled one of its ports."""
+    return bool(link_info(port)["info_slave_data"]["state"] != "disabled")
+
+
+def link_info(name: str) -> dict[str, dict[str, Any]]:
+    """Return what ip(8) knows of a link that only links of its kind have."""
+    (link,) = json.loads(shell("ip", "-json", "-d", "link", "show", name).stdout)
+    found: dict[str, dict[str, Any]] = link["linkinfo"]
+    return found
 
 
 @either_filter
