@@ -9,7 +9,7 @@ import pytest
 
 from integration import oci
 from integration.oci import Oci
-from integration.sandbox import wait_until
+from integration.sandbox import shell, wait_until
 from integration.traces import Ground
 
 
@@ -68,6 +68,40 @@ def test_a_rootfs_that_is_a_symlink_to_another_folder_is_followed(one: Oci) -> N
     one.rootfs.symlink_to("real")
     one.write("echo", "inside")
     assert one("run", "--bundle", one.bundle, "a").stdout == "inside\n"
+
+
+def run_and_exchange_the_rootfs(one: Oci, target: str) -> subprocess.CompletedProcess[str]:
+    """Replace the rootfs by a symlink to ``target`` when the config has been read and checked.
+
+    That is when its copy is in the state folder; init opens the rootfs some milliseconds later.
+    """
+    one.write("cat", "/whose")
+    (one.rootfs / "whose").write_text("the container's")
+    (one.bundle / "new").symlink_to(target)
+    words = one.words("run", "--bundle", one.bundle, "a")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as running:
+        while not (one.root / "a/config.json").exists() and running.poll() is None:
+            pass
+        one.rootfs.rename(one.bundle / "real")
+        (one.bundle / "new").rename(one.rootfs)
+        said, complaint = running.communicate(timeout=60)
+    return subprocess.CompletedProcess(words, running.returncode, said, complaint)
+
+
+def test_a_rootfs_that_becomes_a_symlink_to_the_hosts_root_is_refused(one: Oci) -> None:
+    failed = run_and_exchange_the_rootfs(one, "/")
+    assert failed.returncode == 1
+    assert "root.path" in failed.stderr and "the root directory of this host" in failed.stderr
+    assert one.is_clean()
+
+
+def test_a_rootfs_that_becomes_a_symlink_to_another_folder_is_followed(one: Oci) -> None:
+    """The control: the exchange comes before init opens the rootfs."""
+    other = one.bundle / "other"
+    shell("cp", "-a", one.rootfs, other)
+    (other / "whose").write_text("another one")
+    assert run_and_exchange_the_rootfs(one, "other").stdout == "another one"
 
 
 def test_a_missing_program_fails_at_create_and_leaves_nothing(one: Oci) -> None:

@@ -96,9 +96,6 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
     joins_mounts = bool(wanted.namespaces.get(Namespace.MOUNT))  # It may exist there alone.
     if not joins_mounts and not rootfs.is_dir():
         raise InvalidRequest(f"root.path: {rootfs}", "no such directory")
-    # As with crun other symlinks are followed. Neither it nor runc can pivot to this one.
-    if rootfs.resolve() == Path("/"):
-        raise InvalidRequest(f"root.path: {rootfs}", "it leads to the root directory of this host")
     log.unknown_capabilities(wanted.process.capabilities.unknown)
     check_console(asked, terminal=wanted.process.terminal, detached=detached)
     wanted = mount_sources.with_sources_inside(wanted, bundle)

@@ -37,10 +37,10 @@ def open_root(path: Path, layers: Overlay | None) -> int:
                 path.mkdir(parents=True, exist_ok=True)
         overlay.mount(layers.lower, layers.upper, layers.work, path)
         return os.open(path, beneath.FOLDER)
-    folder = os.open(path, beneath.FOLDER)
+    folder = opened(path)
     try:
         with step("make the root file system a mount", "mount", "--bind", path, path):
-            tree = copied(path)
+            tree = _copy_of(folder)
             mounts.attach(tree, folder)
         return tree
     finally:
@@ -49,11 +49,29 @@ def open_root(path: Path, layers: Overlay | None) -> int:
 
 def copied(path: Path) -> int:
     """Copy the mount at ``path``, and all below it; return the copy, attached nowhere."""
-    folder = os.open(path, beneath.FOLDER)
+    folder = opened(path)
     try:
-        tree = mounts.copy(folder, recursive=True)
+        return _copy_of(folder)
     finally:
         os.close(folder)
+
+
+def opened(path: Path) -> int:
+    """Open the folder that is to be a container's root. Raises InvalidRequest if it is the host's.
+
+    Symlinks on the way are followed, as by crun, and another user may exchange them at any time.
+    So the open folder is looked at, not the path.
+    """
+    folder = os.open(path, beneath.FOLDER)
+    if beneath.path_of(folder) == "/":
+        os.close(folder)
+        why = "it leads to the root directory of this host"
+        raise InvalidRequest(f"root.path: {path}", why)
+    return folder
+
+
+def _copy_of(folder: int) -> int:
+    tree = mounts.copy(folder, recursive=True)
     mounts.change(tree, propagation=Propagation.PRIVATE, recursive=True)
     return tree
 

@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minirt.errors import InvalidRequest
-from minirt.kernel import beneath, libc, mount_info, mounts, namespaces
+from minirt.kernel import libc, mount_info, mounts, namespaces
 from minirt.kernel.beneath import Shown
 from minirt.kernel.mounts import Attribute, Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import Shell, step
-from minirt.runtime import joining
+from minirt.runtime import joining, rootfs
 from minirt.runtime.spec import Spec
 
 _OWN = "/proc/self/ns/mnt"
@@ -63,7 +63,7 @@ def leave(spec: Spec, place: Path) -> Home:
     if pivots:
         joining.join(Namespace.MOUNT, path)
     try:
-        folder = os.open(place, beneath.FOLDER)
+        folder = rootfs.opened(place)
     except OSError as error:
         raise InvalidRequest(f"root.path: {place}", os.strerror(error.errno or 0)) from error
     namespaces.unshare(Namespace.MOUNT)
