@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from minirt.errors import InvalidRequest, kernel_refused
-from minirt.state import private
+from minirt.kernel import output_files
 
 
 @click.command("save")
@@ -25,12 +24,8 @@ def command(output: Path | None, images: tuple[str, ...]) -> None:
             raise InvalidRequest("An archive is not for eyes", why, "Use -o, or redirect it.")
         save(images, sys.stdout.buffer)
         return
-    scratch = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        with open(scratch, "wb", opener=private) as file:
+        with output_files.replaced(output, 0o600) as file:
             save(images, file)
-        scratch.replace(output)
     except OSError as error:
         raise kernel_refused("Cannot write the archive", error) from error
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -35,7 +35,9 @@ def command(detach_keys: str, sig_proxy: bool, **flags: Any) -> int:
         held.callback(creation.forget, container_id)
         started = start.run(asked, container_id, attach=not asked.detach)
         if asked.cidfile:
-            asked.cidfile.write_text(container_id)
+            from minirt.kernel.output_files import write_new
+
+            write_new(asked.cidfile, container_id)
         mask = None if asked.detach else attach.hold_signals()
     one = started.record
     warn(options.ignored(one.config))

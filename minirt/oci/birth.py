@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from minirt.errors import InvalidRequest, MinirtError
-from minirt.kernel import processes
+from minirt.kernel import output_files, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
@@ -173,13 +173,11 @@ def _hand_out(order: Order, record: Record, created: Created) -> None:
 
 def write_pid_file(path: str, pid: int) -> None:
     """Write bare digits, at once: callers wait for the file and parse it strictly."""
-    file = absolute(path)
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        scratch.write_text(str(pid))
-        scratch.replace(file)
+        with output_files.replaced(absolute(path)) as file:
+            file.write(str(pid).encode())
     except OSError as error:
-        why = os.strerror(error.errno or 0)
+        why = error.strerror or str(error)
         raise InvalidRequest(f"cannot write the PID file {path}", why) from error
 
 
