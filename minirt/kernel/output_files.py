@@ -1,4 +1,4 @@
-"""Writes the files that a caller names: archives, PID files, files with the ID of a container.
+"""Writes files where a caller wants them: archives, PID files, files with an ID.
 
 They lie where the caller wants them, also in a folder that other users may write to, such as /tmp.
 A user who guesses the name of a file there can put a symlink in its place, and then root writes to
