@@ -9,16 +9,18 @@ name), and the rest after it. Who is killed between the two leaves a lock that n
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 from minirt import state
 from minirt.container import alive, joining, lifecycle, names, record, volumes
 from minirt.container.holdings import Holdings
 from minirt.container.record import Record
-from minirt.kernel import descriptors, processes, trees
+from minirt.kernel import descriptors, netlink, processes, trees
+from minirt.network import identity
 
 Delete = Callable[[list[Path]], None]
 
@@ -48,9 +50,12 @@ def release(one: Record, holdings: Holdings) -> Callable[[], None]:
         _unpublish(holdings)
     if not is_forgotten(one):
         lifecycle.group_of(one).end()
+    wires = _wires(holdings)
+    freed: list[Path] = []
     if not joining.hand_on(holdings.locked(), holdings.heirs):
         for path, _ in holdings.locked():
             path.unlink(missing_ok=True)  # before its lock falls: nobody ever locks a dead file
+            freed.append(path)
     if holdings.ids is not None:
         holdings.ids[0].unlink(missing_ok=True)
     if holdings.link is not None:
@@ -62,17 +67,47 @@ def release(one: Record, holdings: Holdings) -> Callable[[], None]:
     # The ports before the lock: who finds that it has fallen may want them at once.
     descriptors.close(holdings.descriptors() - {holdings.lock})
     if holdings.joined is not None:
-        joining.free(holdings.joined)
+        freed += joining.free(holdings.joined)
     if not is_forgotten(one):
         alive.let_go(one.id, holdings.lock)
-        return partial(delete_all, remains)
 
     def finish() -> None:
-        lifecycle.group_of(one).end()
-        alive.let_go(one.id, holdings.lock)
+        _cut([wires[path] for path in freed if path in wires])
+        if is_forgotten(one):
+            lifecycle.group_of(one).end()
+            alive.let_go(one.id, holdings.lock)
         delete_all(remains)
 
     return finish
+
+
+def _wires(holdings: Holdings) -> dict[Path, int]:
+    """Return the indices of the wires' ends on the host, by the files of their leases.
+
+    Once another container has the address, the wire of that name is that one's. An index is not
+    used again.
+    """
+    paths = [path for path, _ in holdings.locked()]
+    paths += [path for path, _ in holdings.joined.leases] if holdings.joined else []
+    found = {}
+    for path in paths:
+        with suppress(OSError):  # A macvlan link, or the lease of a further address: it has none.
+            found[path] = socket.if_nametoindex(identity.host_end(ip_address(path.name)))
+    return found
+
+
+def _cut(wires: list[int]) -> None:
+    """Set wires down, whoever keeps the network namespace that the other end is in.
+
+    The kernel removes a wire with the namespace. But the container can have passed a socket to
+    another one (unix(7), SCM_RIGHTS), and as long as that is open the namespace stays.
+    """
+    if not wires:
+        return
+    with netlink.connect() as links:
+        for index in wires:
+            with suppress(OSError):  # The kernel has removed it meanwhile.
+                links.set_down(index)
 
 
 def sweep_dead(one: Record) -> None:

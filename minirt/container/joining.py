@@ -100,11 +100,17 @@ def take_over(joined: Joined, container_id: str) -> None:
         facts.write_to(fd, replace(own, pid=state["pid"], born=state["born"]))
 
 
-def free(joined: Joined) -> None:
-    """Remove the leases' files, whose descriptors are closed, unless others hold them."""
+def free(joined: Joined) -> list[Path]:
+    """Remove the leases' files, whose descriptors are closed, unless others hold them.
+
+    Return those that were removed.
+    """
+    removed = []
     for path, _ in joined.leases:
         with suppress(OSError):
             locks.release(path, locks.acquire(path))
+            removed.append(path)
+    return removed
 
 
 def _unpublish(documents: list[dict[str, Any]], address: str) -> None:

@@ -1,7 +1,8 @@
 """The wire between a bridge and a network namespace: a veth(4) pair.
 
 Nobody needs to unplug what dies: the pair goes with the namespace that holds one of its ends,
-behind our back and for free, while deleting it means waiting 16-30 ms for the kernel.
+behind our back and for free, while deleting it means waiting 16-30 ms for the kernel. It is only
+set down, for the case that somebody keeps the namespace (container/ending.py).
 """
 
 from __future__ import annotations

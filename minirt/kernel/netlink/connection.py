@@ -153,13 +153,20 @@ class Connection:
         with self._step("set the link up", "link", "set", link.name, "up"):
             self._channel.change(messages.link(index=link.index, up=True), messages.NEWLINK)
 
+    def set_down(self, index: int, name: str = "") -> None:
+        """Set the link of that index down; ``name`` is for the told step.
+
+        Raises OSError: ENODEV where it has gone meanwhile.
+        """
+        with self._step("set the link down", "link", "set", name or f"if{index}", "down"):
+            self._channel.change(messages.link(index=index, up=False), messages.NEWLINK)
+
     def set_aside(self, link: Link, name: str) -> None:
         """Set a link down and give it another name; on Linux before 6.2 only what is down has one.
 
         Raises OSError: ENODEV where it has gone meanwhile.
         """
-        with self._step("set the link down", "link", "set", link.name, "down"):
-            self._channel.change(messages.link(index=link.index, up=False), messages.NEWLINK)
+        self.set_down(link.index, link.name)
         with self._step("give it another name", "link", "set", link.name, "name", name):
             self._channel.change(messages.link(name, index=link.index), messages.NEWLINK)
 
