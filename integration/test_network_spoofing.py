@@ -6,7 +6,9 @@ Each attack is tried twice: as it is, and with the bridge's filter flushed, wher
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,21 @@ def counted(of: int, port: int) -> list[str]:
     table = "add table ip t; add chain ip t c { type filter hook prerouting priority -400; }"
     in_netns(of, "nft", f"{table}; add rule ip t c udp dport {port} counter")
     return ["nft", "list", "table", "ip", "t"]
+
+
+def frames_from(sender: Machine, *, at: Machine) -> Callable[[], int]:
+    """Count all frames of a machine that arrive at another one, whatever they carry."""
+    rule = "add table netdev t; add chain netdev t c "
+    rule += "{ type filter hook ingress device eth0 priority 0; }; add rule netdev t c "
+    in_netns(at.pid, "nft", f"{rule} ether saddr {mac(sender)} counter")
+
+    def count() -> int:
+        listed = in_netns(at.pid, "nft", "list", "table", "netdev", "t").stdout
+        found = re.search(r"packets (\d+)", listed)
+        assert found
+        return int(found[1])
+
+    return count
 
 
 @either_filter
@@ -106,11 +123,12 @@ def test_a_frame_with_anothers_mac_does_not_divert_the_others_traffic(filtered: 
 def test_a_frame_to_a_switch_with_anothers_mac_does_not_either(
     defended: bool, adopted: bool, last: int
 ) -> None:
-    """Such a frame does not come by the filter, and the bridge would learn from it."""
+    """By default such a frame does not pass the filter, and the bridge learns from it."""
     net = host_bridge() if adopted else network()
     with machine(net) as evil, machine(net) as victim:
         if not defended:
             shell("ip", "link", "set", net.bridge, "type", "bridge", "no_linklocal_learn", "0")
+            forward_link_local_groups(evil, 0)
         assert victim.ask(str(evil.address), 80) == victim.address
         port = host_end(evil.lease.address.ip)
         send(evil.pid, ethernet(mac(victim), f"01:80:c2:00:00:{last:02x}", 0x88B5, bytes(46)))
@@ -139,32 +157,15 @@ def test_a_bridge_without_a_spanning_tree_does_not_spread_its_messages(
         frame = forger.bpdu(mac(evil))
         if kind != "spanning tree":
             frame = bytes.fromhex("01000ccccccd") + frame[6:]
-        rule = "add table netdev t; add chain netdev t c "
-        rule += "{ type filter hook ingress device eth0 priority 0; }; add rule netdev t c "
-        in_netns(victim.pid, "nft", f"{rule} ether saddr {mac(evil)} counter")
+        arrived = frames_from(evil, at=victim)
         send(evil.pid, frame)
-        counted = in_netns(victim.pid, "nft", "list", "table", "netdev", "t").stdout
-        assert f"packets {0 if filtered else 1} " in counted
+        assert arrived() == (0 if filtered else 1)
 
 
-@pytest.mark.parametrize("defended", [True, False], ids=["defended", "control"])
-def test_no_container_becomes_the_root_bridge(defended: bool) -> None:
-    """The bridge disables the port instead; what it had learnt stays in force."""
-    net = host_bridge("stp_state", 1, "forward_delay", 200)
-    with machine(net) as evil:
-        port = host_end(evil.lease.address.ip)
-        if not defended:
-            shell("ip", "link", "set", port, "type", "bridge_slave", "guard", "off")
-        wait_until(lambda: is_enabled(port), "the port")
-        send(evil.pid, forger.bpdu(mac(evil)))
-        # The port that leads to the root; 0: none, so the bridge is the root itself.
-        assert (link_info("lan")["info_data"]["root_port"] == 0) is defended
-        assert is_enabled(port) is not defended
-
-
-def is_enabled(port: str) -> bool:
-    """Say whether a bridge has not disabled one of its ports."""
-    return bool(link_info(port)["info_slave_data"]["state"] != "disabled")
+def port_state(of: Machine) -> str:
+    """Return what the spanning tree says about a port; without one it is "forwarding"."""
+    port = host_end(of.lease.address.ip)
+    return str(link_info(port)["info_slave_data"]["state"])
 
 
 def link_info(name: str) -> dict[str, dict[str, Any]]:
@@ -172,6 +173,82 @@ def link_info(name: str) -> dict[str, dict[str, Any]]:
     (link,) = json.loads(shell("ip", "-json", "-d", "link", "show", name).stdout)
     found: dict[str, dict[str, Any]] = link["linkinfo"]
     return found
+
+
+def forward_link_local_groups(of: Machine, mask: int) -> None:
+    """Say which frames to 01:80:c2:00:00:0X a port forwards; 0: the kernel's default."""
+    port = host_end(of.lease.address.ip)
+    shell("ip", "link", "set", port, "type", "bridge_slave", "group_fwd_mask", mask)
+
+
+@pytest.mark.parametrize("defended", [True, False], ids=["defended", "control"])
+def test_no_container_becomes_the_root_bridge(defended: bool) -> None:
+    net = host_bridge("stp_state", 1, "forward_delay", 200)
+    with machine(net) as evil, machine(net) as victim:
+        if not defended:
+            forward_link_local_groups(evil, 0)
+        wait_until(lambda: port_state(evil) != "disabled", "the port")
+        arrived = frames_from(evil, at=victim)
+        send(evil.pid, forger.bpdu(mac(evil)))
+        # The port that leads to the root; 0: none, so the bridge is the root itself.
+        assert (link_info("lan")["info_data"]["root_port"] == 0) is defended
+        assert arrived() == 0  # nor does the bridge spread the message
+
+
+GROUPS = [f"01:80:c2:00:00:{last:02x}" for last in range(16)]
+PAUSE = 1  # of IEEE 802.3x: a bridge drops it always
+
+either_mask = pytest.mark.parametrize("defended", [True, False], ids=["defended", "control"])
+
+
+@either_mask
+@pytest.mark.parametrize("tree", [False, True], ids=["own bridge", "bridge of the host"])
+def test_the_host_believes_no_router_whatever_group_the_frame_is_for(
+    defended: bool, tree: bool
+) -> None:
+    """By default the host takes such frames from the port itself, which listens to routers."""
+    net = host_bridge("stp_state", 1, "forward_delay", 200) if tree else network()
+    with machine(net) as evil:
+        shell("sysctl", "-qw", "net.ipv6.conf.all.forwarding=0")  # as where no network has IPv6
+        if not defended:
+            forward_link_local_groups(evil, 0)
+        wait_until(lambda: port_state(evil) == "forwarding", "forwarding by the port")
+        for number, group in enumerate(GROUPS):
+            packet = forger.router_advertisement(f"fe80::66:{number:x}")
+            send(evil.pid, ethernet(mac(evil), group, IPV6, packet))
+        routes = shell("ip", "-6", "route", "show", "default").stdout
+        # What is for a spanning tree is forwarded by a bridge that has none.
+        taken = [n for n in range(16) if n != PAUSE and (tree or n != 0)]
+        expected = [] if defended else [f"fe80::66:{number:x}" for number in taken]
+        assert sorted(re.findall(r"via (\S+)", routes)) == sorted(expected)
+
+
+@either_mask
+def test_the_host_hears_no_foreign_source_whatever_group_the_frame_is_for(defended: bool) -> None:
+    net = network()
+    with machine(net) as evil:
+        if not defended:
+            forward_link_local_groups(evil, 0)
+        chain = "add chain ip t c { type filter hook input priority 0; }"
+        shell("nft", f"add table ip t; {chain}; add rule ip t c udp dport 4000 counter")
+        for group in GROUPS:
+            packet = forger.udp("198.51.100.7", str(net.gateway4), (4000, 4000))
+            send(evil.pid, ethernet(mac(evil), group, IPV4, packet))
+        packets = 0 if defended else 14
+        assert f"packets {packets} " in shell("nft", "list", "table", "ip", "t").stdout
+        shell("nft", "delete", "table", "ip", "t")
+
+
+def test_the_next_command_sets_the_ports_of_an_older_minirt() -> None:
+    net = network()
+    with machine(net) as evil:
+        forward_link_local_groups(evil, 0)
+        shell("nft", "flush", "set", "inet", "minirt", "version")
+        bridge.ensure(net)
+        send(
+            evil.pid, ethernet(mac(evil), GROUPS[14], IPV6, forger.router_advertisement("fe80::6"))
+        )
+        assert shell("ip", "-6", "route", "show", "default").stdout == ""
 
 
 @either_filter

@@ -119,7 +119,9 @@ def test_a_bridge_that_learns_less(index: int) -> None:
 @pytest.mark.parametrize("isolated", [False, True])
 def test_a_port(isolated: bool) -> None:
     port = nested(
-        ("IFLA_BRPORT_MODE", 1), ("IFLA_BRPORT_GUARD", 1), ("IFLA_BRPORT_ISOLATED", int(isolated))
+        ("IFLA_BRPORT_MODE", 1),
+        ("IFLA_BRPORT_GROUP_FWD_MASK", 0xFFFD),
+        ("IFLA_BRPORT_ISOLATED", int(isolated)),
     )
     info = nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", port))
     inet6 = nested(("AF_INET6", nested(("IFLA_INET6_ADDR_GEN_MODE", 1))))

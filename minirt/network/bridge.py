@@ -79,11 +79,14 @@ def _admit(network: Network) -> None:
         filters.admit(network)
         return
     filters.restore()
-    with netlink.connect() as links:  # Bridges of an older minirt learn from all frames.
+    # An older minirt may have set up these bridges and ports. Theirs are unsafe: the bridges learn
+    # from all frames, and the host takes some frames from the ports unfiltered.
+    with netlink.connect() as links:
         for one in store.bridged():
             bridge = links.find(one.bridge)
             if bridge is not None and bridge.kind == "bridge":
                 _stop_link_local_learning(links, bridge)
+                endpoint.plug_in_again(links, one, bridge)
 
 
 def _stop_link_local_learning(links: Connection, bridge: Link) -> None:

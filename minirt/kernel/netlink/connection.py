@@ -135,11 +135,13 @@ class Connection:
     def set_port(self, name: str, *, isolated: bool) -> None:
         """Let a bridge send back what came from this port; ``isolated``: to no other port.
 
-        Without an IPv6 address the port sends no neighbour discovery into the bridge. A bridge
-        with a spanning tree disables the port when it sends such a message (BPDU guard).
+        Without an IPv6 address the port sends no neighbour discovery into the bridge. The bridge
+        handles frames to link-local groups (01:80:c2:00:00:0X) like all others, so they pass its
+        filter. By default the host itself takes most of them from the port, unfiltered.
         """
         words = [name, "addrgenmode", "none", "type", "bridge_slave", "hairpin", "on"]
-        words += ["guard", "on", "isolated", "on" if isolated else "off"]
+        words += ["group_fwd_mask", f"{messages.LINK_LOCAL_GROUPS:#x}"]
+        words += ["isolated", "on" if isolated else "off"]
         with self._step("set the bridge's port", "link", "set", *words):
             self._channel.change(messages.port(name, isolated=isolated), messages.NEWLINK)
 

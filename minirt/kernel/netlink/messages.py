@@ -37,7 +37,9 @@ _MAC, _NAME, _MTU, _PARENT, _MASTER, _INFO = 1, 3, 4, 5, 10, 18  # IFLA_ADDRESS,
 _PER_FAMILY, _NETNS_FD, _MASK = 26, 28, 29  # IFLA_AF_SPEC, IFLA_NET_NS_FD, IFLA_EXT_MASK
 _KIND, _DATA, _PORT_KIND, _PORT_DATA = 1, 2, 4, 5  # IFLA_INFO_KIND, …_DATA, …_SLAVE_KIND, …
 _FAR_END, _MODE = 1, 1  # VETH_INFO_PEER, IFLA_MACVLAN_MODE
-_HAIRPIN, _GUARD, _ISOLATED = 4, 5, 33  # IFLA_BRPORT_MODE, …
+_HAIRPIN, _GROUPS, _ISOLATED = 4, 31, 33  # IFLA_BRPORT_MODE, …_GROUP_FWD_MASK, …
+# The groups 01:80:c2:00:00:00-0f, a bit each, but 01: a bridge drops what is sent to that one.
+LINK_LOCAL_GROUPS = 0xFFFD
 _OPTIONS, _NO_LINK_LOCAL_LEARNING = 46, 1  # IFLA_BR_MULTI_BOOLOPT, BR_BOOLOPT_NO_LL_LEARN as a bit
 _OPTION = struct.Struct("=II")  # struct br_boolopt_multi: the values, and which of them count
 _ADDR_GEN_MODE = 8  # IFLA_INET6_ADDR_GEN_MODE
@@ -120,7 +122,8 @@ def macvlan(parent: Link, peer: Peer, mode: str, mtu: int) -> bytes:
 
 def port(name: str, *, isolated: bool) -> bytes:
     """Write the settings of a bridge's port."""
-    settings = attribute(_HAIRPIN, b"\1") + attribute(_GUARD, b"\1")
+    settings = attribute(_HAIRPIN, b"\1")
+    settings += attribute(_GROUPS, LINK_LOCAL_GROUPS.to_bytes(2, sys.byteorder))
     settings += attribute(_ISOLATED, bytes([isolated]))
     info = _text(_PORT_KIND, "bridge") + attribute(_PORT_DATA, settings)
     inet6 = attribute(socket.AF_INET6, attribute(_ADDR_GEN_MODE, bytes([_NO_LINK_LOCAL])))
