@@ -93,7 +93,18 @@ def root(
 
 def main() -> None:
     """Run the verb, and leave with its exit code; say what went wrong, if it did."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(flushed(run(sys.argv[1:])))
+
+
+def flushed(code: int) -> int:
+    """Write what is left of the output; return the exit code, which is not 0 if that fails."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = None  # or the interpreter tries again
+        return code or say(str(kernel_refused("Cannot write to standard output", error)), 1)
+    return code
 
 
 def run(words: list[str]) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import sys
 from collections.abc import Iterable, Mapping
 
 from minirt.kernel import rlimits
 
 MOST_LEFT = 200
+_HIGH = 100
 
 _left: list[int] = []
 
@@ -18,6 +21,33 @@ def close(fds: Iterable[int | None]) -> None:
     for fd in fds:
         if fd is not None:
             os.close(fd)
+
+
+def open_standard_streams() -> None:
+    """Open /dev/null for each of descriptors 0 to 2 that the caller has closed (stdin(3)).
+
+    Else the next file that this process opens gets the number, and what is meant for standard
+    error is written to it. Go's runtime does the same, so runc and Docker have all three.
+    """
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:  # The interpreter has looked (sys.__stdin__).
+            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)  # the lowest number: this one
+            setattr(sys, name, os.fdopen(fd, mode, closefd=False))
+
+
+def high(fd: int) -> int:
+    """Give a descriptor a number of 100 or more, and close the old one.
+
+    A caller may ask for lower ones to be handed on to a command. Raises OSError: EMFILE.
+    """
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from None  # RLIMIT_NOFILE
+    finally:
+        os.close(fd)
 
 
 def leave(fd: int) -> None:

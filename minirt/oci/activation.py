@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from minirt.errors import InvalidRequest
+from minirt.oci.words import is_number
 from minirt.runtime.spec import Spec
 
 
@@ -19,7 +20,7 @@ def count(variables: Mapping[str, str], pid: int) -> int:
     if variables.get("LISTEN_PID") != str(pid):
         return 0
     text = variables.get("LISTEN_FDS", "")
-    if not text.isascii() or not text.isdigit():
+    if not is_number(text):
         raise InvalidRequest(f"LISTEN_FDS is {text!r}", "it is not a whole number")
     return int(text)
 

@@ -31,6 +31,7 @@ from minirt.runtime.create import Created, Setting
 from minirt.runtime.spec import Spec
 from minirt.state import parse_json
 
+_LARGEST_CONFIG = 64 << 20  # bytes: config.json may be a link to /dev/zero
 _ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -84,7 +85,10 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
     bundle = Path(asked.text("bundle") or ".").resolve()
     file = absolute(asked.text("config")) if asked.has("config") else bundle / "config.json"
     try:
-        text = file.read_bytes()
+        with open(file, "rb") as opened:
+            text = opened.read(_LARGEST_CONFIG + 1)
+        if len(text) > _LARGEST_CONFIG:
+            raise InvalidRequest(f"{file} is too large", f"{_LARGEST_CONFIG >> 20} MiB are enough")
         config = parse_json(text)
     except OSError as error:
         why = f"{file}: {os.strerror(error.errno or 0)}"

@@ -35,6 +35,7 @@ def send(path: str, descriptor: int, name: str) -> None:
             sockets.name_in(place.parent, place.name) as short,
             socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
         ):
+            connection.setblocking(False)  # As with runc, nobody waits for who does not listen.
             connection.connect(short)
             socket.send_fds(connection, [name.encode()], [descriptor])
     except OSError as error:

@@ -35,17 +35,18 @@ def open_log(path: str, form: str, debug: bool) -> None:
 
 
 def _open(path: str) -> int:
-    """Open the log at a high number: low ones may be asked to be handed through."""
-    import fcntl
+    """Open the log at a high number: low ones may be asked to be handed through.
 
+    If it is a FIFO, nobody waits for its reader: what that doesn't take is lost.
+    """
+    from minirt.kernel import descriptors
+
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return descriptors.high(os.open(path, flags, 0o600))
     except OSError as error:
         why = os.strerror(error.errno or 0)
         raise InvalidRequest(f"Cannot write the log {path}", why) from error
-    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)
-    os.close(fd)
-    return high
 
 
 def error(problem: MinirtError) -> None:

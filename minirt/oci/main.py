@@ -5,6 +5,7 @@ Imports next to nothing: ``minirt-oci --version`` is the start of the interprete
 
 from __future__ import annotations
 
+import _signal  # builtin, and the module signal is not
 import gc
 import os
 import sys
@@ -21,9 +22,29 @@ EXEC_FAILED = 255  # as runc: every other code could be the process's own
 def main() -> None:
     """Run one call, and leave with its exit code."""
     gc.disable()  # This process is over before there is anything to collect: 2 ms less.
-    code = run(sys.argv[1:])
-    sys.stdout.flush()
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        from minirt.kernel import descriptors
+
+        descriptors.open_standard_streams()
+    # A caller that ignores it would have the kernel reap our children, waitpid(2).
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    code = _flushed(run(sys.argv[1:]))
     os._exit(code)  # Nothing is left to be done, and to tear an interpreter down takes 3 ms.
+
+
+def _flushed(code: int) -> int:
+    """Write what is left of the output; return the exit code, which is not 0 if that fails."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return code or FAILED
+    except OSError as error:
+        from minirt.errors import kernel_refused
+        from minirt.oci import log
+
+        log.error(kernel_refused("Cannot write to standard output", error))
+        return code or FAILED
+    return code
 
 
 def run(words: list[str]) -> int:

@@ -60,12 +60,13 @@ def _tell(supervisor: str, pid: int) -> None:
     try:
         _say(supervisor, pid)
     except OSError as error:
-        log.warning(f"cannot tell {supervisor} of the readiness: {os.strerror(error.errno or 0)}")
+        log.warning(f"cannot tell {supervisor} of the readiness: {error.strerror or error}")
 
 
 def _say(supervisor: str, pid: int) -> None:
     """Tell the supervisor, and wait until it has read it: it asks then who we are."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.settimeout(_BARRIER)  # Its queue may be full.
         line.connect("\0" + supervisor[1:] if supervisor.startswith("@") else supervisor)
         line.send(f"READY=1\nMAINPID={pid}\n".encode())
         read, write = os.pipe()

@@ -16,8 +16,6 @@ Whether it runs isn't written anywhere: the process table says so (``lifecycle``
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -30,7 +28,6 @@ from minirt.state import made, private, read_json, write_json
 
 _ID = re.compile(r"[\w+-][\w+.-]*", re.ASCII)
 _LONGEST = 1024
-_HIGH = 100  # Lower descriptors may be asked to be handed through (--preserve-fds).
 _root = Path()
 
 
@@ -108,14 +105,13 @@ def claim(identifier: str) -> int:
         folder.mkdir(mode=0o700)
     except FileExistsError:
         raise Conflict(f"container with given ID already exists: {identifier}") from None
-    return high(locks.acquire(folder / "lock"))
+    from minirt.kernel import descriptors
 
-
-def high(fd: int) -> int:
-    """Give a descriptor a number that nobody asks to be handed through."""
-    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
-    os.close(fd)
-    return moved
+    try:
+        return descriptors.high(locks.acquire(folder / "lock"))
+    except BaseException:
+        remove(identifier)
+        raise
 
 
 def is_being_created(identifier: str) -> bool:

@@ -21,9 +21,8 @@ from typing import Any
 
 from minirt import errors
 from minirt.errors import Conflict, InvalidRequest, MinirtError
-from minirt.kernel import clone, dbus, processes
+from minirt.kernel import clone, dbus, descriptors, processes
 from minirt.kernel.steps import step
-from minirt.oci import records
 
 _RUNNING = Path("/run/systemd/system")  # sd_booted(3)
 _SOCKET = "/run/systemd/private"
@@ -89,7 +88,7 @@ def started(scope: Scope, properties: list[Property]) -> Iterator[None]:
             raise
         finally:
             theirs.close()
-        pidfd = records.high(child.pidfd)
+        pidfd = descriptors.high(child.pidfd)
         try:
             answer = ours.recv(1 << 16)
             if answer != _STARTED:
@@ -189,7 +188,7 @@ def _leave(line: socket.socket, pidfd: int) -> None:
 
 
 def _high(end: socket.socket) -> socket.socket:
-    return socket.socket(fileno=records.high(end.detach()))
+    return socket.socket(fileno=descriptors.high(end.detach()))
 
 
 def _explained(what: str, error: Exception) -> MinirtError:

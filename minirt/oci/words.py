@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from minirt.errors import InvalidRequest
 
+_MOST_DIGITS = 19
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -86,10 +87,14 @@ class Asked:
     def number(self, name: str, default: int = 0) -> int:
         """Return the value of an option as an integer. Raises InvalidRequest."""
         text = self.text(name, str(default))
-        try:
+        if is_number(text.removeprefix("-")):
             return int(text)
-        except ValueError:
-            raise InvalidRequest(f"--{name} is {text!r}", "it is not a whole number") from None
+        raise InvalidRequest(f"--{name} is {text!r}", "it is not a whole number")
+
+
+def is_number(text: str) -> bool:
+    """Say whether a text is digits and nothing else, and not more than 64 bits have."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def take_options(

@@ -105,8 +105,7 @@ def _run(hook: Hook, document: bytes, cwd: Path | str | int, execute: Callable[[
     pidfd = os.pidfd_open(pid)
     outputs = {stdout[0]: b"", stderr[0]: b""}
     try:
-        _feed(stdin[1], document)
-        in_time = _listen(pidfd, outputs, hook.timeout)
+        in_time = _converse(pidfd, stdin[1], document, outputs, hook.timeout)
         if not in_time:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         code = processes.wait(pid)
@@ -118,29 +117,44 @@ def _run(hook: Hook, document: bytes, cwd: Path | str | int, execute: Callable[[
     return why + _shown(outputs.values())
 
 
-def _listen(pidfd: int, outputs: dict[int, bytes], timeout: int | None) -> bool:
-    """Read what a hook prints, by descriptor, until it ends; say whether it does in time.
+def _converse(
+    pidfd: int, stdin: int, document: bytes, outputs: dict[int, bytes], timeout: int | None
+) -> bool:
+    """Write the state to a hook and read what it prints until it ends; say if that is in time.
 
-    ``timeout`` is in seconds. Processes that a hook leaves behind may hold its streams open:
-    nobody waits for those.
+    ``timeout`` is in seconds, and ``outputs`` has what was read by descriptor. A hook need not
+    read the state, which may be longer than what a pipe holds (pipe(7)). Processes that it
+    leaves behind may hold its streams open: nobody waits for those. Closes ``stdin``.
     """
+    feed: int | None = stdin
+    os.set_blocking(stdin, False)
     deadline = None if timeout is None else time.monotonic() + timeout
     poll = select.poll()
+    poll.register(stdin, select.POLLOUT)
     for fd in (pidfd, *outputs):
         poll.register(fd, select.POLLIN)
-    while True:
-        left = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
-        ready = [fd for fd, _ in poll.poll(left)]
-        for fd in outputs:
-            if fd in ready:
-                piece = os.read(fd, _PIPE_SIZE)
-                outputs[fd] = (outputs[fd] + piece)[-_LONGEST_OUTPUT:]
-                if not piece:
-                    poll.unregister(fd)
-        if pidfd in ready:
-            return _read_rest(outputs)
-        if deadline is not None and time.monotonic() >= deadline:
-            return False
+    try:
+        while True:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
+            ready = [fd for fd, _ in poll.poll(left)]
+            if feed in ready:
+                document = _fed(stdin, document)
+                if not document:
+                    poll.unregister(stdin)
+                    os.close(stdin)
+                    feed = None
+            for fd in outputs:
+                if fd in ready:
+                    piece = os.read(fd, _PIPE_SIZE)
+                    outputs[fd] = (outputs[fd] + piece)[-_LONGEST_OUTPUT:]
+                    if not piece:
+                        poll.unregister(fd)
+            if pidfd in ready:
+                return _read_rest(outputs)
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+    finally:
+        descriptors.close([feed])
 
 
 def _read_rest(outputs: dict[int, bytes]) -> bool:
@@ -161,14 +175,14 @@ def _shown(outputs: Iterable[bytes]) -> str:
     return "".join(f", {name}: {text}" for name, text in named if text)
 
 
-def _feed(fd: int, document: bytes) -> None:
-    """Write the state; a hook need not read it. It fits into a pipe's buffer, pipe(7)."""
+def _fed(fd: int, document: bytes) -> bytes:
+    """Write as much to a hook as its pipe takes; return what is left, nothing if nobody reads."""
     try:
-        os.write(fd, document)
+        return document[os.write(fd, document) :]
+    except BlockingIOError:
+        return document
     except BrokenPipeError:
-        pass
-    finally:
-        os.close(fd)
+        return b""
 
 
 def _become(

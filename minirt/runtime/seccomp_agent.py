@@ -138,7 +138,9 @@ def connect(rules: Mapping[str, Any]) -> Agent:
     metadata = place.get("listenerMetadata").text("")
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        line.setblocking(False)  # Nobody waits for a supervisor that does not accept.
         line.connect(path)
+        line.setblocking(True)
     except OSError as error:
         line.close()
         why = error.strerror or str(error)

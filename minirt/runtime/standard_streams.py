@@ -34,7 +34,6 @@ _MEMORY_DEVICES = {
     os.makedev(1, 9): "urandom",
 }
 Streams = tuple[int, int, int]
-_HIGH = 100  # Lower descriptors may be asked to be handed through (--preserve-fds).
 _PTMX = os.makedev(5, 2)  # To open it again would make another terminal.
 _STATUS = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK
 
@@ -128,23 +127,15 @@ def _opened_read_only(fd: int) -> int:
 
     To close the mount takes the kernel 0.4 ms, so that is left to the end of this process.
     """
-    tree = _moved_up(mounts.copy(fd))
+    tree = descriptors.high(mounts.copy(fd))
     descriptors.leave(tree)
     mounts.change(tree, add=Attribute.RDONLY, propagation=Propagation.PRIVATE)
     flags = _flags(fd)
     # Not to wait for the carrier of a serial line, termios(3).
-    again = _moved_up(os.open(f"/proc/self/fd/{tree}", flags | os.O_NONBLOCK))
+    again = descriptors.high(os.open(f"/proc/self/fd/{tree}", flags | os.O_NONBLOCK))
     if not flags & os.O_NONBLOCK:
         os.set_blocking(again, True)
     return again
-
-
-def _moved_up(fd: int) -> int:
-    """Return the same file under a number that nobody asks to be handed through."""
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
-    finally:
-        os.close(fd)
 
 
 def _own_node(root: int, device: int) -> int | None:

@@ -41,18 +41,24 @@ def strip(stdio: tuple[int, int, int] | None, kept: Collection[int]) -> None:
 
 
 def to_hand_on(count: int, own: Collection[int] = ()) -> tuple[int, ...]:
-    """Return those of the ``count`` descriptors from 3 on that are open, and not ``own``."""
+    """Return those of the ``count`` descriptors from 3 on that the caller has handed on to us.
+
+    Without ``own``, and without what this process has opened: that is closed on exec, and what
+    came here through execve(2) is not. ``count`` may be a billion: what is open is looked through.
+    """
+    if count <= 0:
+        return ()
     others = {*own, *steps.descriptors()}
     asked = range(_FIRST_FREE, _FIRST_FREE + count)
-    return tuple(fd for fd in asked if fd not in others and _is_open(fd))
+    listed = sorted(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208
+    return tuple(fd for fd in listed if fd in asked and fd not in others and _came_by_exec(fd))
 
 
-def _is_open(fd: int) -> bool:
+def _came_by_exec(fd: int) -> bool:
     try:
-        os.fstat(fd)
+        return not fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
     except OSError:
-        return False
-    return True
+        return False  # It was the descriptor of the list itself.
 
 
 def with_standard(kept: Collection[int]) -> set[int]:

@@ -37,6 +37,12 @@ _PATIENCE = 1.0  # seconds for the server's first word; it needs a millisecond
 
 def main() -> None:
     """Run the command line: by the server if there is one, else in this process."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        from minirt.kernel import descriptors
+
+        descriptors.open_standard_streams()
+    # A caller that ignores it would have the kernel reap our children, waitpid(2).
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     if posix.environ.get(b"MINIRT_NO_SERVER") or posix.geteuid() != 0 or _must_stay_here():
         in_process()
     # Of what we open ourselves nothing: who got our end of the line would never hear it end.
