@@ -54,6 +54,12 @@ def test_run_tells_its_steps_in_order(minirt: Minirt, image: str) -> None:
         assert re.search(rf"^ +{actor} +\d+\.\d\d ms  \w", told, re.MULTILINE)
 
 
+def test_devices_are_limited_before_init_opens_any(minirt: Minirt, image: str) -> None:
+    """Version 1 denies all devices for a moment, before it allows some (cgroups(7))."""
+    told = minirt("--explain", "run", "--rm", "--net", "none", image, "true").stderr
+    assert told.rindex("limit the devices") < told.index("keep mounts to this namespace")
+
+
 def test_exec_and_connect_tell_theirs(minirt: Minirt, image: str) -> None:
     for name in ("net1", "net2"):
         told = minirt("--explain", "network", "create", name).stderr

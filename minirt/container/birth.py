@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -148,18 +148,25 @@ def born(monitor: Monitor, newborn: Newborn) -> Child:
         return _told_of(monitor)
 
 
-def bear(monitor: Monitor, newborn: Newborn | None, plan: Plan) -> tuple[Child, Line]:
-    """Give an init its plan, the newborn or one that is born by it; return it, and its line."""
+def bear(
+    monitor: Monitor, newborn: Newborn | None, plan: Plan, limit_devices: Callable[[], None]
+) -> tuple[Child, Line]:
+    """Give an init its plan, the newborn or one that is born by it; return it, and its line.
+
+    ``limit_devices`` is called when the container's cgroups exist, and init has no plan yet.
+    """
     plan = replace(plan, inherited=inheritance.of())
     if newborn:
         try:
-            birth.send(plan, newborn.line)
             child = born(monitor, newborn)
             newborn.line.hear(handshake.GROUPS)
+            limit_devices()
+            birth.send(plan, newborn.line)
             return child, newborn.line
         except BaseException:
             newborn.line.close()
             raise
+    limit_devices()
     ours, theirs = handshake.open_pair()
     try:
         highest = max(birth.numbers_of(plan), default=0)

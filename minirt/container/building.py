@@ -95,7 +95,7 @@ def build(site: Site, plan: Plan, wire: Wire, held: ExitStack) -> tuple[Created,
     ready: list[Life] = []
 
     def on_isolated(init: Child) -> None:
-        resources.apply(site.cgroup, plan.spec.resources)  # for the command, which is yet to come
+        resources.apply_amounts(site.cgroup, plan.spec.resources)  # for the command, yet to come
         wire(init, _put_on_record(site, plan, init))
         ready.append(life.prepare(plan.record, plan.holdings, init, streams, held))
 
@@ -131,7 +131,12 @@ def _create(
 
     def bear(inits: InitPlan) -> tuple[Child, Line]:
         newborn, site.newborn = site.newborn, None
-        return birth.bear(site.monitor, newborn, inits)
+        return birth.bear(
+            site.monitor,
+            newborn,
+            inits,
+            lambda: resources.apply_devices(site.cgroup, plan.spec.resources),
+        )
 
     setting = Setting(
         bundle=record.directory(one.id),

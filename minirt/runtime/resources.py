@@ -52,16 +52,31 @@ _PARTS = (
 
 
 def apply(cgroup: Cgroup, resources: Mapping[str, Any]) -> None:
-    """Set the limits of a group that has been made.
+    """Set the limits of a group that has been made, those of devices among them.
 
     Raises InvalidRequest for what makes no sense, or what this machine lacks.
     """
+    apply_devices(cgroup, resources)
+    apply_amounts(cgroup, resources)
+
+
+def apply_devices(cgroup: Cgroup, resources: Mapping[str, Any]) -> None:
+    """Limit the devices, before init makes or opens any.
+
+    Version 1 takes one rule after the other, beginning with one that denies them all: init would
+    meanwhile be refused its own /dev/null. Raises as :func:`apply`.
+    """
+    place = Place(resources, "linux.resources")
+    if place.has("devices"):
+        limit_devices(cgroup, device_rules(place.get("devices")))
+
+
+def apply_amounts(cgroup: Cgroup, resources: Mapping[str, Any]) -> None:
+    """Set the limits of everything but devices. Raises as :func:`apply`."""
     place = Place(resources, "linux.resources")
     _check_use(cgroup, place.get("memory"))
     for part in _PARTS:
         _apply_part(cgroup, part, place.get(part.key))
-    if place.has("devices"):
-        limit_devices(cgroup, device_rules(place.get("devices")))
     if place.object().get("unified"):
         _apply_unified(cgroup, place.get("unified"))
 
