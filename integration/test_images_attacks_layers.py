@@ -15,6 +15,7 @@ from integration.archives import (
     Member,
     assert_no_image_is_left,
     folder,
+    hardlink,
     member,
     symlink,
     tar,
@@ -57,6 +58,26 @@ def test_the_mark_of_a_removed_file_is_refused_even_if_devices_are_asked_for(
 ) -> None:
     mark = member("f", type=tarfile.CHRTYPE, devmajor=0, devminor=0)
     refused(minirt, tmp_path, [ROOT, mark], "--allow-devices")
+
+
+@pytest.mark.parametrize("major", [-16, 1 << 12, 1 << 55])
+def test_a_device_of_a_number_that_cannot_be_is_refused(
+    minirt: Minirt, tmp_path: Path, major: int
+) -> None:
+    disk = member("dev/disk", type=tarfile.BLKTYPE, devmajor=major)
+    archive = tmp_path / "disk.tar"
+    archive.write_bytes(tar(ROOT, disk, form=tarfile.GNU_FORMAT))
+    for words in ([], ["--allow-devices"]):
+        failed = minirt("image", "import", archive, "disk", *words, code=1)
+        assert "device number" in failed.stderr
+    assert_no_image_is_left()
+
+
+def test_one_more_name_of_a_folder_is_not_blamed_on_the_kernel(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    said = refused(minirt, tmp_path, [ROOT, folder("d"), hardlink("m", "d")])
+    assert "link to what is no file" in said
 
 
 def test_attributes_that_overlayfs_or_the_host_believe_are_dropped(

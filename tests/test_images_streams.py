@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirt.errors import InvalidRequest
-from minirt.images.streams import Counted, Readable, Unpacked, compression_of
+from minirt.images.streams import CHUNK, Counted, Readable, Unpacked, compression_of
 
 
 def zstd(data: bytes) -> bytes:
@@ -73,9 +73,26 @@ def test_a_stream_with_a_flipped_bit_is_refused_or_differs(name: str) -> None:
 
 
 def test_two_frames_are_one_stream() -> None:
-    for name in ("gzip", "zstd", "bzip2"):
+    for name in ("gzip", "zstd", "bzip2", "xz"):
         data = packed(name, b"one") + packed(name, b"two")
         assert whole(Unpacked(io.BytesIO(data), 1 << 30)) == b"onetwo"
+
+
+def test_what_the_format_allows_between_frames_is_skipped() -> None:
+    skipped = b"\x5a\x2a\x4d\x18\x05\0\0\0hello"  # RFC 8878, 3.1.2
+    between = {"zstd": [skipped], "xz": [bytes(4), bytes(CHUNK)], "gzip": [bytes(100)]}
+    for name, fillings in between.items():
+        for filling in fillings:
+            data = packed(name, b"one") + filling + packed(name, b"two") + filling
+            assert whole(Unpacked(io.BytesIO(data), 1 << 30)) == b"onetwo"
+    first = skipped + packed("zstd", b"one")
+    assert whole(Unpacked(io.BytesIO(first), 1 << 30)) == b"one"
+
+
+@pytest.mark.parametrize("name", ["gzip", "xz", "zstd"])
+def test_what_follows_a_stream_is_a_stream_or_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest, match="damaged"):
+        whole(Unpacked(io.BytesIO(packed(name, b"one") + b"something else"), 1 << 30))
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd"])

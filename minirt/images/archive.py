@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from minirt.errors import kernel_refused
 from minirt.images.layout import LARGEST_DOCUMENT
@@ -23,6 +23,7 @@ from minirt.kernel.beneath import open_beneath
 from minirt.state import private
 
 _MOST_MEMBERS = 100_000
+_LONGEST_NAMES = 16 << 20  # characters, all names and targets of links together
 _LARGEST = 256 << 30  # bytes of an archive that has to be written to the disk first
 _LONGEST_CHAIN = 8  # links: old archives say that way that two images share a layer
 
@@ -42,11 +43,13 @@ class Tar:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.start = file, file.tell()
-        self.members: dict[str, tarfile.TarInfo] = {}
-        for member, _ in members(_SkippingFile(file)):
-            self.members[_plain(member.name)] = member
-            if len(self.members) > _MOST_MEMBERS:
-                raise damaged(f"it has more than {_MOST_MEMBERS} entries")
+        self.members: dict[str, _Place | _Link | None] = {}  # None: neither a file nor a link
+        characters = 0
+        for count, (member, _) in enumerate(members(_SkippingFile(file)), 1):
+            self.members[_plain(member.name)] = _found(member)
+            characters += len(member.name) + len(member.linkname)
+            if count > _MOST_MEMBERS or characters > _LONGEST_NAMES:
+                raise damaged(f"it has more than {_MOST_MEMBERS} entries, or very long names")
 
     def has(self, name: str) -> bool:
         """Say whether there is such a file."""
@@ -55,16 +58,39 @@ class Tar:
     def open(self, name: str) -> Readable:
         """Open a file. Raises InvalidRequest."""
         for _ in range(_LONGEST_CHAIN):
-            member = self.members.get(name)
-            if member is None:
+            if name not in self.members:
                 raise damaged(f"it lacks {name[:200]!r}")
-            if member.isreg() and not member.issparse():
-                return _Slice(self.file, self.start + member.offset_data, member.size)
-            if not (member.issym() or member.islnk()):
+            found = self.members[name]
+            if isinstance(found, _Place):
+                return _Slice(self.file, self.start + found.offset, found.size)
+            if found is None:
                 break
-            above = "" if member.islnk() else name.rpartition("/")[0]
-            name = _plain(os.path.normpath(f"{above}/{member.linkname}"))
+            above = "" if found.is_hard else name.rpartition("/")[0]
+            name = _plain(os.path.normpath(f"{above}/{found.target}"))
         raise damaged(f"its {name[:200]!r} is no file")
+
+
+class _Place(NamedTuple):
+    """Where the content of a file is in its archive."""
+
+    offset: int
+    size: int
+
+
+class _Link(NamedTuple):
+    """Another name of a member."""
+
+    target: str
+    is_hard: bool
+
+
+def _found(member: tarfile.TarInfo) -> _Place | _Link | None:
+    """Return what is needed of an entry: tarfile's own record keeps its headers in memory."""
+    if member.isreg() and not member.issparse():
+        return _Place(member.offset_data, member.size)
+    if member.issym() or member.islnk():
+        return _Link(member.linkname, member.islnk())
+    return None
 
 
 class _SkippingFile(Forward):
@@ -77,7 +103,10 @@ class _SkippingFile(Forward):
     def seek(self, position: int, _whence: int = 0) -> int:
         if position >= self.position:
             self.position = position
-            self.file.seek(self.start + position)
+            try:
+                self.file.seek(self.start + position)
+            except OSError as error:  # beyond what lseek(2) takes
+                raise damaged(f"an entry claims to be very large: {error.strerror}") from error
             return position
         return super().seek(position)
 

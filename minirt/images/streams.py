@@ -13,6 +13,7 @@ from minirt.errors import InvalidRequest
 
 if TYPE_CHECKING:
     import hashlib
+    import lzma
 
 CHUNK = 1 << 20
 
@@ -97,6 +98,8 @@ def compression_of(head: bytes) -> str:
         b"\xfd7zXZ\0": "xz",
         b"BZh": "bzip2",
     }
+    if head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5:
+        return "zstd"  # a frame to be skipped comes first (RFC 8878, 3.1.2), as pzstd writes it
     return next((name for magic, name in magics.items() if head.startswith(magic)), "")
 
 
@@ -142,26 +145,45 @@ def _opened(packed: _Metered, compression: str) -> Readable:
 
 
 class _Xz:
-    """The one decompressor of the standard library whose file object takes no memory limit."""
+    """The one decompressor of the standard library whose file object takes no memory limit.
+
+    A file may be several streams one after another, with zeros between them, as ``cat a.xz b.xz``
+    and parallel compressors make it (the .xz file format, 1.1.1): each has its own decompressor.
+    """
 
     def __init__(self, packed: _Metered) -> None:
         import lzma
 
-        self.packed, self.error = packed, lzma.LZMAError
-        self.decompressor = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+        self.packed, self.lzma, self.data = packed, lzma, b""
+        self.decompressor: lzma.LZMADecompressor | None = None
 
     def read(self, size: int) -> bytes:
-        while not self.decompressor.eof:
-            data = self.packed.read(CHUNK) if self.decompressor.needs_input else b""
-            if not data and self.decompressor.needs_input:
-                raise EOFError("it ends too early")
+        while decompressor := self.decompressor or self._next_stream():
+            if decompressor.needs_input and not self.data:
+                self.data = self.packed.read(CHUNK)
+                if not self.data:
+                    raise EOFError("it ends too early")
             try:
-                plain = self.decompressor.decompress(data, size)
-            except self.error as error:
+                plain = decompressor.decompress(self.data, size)
+            except self.lzma.LZMAError as error:
                 raise ValueError(str(error)) from error
+            self.data = b""
+            if decompressor.eof:
+                self.data, self.decompressor = decompressor.unused_data, None
             if plain:
                 return plain
         return b""
+
+    def _next_stream(self) -> lzma.LZMADecompressor | None:
+        """Skip zeros; return the decompressor of the stream that follows, if there is one."""
+        self.data = self.data.lstrip(b"\0")
+        while not self.data:
+            more = self.packed.read(CHUNK)
+            if not more:
+                return None
+            self.data = more.lstrip(b"\0")
+        self.decompressor = self.lzma.LZMADecompressor(self.lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        return self.decompressor
 
 
 def _zlib_error() -> type[Exception]:

@@ -1,8 +1,9 @@
 """Reads tar archives that nobody vouches for, entry by entry, without seeking.
 
 The standard library's tarfile knows the formats (ustar, PAX, GNU, sparse files). What it lacks
-is distrust: it reads a header of any size into memory, and takes garbage between two entries
-for the end. That is added here. Nothing touches the file system.
+is distrust: it reads headers of any size and any number into memory before it returns an entry,
+and takes garbage between two entries for the end. That is added here. Nothing touches the file
+system.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from minirt.images.streams import CHUNK, Readable
 
 _MOST_ENTRIES = 2_000_000
 _LONGEST_NAMES = 256 << 20  # characters, all names together
+_LARGEST_HEADERS = 1 << 20  # bytes, all headers of one entry: what Go's archive/tar allows for one
+_MOST_GLOBAL_KEYS = 100  # keywords of all global PAX headers
+_LARGEST_GLOBAL = 64 << 10  # characters of all global PAX headers
+_LARGEST_OFFSET = (1 << 63) - 1  # bytes of a file, off_t
 _XATTR = "SCHILY.xattr."  # the key under which star, GNU tar and Go keep them
 _DISTANT = 1 << 33  # seconds: a time beyond ext4's is not worth an error
 _LARGEST_ID = (1 << 32) - 2  # -1 means "don't change" to chown(2)
@@ -27,12 +32,15 @@ _TARFILES_OWN = (tarfile.TarError, ValueError, OverflowError, MemoryError, Recur
 class Forward:
     """A stream as tarfile wants it, which only goes forward, in pieces of a bearable size.
 
-    That is all the distrust it takes: a header can neither ask for gigabytes of memory, nor
-    lead back and round in circles (CVE-2025-8194).
+    A header can't ask for gigabytes of memory, and can't lead back and round in circles
+    (CVE-2025-8194). Nor can many headers do so together: tarfile keeps every extended header and
+    the whole map of a sparse file until the entry itself follows, so what it reads on the way to
+    one entry has a limit as well (as in Go's archive/tar since CVE-2025-58183).
     """
 
     def __init__(self, source: Readable) -> None:
         self.source, self.position, self.last = source, 0, b""
+        self.header_bytes_left: int | None = None  # None: what is read now is no header
 
     def tell(self) -> int:
         """Return how many bytes have been read."""
@@ -46,7 +54,7 @@ class Forward:
         """Skip to ``position``. Raises InvalidRequest if that lies behind."""
         if position < self.position:
             raise damaged("it leads back to what has been read")
-        while self.position < position and self.read(min(CHUNK, position - self.position)):
+        while self.position < position and self._take(min(CHUNK, position - self.position)):
             pass
         return self.position
 
@@ -54,6 +62,13 @@ class Forward:
         """Return ``size`` bytes, fewer only at the end. Raises InvalidRequest."""
         if not 0 <= size <= CHUNK:
             raise damaged(f"a header claims to have {size} bytes")
+        if self.header_bytes_left is not None:
+            self.header_bytes_left -= size
+            if self.header_bytes_left < 0:
+                raise damaged(f"an entry has more than {_LARGEST_HEADERS >> 20} MiB of headers")
+        return self._take(size)
+
+    def _take(self, size: int) -> bytes:
         pieces, missing = [], size
         while missing and (data := self.source.read(missing)):
             pieces.append(data)
@@ -124,6 +139,8 @@ class Entry:
         pieces: Any = getattr(self.member, "sparse", None)
         if pieces is None:
             return [(0, self.member.size)]
+        if not 0 <= self.member.size <= _LARGEST_OFFSET:
+            raise damaged("a sparse file has a size that cannot be")
         end, held = 0, [piece for piece in pieces if piece[1]]  # unused places in the map are zero
         for offset, size in held:
             if offset < end or size < 0 or offset + size > self.member.size:
@@ -146,10 +163,11 @@ def entries(source: Readable) -> Iterator[Entry]:
 def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """Yield what tarfile understands of an archive. Raises InvalidRequest."""
     file: Any = stream
+    stream.header_bytes_left = _LARGEST_HEADERS  # the constructor reads the first entry's headers
     try:
         with tarfile.TarFile(fileobj=file, mode="r", encoding="utf-8") as archive:
             count = names = 0
-            while (member := archive.next()) is not None:
+            while (member := _next(archive, stream)) is not None:
                 count += 1
                 names += len(member.name)
                 if count > _MOST_ENTRIES or names > _LONGEST_NAMES:
@@ -160,6 +178,17 @@ def members(stream: Forward) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]
         raise damaged(str(error)) from error
     if any(stream.last):  # An archive ends with zeros; tarfile takes any nonsense for its end.
         raise damaged("there is something between its entries")
+
+
+def _next(archive: tarfile.TarFile, stream: Forward) -> tarfile.TarInfo | None:
+    """Read the headers of one entry."""
+    stream.header_bytes_left = _LARGEST_HEADERS
+    member = archive.next()
+    stream.header_bytes_left = None
+    known = archive.pax_headers  # the global ones, which tarfile adds up and keeps
+    if len(known) > _MOST_GLOBAL_KEYS or sum(map(len, [*known, *known.values()])) > _LARGEST_GLOBAL:
+        raise damaged("its global headers are larger than any program writes")
+    return member
 
 
 def damaged(why: str) -> InvalidRequest:

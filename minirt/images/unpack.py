@@ -14,8 +14,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from minirt.errors import InvalidRequest, kernel_refused
 from minirt.images.attributes import furnish, set_mode, set_time
@@ -27,7 +31,32 @@ from minirt.kernel.beneath import make_directories, open_beneath
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LARGEST_MAJOR, _LARGEST_MINOR = (1 << 12) - 1, (1 << 20) - 1  # include/linux/kdev_t.h
 _NOT_THE_ARCHIVES_FAULT = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EPERM}
+
+
+class FolderTimes:
+    """When each folder was last changed, to be set last, since writing into a folder changes it.
+
+    Kept in a file: an archive of some megabytes can name millions of folders.
+    """
+
+    _RECORD = struct.Struct("=qI")  # nanoseconds, and the bytes of the path that follows
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+    def note(self, path: str, nanoseconds: int) -> None:
+        """Add a folder by its path beneath the target."""
+        raw = os.fsencode(path)
+        self.file.write(self._RECORD.pack(nanoseconds, len(raw)) + raw)
+
+    def noted(self) -> Iterator[tuple[str, int]]:
+        """Yield all that was noted, in its order; of one that comes twice the last is right."""
+        self.file.seek(0)
+        while head := self.file.read(self._RECORD.size):
+            nanoseconds, length = self._RECORD.unpack(head)
+            yield os.fsdecode(self.file.read(length)), nanoseconds
 
 
 @dataclass(slots=True)
@@ -35,12 +64,11 @@ class Unpacking:
     """A target folder, what has been written to it, and what may be."""
 
     root: int  # a descriptor of the target
+    folder_times: FolderTimes
     limit: int  # bytes of content
     allow_devices: bool = False
     size: int = 0  # bytes of content so far
     left_out: int = 0  # device nodes below /dev
-    # Set last, since writing changes them; of a root that the archive doesn't mention to 1970.
-    folder_times: dict[str, int] = field(default_factory=lambda: {"": 0})
 
 
 def unpack(source: Readable, target: Path, limit: int, *, allow_devices: bool) -> Unpacking:
@@ -49,20 +77,28 @@ def unpack(source: Readable, target: Path, limit: int, *, allow_devices: bool) -
     ``limit`` is in bytes of content. Raises InvalidRequest and KernelRefused; what has been
     written until then stays for the caller to remove.
     """
-    state = Unpacking(os.open(target, _FOLDER), limit, allow_devices)
+    root = os.open(target, _FOLDER)
     try:
-        os.fchmod(state.root, 0o755)
-        for entry in entries(source):
-            try:
-                _write(state, entry)
-            except ValueError as error:
-                raise _refused(entry, str(error)) from error
-            except OSError as error:
-                raise _explained(error, entry) from error
-        for path, nanoseconds in state.folder_times.items():
-            _set_folder_time(state, path, nanoseconds)
+        os.fchmod(root, 0o755)
+        with TemporaryFile(dir=target.parent) as file:
+            return _unpack(source, Unpacking(root, FolderTimes(file), limit, allow_devices))
+    except OSError as error:
+        raise kernel_refused("Cannot unpack the archive", error) from error
     finally:
-        os.close(state.root)
+        os.close(root)
+
+
+def _unpack(source: Readable, state: Unpacking) -> Unpacking:
+    state.folder_times.note("", 0)  # a root that the archive doesn't mention is from 1970
+    for entry in entries(source):
+        try:
+            _write(state, entry)
+        except ValueError as error:
+            raise _refused(entry, str(error)) from error
+        except OSError as error:
+            raise _explained(error, entry) from error
+    for path, nanoseconds in state.folder_times.noted():
+        _set_folder_time(state, path, nanoseconds)
     return state
 
 
@@ -137,7 +173,8 @@ def _link(state: Unpacking, entry: Entry, parent: int, name: str) -> None:
         raise _refused(entry, "it is a link to what is no file")
     source = open_beneath(state.root, directory)
     try:
-        if stat.S_ISCHR(os.lstat(last, dir_fd=source).st_mode) and not state.allow_devices:
+        mode = os.lstat(last, dir_fd=source).st_mode
+        if stat.S_ISDIR(mode) or (stat.S_ISCHR(mode) and not state.allow_devices):
             raise _refused(entry, "it is a link to what is no file")
         os.link(last, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
     finally:
@@ -147,6 +184,8 @@ def _link(state: Unpacking, entry: Entry, parent: int, name: str) -> None:
 def _make_device(state: Unpacking, entry: Entry, parent: int, names: list[str]) -> None:
     """Make a device node, if that was asked for; below /dev it would be hidden anyway."""
     member = entry.member
+    if not 0 <= member.devmajor <= _LARGEST_MAJOR or not 0 <= member.devminor <= _LARGEST_MINOR:
+        raise _refused(entry, "its device number cannot be")
     device = os.makedev(member.devmajor, member.devminor)
     if member.ischr() and device == 0:
         raise _refused(entry, "the character device 0:0 would remove a file")
@@ -171,7 +210,7 @@ def _furnish_folder(state: Unpacking, entry: Entry, fd: int, path: str) -> None:
         furnish(fd, entry)
     finally:
         os.close(fd)
-    state.folder_times[path] = entry.nanoseconds
+    state.folder_times.note(path, entry.nanoseconds)
 
 
 def _make_room(parent: int, name: str, *, keep_folder: bool) -> bool:
