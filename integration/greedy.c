@@ -5,6 +5,8 @@
    greedy folders FOLDER DEPTH LENGTH   folders inside each other, the last with a file in it
    greedy swap A B                exchange two names for ever
    greedy protect FILE...         make files immutable, as chattr(1) does
+   greedy lease-to-read FILE...   take leases that end when somebody opens a file to write; then sleep
+   greedy lease-to-write FILE...  take leases on new or old files that end when anybody opens one
    greedy sockets COUNT           so many UDP sockets that wait, then sleep; "all" tells the end */
 
 #define _GNU_SOURCE
@@ -12,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/prctl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +140,17 @@ static int protect(char **files)
 	return 0;
 }
 
+static int lease(char **files, int kind)
+{
+	signal(SIGIO, SIG_IGN);
+	for (; *files; files++) {
+		int fd = open(*files, kind == F_WRLCK ? O_RDWR | O_CREAT : O_RDONLY, 0600);
+		if (fd < 0 || fcntl(fd, F_SETLEASE, kind))
+			return fail(*files);
+	}
+	return sleep_for_ever();
+}
+
 int main(int argc, char **argv)
 {
 	long first = argc > 3 ? atol(argv[3]) : argc > 2 ? atol(argv[2]) : 0;
@@ -153,6 +167,10 @@ int main(int argc, char **argv)
 		return swap(argv[2], argv[3]);
 	if (argc > 2 && !strcmp(argv[1], "protect"))
 		return protect(argv + 2);
+	if (argc > 2 && !strcmp(argv[1], "lease-to-read"))
+		return lease(argv + 2, F_RDLCK);
+	if (argc > 2 && !strcmp(argv[1], "lease-to-write"))
+		return lease(argv + 2, F_WRLCK);
 	if (argc == 3 && !strcmp(argv[1], "sockets"))
 		return sockets(first);
 	return 2;

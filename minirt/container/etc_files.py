@@ -11,12 +11,13 @@ import errno
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from minirt.container import record
 from minirt.container.record import Config, Record
 from minirt.errors import Conflict, kernel_refused
-from minirt.kernel import bounded_read
+from minirt.kernel import bounded_read, inode_flags
 from minirt.network import finding
 from minirt.network.spec import DEFAULT
 
@@ -35,8 +36,12 @@ HOST_GATEWAY = "host-gateway"  # what --add-host says for "the host, as seen fro
 
 
 def write(folder: Path, name: str, text: str) -> None:
-    """Write one of the files in place, so that a container that has it mounted sees it."""
-    fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Write one of the files in place, so that a container that has it mounted sees it.
+
+    Raises BlockingIOError if a process of a container has a lease on it (fcntl(2), F_SETLEASE):
+    open(2) would wait for that, up to 45 seconds each time.
+    """
+    fd = _open(folder / name)
     try:
         os.fchmod(fd, 0o644)  # whatever the umask: the container's users read it
         content = text.encode("utf-8", "surrogateescape")  # as the container may have written it
@@ -44,6 +49,28 @@ def write(folder: Path, name: str, text: str) -> None:
         os.ftruncate(fd, len(content))
     finally:
         os.close(fd)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except PermissionError:  # With CAP_LINUX_IMMUTABLE the container can protect it (chattr(1)).
+        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            inode_flags.unprotect(folder, path.name)
+        finally:
+            os.close(folder)
+        return os.open(path, flags, 0o644)
+
+
+def _write_anew(folder: Path, name: str, text: str) -> None:
+    """Write one of the files. Containers that have it mounted keep an old one with a lease."""
+    try:
+        write(folder, name, text)
+    except BlockingIOError:
+        (folder / name).unlink()
+        write(folder, name, text)
 
 
 def read_resolv_conf(one: Record) -> str:
@@ -64,9 +91,9 @@ def read_resolv_conf(one: Record) -> str:
 
 def write_all(one: Record, folder: Path, addresses: Iterable[str], resolv_conf: str) -> None:
     """Write all three, anew at every start."""
-    write(folder, "hosts", _new_hosts(one, addresses))
-    write(folder, "hostname", one.config.hostname + "\n")
-    write(folder, "resolv.conf", resolv_conf)
+    _write_anew(folder, "hosts", _new_hosts(one, addresses))
+    _write_anew(folder, "hostname", one.config.hostname + "\n")
+    _write_anew(folder, "resolv.conf", resolv_conf)
 
 
 def _new_hosts(one: Record, addresses: Iterable[str]) -> str:
@@ -102,9 +129,17 @@ def change_addresses(
 ) -> None:
     """Add and remove lines for the container's own addresses in its hosts file.
 
-    Other lines, which the container may have written, stay. A file that is too
-    large is written anew instead, with all of ``addresses``.
+    Other lines, which the container may have written, stay. A file that is too large is written
+    anew instead, with all of ``addresses``. One on which the container has a lease stays as it is:
+    nobody waits for a container, and only the container reads the file.
     """
+    with suppress(BlockingIOError):
+        _change_addresses(one, addresses, add=add, remove=remove)
+
+
+def _change_addresses(
+    one: Record, addresses: Iterable[str], *, add: Iterable[str], remove: Iterable[str]
+) -> None:
     folder = record.directory(one.id)
     try:
         content = bounded_read.whole_file(folder / "hosts", LARGEST_HOSTS)

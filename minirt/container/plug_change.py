@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 from minirt.container import etc_files, name_service, protocol, record
@@ -64,7 +64,10 @@ class Change:
             return
         if not self._known:
             self._sockets = name_service.open_sockets(netns)
-            etc_files.write(record.directory(self._one.id), "resolv.conf", service.text)
+            with suppress(
+                BlockingIOError
+            ):  # The container has a lease on it, and keeps the old one.
+                etc_files.write(record.directory(self._one.id), "resolv.conf", service.text)
         if asked["resolver"] != self._known.get("resolver"):
             self._link = (name_service.dial(Service("", asked)),)
         for fd in (*self._sockets, *self._link):

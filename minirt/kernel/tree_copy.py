@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -19,9 +20,11 @@ from minirt.kernel.descent import Descent, Trail, identity
 from minirt.kernel.file_content import copy_content as copy_file_content
 
 MOST_NAMES = 20  # of what was left out
+LEASE_PATIENCE = 2.0  # seconds for each file; the kernel would take a lease away after 45
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OVER = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PAUSE = 0.01  # seconds
 
 
 @dataclass(slots=True)
@@ -113,7 +116,7 @@ def _folder(parent: int, name: str) -> int:
 
 
 def _copy_file(how: Copying, source: int, folder: int, name: str) -> None:
-    read = os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_CLOEXEC)
+    read = _open_to_read(source, name)
     try:
         write = _open_new(folder, name)
         try:
@@ -123,6 +126,25 @@ def _copy_file(how: Copying, source: int, folder: int, name: str) -> None:
             os.close(write)
     finally:
         os.close(read)
+
+
+def _open_to_read(source: int, name: str) -> int:
+    """Open a file for reading.
+
+    A process can hold a lease on it, which it is asked to give up when somebody opens the file
+    (fcntl(2), F_SETLEASE). A hostile one does not: without O_NONBLOCK each open would take 45
+    seconds. Raises OSError, EAGAIN.
+    """
+    deadline = time.monotonic() + LEASE_PATIENCE
+    while True:
+        try:
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            return os.open(f"/proc/self/fd/{source}", flags)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                why = "a process holds a lease on the file, and does not give it up"
+                raise OSError(errno.EAGAIN, why, name) from None
+            time.sleep(_PAUSE)
 
 
 def _open_new(folder: int, name: str) -> int:
