@@ -41,6 +41,16 @@ def udp(source: str, to: str, ports: tuple[int, int], payload: bytes = b"forged"
     return head + segment
 
 
+def icmp_error(source: str, to: str, about: bytes) -> bytes:
+    """Return an IPv4 packet that says "this packet did not arrive: no such port" (RFC 792)."""
+    message = struct.pack("!BBHI", 3, 3, 0, 0) + about
+    message = message[:2] + struct.pack("!H", _checksum(message)) + message[4:]
+    length, kind = 20 + len(message), socket.IPPROTO_ICMP
+    head = struct.pack("!BBHHHBBH", 0x45, 0, length, 0, 0, 64, kind, 0)
+    ends = IPv4Address(source).packed + IPv4Address(to).packed
+    return head[:10] + struct.pack("!H", _checksum(head + ends)) + ends + message
+
+
 def igmp(source: str, kind: int, group: str = "0.0.0.0", to: str = "224.0.0.1") -> bytes:
     """Return an IGMPv2 message with the option "router alert" (RFC 2236)."""
     message = struct.pack("!BBH", kind, 100, 0) + IPv4Address(group).packed

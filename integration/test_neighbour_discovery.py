@@ -341,11 +341,14 @@ def test_who_may_configure_its_network_has_further_addresses(trusted: bool, furt
 
 @either_filter
 @either_right
-def test_no_other_answers_as_a_dhcp_server_whatever_hides_it(filtered: bool, trusted: bool) -> None:
+@pytest.mark.parametrize("port", [547, 1547], ids=["usual port", "another port"])
+def test_no_other_answers_as_a_dhcp_server_whatever_hides_it(
+    filtered: bool, trusted: bool, port: int
+) -> None:
     with scene(trusted=trusted) as (_net, evil, victim, _third):
         switch(filtered)
         arrived = counted(victim, f"ip6 saddr {local(evil)} ip6 nexthdr {{ udp, 44, 60 }}")
-        datagram = struct.pack("!HHHH", 547, 546, 14, 0) + b"forged"
+        datagram = struct.pack("!HHHH", port, 546, 14, 0) + b"forged"
         for kind, payload in (
             (socket.IPPROTO_UDP, datagram),
             (DESTINATION_OPTIONS, forger.options(socket.IPPROTO_UDP, datagram)),

@@ -17,7 +17,7 @@ import pytest
 from integration import forger
 from integration.conftest import Minirt
 from integration.containers import pid_of
-from integration.forger import ARP, BROADCAST, IPV4, IPV6, VLAN, ethernet
+from integration.forger import ARP, BROADCAST, IPV4, IPV6, PROVIDER_VLAN, VLAN, ethernet
 from integration.sandbox import in_netns, shell, started, wait_until
 from integration.wires import Machine, machine, network
 from minirt.kernel import namespaces
@@ -282,12 +282,30 @@ def test_a_packet_with_a_foreign_source_does_not_arrive(filtered: bool, source: 
 
 
 @either_filter
-def test_nobody_but_minirt_gives_addresses(filtered: bool) -> None:
+@pytest.mark.parametrize("trusted", [False, True], ids=["default", "NET_ADMIN"])
+@pytest.mark.parametrize("vlan", [0, 10])
+@pytest.mark.parametrize("kind", [VLAN, PROVIDER_VLAN, 0x9100])
+def test_no_frame_with_a_tag_passes(filtered: bool, trusted: bool, vlan: int, kind: int) -> None:
+    """Not even with a packet from the container's own address: it may be for another VLAN."""
+    net = network()
+    with machine(net, trusted=trusted) as evil, machine(net) as victim:
+        switch(filtered)
+        arrived = frames_from(evil, at=victim)
+        packet = forger.udp(evil.address, victim.address, (4000, 4000))
+        send(evil.pid, ethernet(mac(evil), mac(victim), kind, forger.tagged(IPV4, packet, vlan)))
+        # Linux looks into a tag of no VLAN before it counts.
+        assert (arrived() == 0) if filtered else (arrived() >= 1)
+
+
+@either_filter
+@pytest.mark.parametrize("port", [67, 1067], ids=["usual port", "another port"])
+def test_nobody_but_minirt_gives_addresses(filtered: bool, port: int) -> None:
+    """Of a DHCP server's answer its clients look only at the port that it is sent to."""
     net = network()
     with machine(net) as evil, machine(net) as victim:
         switch(filtered)
         look = counted(victim.pid, 68)
-        packet = forger.udp(evil.address, victim.address, (67, 68))
+        packet = forger.udp(evil.address, victim.address, (port, 68))
         send(evil.pid, ethernet(mac(evil), mac(victim), IPV4, packet))
         packets = 0 if filtered else 1
         assert f"packets {packets} " in in_netns(victim.pid, *look).stdout
