@@ -222,3 +222,20 @@ def test_what_xtables_hides_is_read_from_the_listing(state: str, words: str, pas
     listing = f"table ip filter {{ # handle 1\n\t\tct state {words} counter accept # handle 1\n}}\n"
     packet, done = walk(ruleset(forward, listing=listing), replace(PACKET, state=state))
     assert ((packet is not None), done.doubts) == (passes, [])
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"|": [{"meta": "mark"}, 1]}}},
+        match(field("tcp", "dport"), prefix("10.0.0.0/8")),
+        match(field("ip", "saddr"), {"range": [1, 2]}),
+        {"match": {}},
+        {"vmap": {"key": meta("mark"), "data": None}},
+    ],
+)
+def test_a_rule_of_an_unknown_form_is_a_doubt(strange: dict[str, Any]) -> None:
+    """Such rules are typed by whoever has CAP_NET_ADMIN in a container."""
+    packet, done = walk(one_rule(strange, DROP))
+    assert packet == PACKET
+    assert len(done.doubts) == 1

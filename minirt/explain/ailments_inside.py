@@ -72,6 +72,10 @@ def of_strangers(patient: Patient) -> Iterator[Finding]:
                 mend = f"ip addr del {one} dev {device.name}"
                 yield patient.finding("foreign-address", what + owners[one.ip].name, mend)
     for port, room, device in _behind(patient):
+        if room.is_cut:
+            who = f"{room.command} (pid {room.pid}), behind {port.name},"
+            what = f"{who} has {neighbourhood.MOST} links or addresses, or more"
+            yield Finding("crowded", patient.network.name, what, is_fault=False)
         for one in device.addresses:
             owner = owners.get(one.ip)
             if owner is not None and not _is_in(room, owner):

@@ -13,7 +13,7 @@ from minirt.explain.boxes import TRUNK
 from minirt.explain.topology import Inside, Link, Picture, Wire
 
 _MARGIN = 2 * TRUNK  # columns left of the containers, for the trunk
-_MOST = 6  # elements that are listed of one rule; --json has them all
+_MOST = 6  # elements that are listed of one rule, addresses of a link; --json has them all
 NARROWEST = 40
 
 
@@ -67,12 +67,15 @@ def _inside(inside: Inside) -> list[str]:
     if inside.container:
         lines.append(f"{inside.container[:12]}, pid {inside.pid}")
     route = [f"default via {inside.gateway}"] if inside.gateway else ["no default route"]
-    return [*lines, *boxes.box(_link(inside.link)), *route]
+    cut = ["(it has more than is looked at)"] if inside.is_cut else []
+    return [*lines, *boxes.box(_link(inside.link)), *route, *cut]
 
 
 def _link(link: Link) -> list[str]:
     down = "" if link.up else ", DOWN"
-    return [f"{link.name}, index {link.index}{down}", link.mac, *link.addresses]
+    addresses = link.addresses[:_MOST]
+    more = [f"and {len(link.addresses) - _MOST} more"] if link.addresses[_MOST:] else []
+    return [f"{link.name}, index {link.index}{down}", link.mac, *addresses, *more]
 
 
 def _bridge(picture: Picture) -> list[str]:

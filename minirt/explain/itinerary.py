@@ -34,7 +34,7 @@ def tell(road: Road, question: Question, remedy: str) -> str:
     if road.returns_by:
         lines += ["The answer comes back by the connection tracker's entry", f"  {road.returns_by}"]
     if road.doubts:
-        lines.append("Rules that could not be read, and may decide otherwise:")
+        lines.append("What could not be read, and may decide otherwise:")
         lines += [f"  {one}" for one in road.doubts]
     return "\n".join(lines) + "\n"
 

@@ -101,6 +101,7 @@ class Journey:
         """Pass the rules of a hook; tell it if one of them did something, or ``always``."""
         if leaves:
             self.packet = replace(self.packet, leaves_by=leaves)
+        self.doubts += there.unread
         crossed: list[Crossed] = []
         walk = Walk(there.rules, there.facts(), crossed, self.doubts)
         packet = walk.hook(self.packet, hook, bridged=bridged)

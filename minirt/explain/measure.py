@@ -180,8 +180,8 @@ def _entry(packet: Packet, number: int) -> str:
         wanted.add(f"dport={packet.port}")
         wanted |= {f"sport={number}"} if number else set()
     try:
-        lines = _ENTRIES.read_text(encoding="ascii").splitlines()
+        with _ENTRIES.open(encoding="ascii") as lines:  # Some hundred thousand, maybe.
+            fitting = (line for line in lines if wanted <= set(line.split()))
+            return next((" ".join(line.split()[2:]) for line in fitting), "")
     except OSError:
         return ""
-    fitting = (line for line in lines if wanted <= set(line.split()))
-    return next((" ".join(line.split()[2:]) for line in fitting), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
+from itertools import islice
 
 from minirt.errors import InvalidRequest, NotFound
 from minirt.explain import published, road
@@ -18,6 +19,7 @@ from minirt.kernel.netlink import survey
 from minirt.kernel.netlink.survey import Device
 
 HOST, OUTSIDE = "host", "outside"
+MOST_FLOWS = 100  # that are told of
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def predict(ground: Ground, question: Question, hidden: Mapping[str, str] | None
 
 
 def _astray(journey: Journey, first: Packet, question: Question) -> tuple[Flow, ...]:
-    """Return the UDP flows like this one that the connection tracker leads elsewhere.
+    """Return some UDP flows like this one that the connection tracker leads elsewhere.
 
     It has decided about them with their first packet, before the rules were as they are.
     """
@@ -101,13 +103,14 @@ def _astray(journey: Journey, first: Packet, question: Question) -> tuple[Flow, 
         return ()
     receiver = journey.packet.target, journey.packet.port
     is_anybody = question.source.name == OUTSIDE
-    return tuple(
+    astray = (
         one
         for one in conntrack.udp_flows_to(first.port, first.version)
         if one.target == first.target
         and (is_anybody or one.source == first.source)
         and (one.receiver, one.receiver_port) != receiver
     )
+    return tuple(islice(astray, MOST_FLOWS))
 
 
 def packet(ground: Ground, question: Question) -> Packet:

@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minirt.kernel import nftables
+from minirt.kernel.limited_child import output_of
 from minirt.kernel.namespaces import Netns
 
 _TABLE = re.compile(r"^table (\w+) (\S+) \{")
 _RULE = re.compile(r"^\s+(.*\S) # handle (\d+)$")
+LARGEST = 512 << 10  # bytes of the rules of a container, in both forms together
+_MEMORY = 12 << 20  # bytes that libnftables may need for these
+_PATIENCE = 5.0  # seconds
 _COUNTER = re.compile(r" ?\bcounter packets \d+ bytes \d+")
 
 Key = tuple[str, str]  # a table: its family and its name
@@ -83,8 +87,19 @@ class Ruleset:
 
 
 def look(netns: Netns | None = None) -> Ruleset:
-    """Read the rules of this network namespace, or of another one."""
-    return parse(*nftables.look(netns))
+    """Read the rules of this network namespace, or of another one.
+
+    Raises OSError: EFBIG where another one has more than :data:`LARGEST` bytes of them.
+    """
+    if netns is None:
+        return parse(*nftables.look())
+
+    def work() -> bytes:
+        return "\0".join(nftables.look(netns)).encode()
+
+    found = output_of(work, memory=_MEMORY, limit=LARGEST, seconds=_PATIENCE).decode()
+    document, _, listing = found.partition("\0")
+    return parse(document, listing)
 
 
 def parse(document: str, listing: str) -> Ruleset:

@@ -13,12 +13,14 @@ from minirt.explain.packet import Address, Facts, Packet
 from minirt.explain.ruleset import Ruleset
 from minirt.kernel import namespaces, socket_diag, sysctl
 from minirt.kernel.netlink import survey
-from minirt.kernel.netlink.records import Neighbour, Way
+from minirt.kernel.netlink.records import Way
 from minirt.kernel.netlink.survey import Device
 from minirt.kernel.socket_diag import Bound
 
 # to whom, from which address, come in by which link's index (0: sent from here)
 FindWay = Callable[[Address, Address | None, int], Way]
+# the MAC address of a neighbour behind a link, by the link's index; empty: it is not known
+FindNeighbour = Callable[[Address, int], str]
 _ALL = ("0.0.0.0", "::")
 _FAR_AWAY = IPv4Address("203.0.113.1")  # RFC 5737: nobody's address
 
@@ -34,8 +36,9 @@ class Terrain:
     sockets: Callable[[], Iterable[Bound]] = tuple  # asked each time: there may be a million
     filters_bridges: bool = False  # bridge-nf-call-iptables
     pid: int = 0  # of a process inside; 0: the host's own
-    neighbours: tuple[Neighbour, ...] = ()
+    mac_of: FindNeighbour = lambda _address, _link: ""
     forwards_ipv6: bool = True  # net.ipv6.conf.all.forwarding
+    unread: tuple[str, ...] = ()  # what of it was too large to be read
 
     def device(self, index: int) -> Device | None:
         """Look a link up by its index."""
@@ -55,11 +58,6 @@ class Terrain:
             return self.way(_FAR_AWAY, None, 0).link == device.index
         except OSError:
             return False
-
-    def mac_of(self, address: Address, link: int) -> str:
-        """Return the MAC address to which it sends what is for a neighbour; "" if it would ask."""
-        known = (one for one in self.neighbours if (one.address, one.link) == (address, link))
-        return next((one.mac for one in known), "")
 
     def facts(self) -> Facts:
         """Return what rules may ask of it."""
@@ -122,14 +120,25 @@ def look(names: dict[int, str]) -> Iterator[Ground]:
 def _terrain(held: ExitStack, name: str, pid: int) -> Terrain:
     netns = held.enter_context(namespaces.network_of(pid)) if pid else None
     here = held.enter_context(survey.look(netns))
+    devices = tuple(here.devices(neighbourhood.MOST if pid else None))
+    rules, unread = Ruleset(), []
+    try:
+        rules = ruleset.look(netns)
+    except OSError as error:
+        if netns is None:
+            raise
+        unread.append(f"the packet filter of {name} ({error.strerror})")
+    if pid and neighbourhood.is_cut(devices):
+        unread.append(f"{name} has {neighbourhood.MOST} links or addresses, or more")
     return Terrain(
         name=name,
-        devices=tuple(here.devices()),
+        devices=devices,
         way=lambda to, source, link: here.way(to, source=source, link=link),
-        rules=ruleset.look(netns),
+        rules=rules,
         sockets=lambda: socket_diag.bound(netns),
         filters_bridges=not pid and sysctl.read("net/bridge/bridge-nf-call-iptables") == "1",
         pid=pid,
-        neighbours=tuple(here.neighbours()),
+        mac_of=here.neighbour,
         forwards_ipv6=bool(pid) or sysctl.read("net/ipv6/conf/all/forwarding") != "0",
+        unread=tuple(unread),
     )

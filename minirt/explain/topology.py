@@ -43,6 +43,7 @@ class Inside:
     namespace: int  # its inode: two containers with the same one share it
     container: str = ""  # its id; empty: it holds no lease, so it is none of minirt's
     gateway: str = ""  # where its default route leads
+    is_cut: bool = False  # there may be more links and addresses than were looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def gather(network: Network) -> Picture:
 
 def _outside(here: Survey, devices: list[Device]) -> tuple[Outside, ...]:
     by_index = {one.index: one for one in devices}
-    defaults = [one for one in here.routes() if one.to.prefixlen == 0 and one.link in by_index]
+    defaults = [one for one in here.default_routes() if one.link in by_index]
     return tuple(Outside(_link(by_index[one.link]), one.gateway) for one in defaults)
 
 
@@ -147,6 +148,7 @@ def _wire(port: Device, rooms: list[Room], holders: dict[str, Facts]) -> Wire:
             namespace=room.inode,
             container=own[0].container if own else "",
             gateway=room.gateway,
+            is_cut=room.is_cut,
         )
     return Wire(_link(port), port.hairpin, port.isolated, inside)
 

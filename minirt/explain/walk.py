@@ -17,6 +17,7 @@ from minirt.explain.expressions import Reader, Unreadable
 from minirt.explain.packet import Facts, Packet, end
 from minirt.explain.ruleset import Chain, Rule, Ruleset
 
+MOST_RULES = 50_000  # that one packet meets at one hook: jumps may multiply them without end
 _FINAL = ("accept", "drop", "reject", "return", "queue")
 _HARMLESS = ("counter", "log", "limit", "comment", "notrack", "quota", "set", "flow", "ct helper")
 # What iptables-nft has put into a rule is opaque, but the listing spells these two out.
@@ -43,6 +44,7 @@ class Walk:
     facts: Facts
     crossed: list[Crossed]
     doubts: list[str]
+    met: int = 0  # rules
 
     def hook(self, packet: Packet, hook: str, *, bridged: bool = False) -> Packet | None:
         """Go through all chains of a hook; None: the packet was dropped by the last rule met."""
@@ -72,8 +74,12 @@ class _Run:
     def chain(self, chain: Chain | None) -> str:
         """Return "accept", "drop", "reject", or "policy" where no rule has decided."""
         for rule in chain.rules if chain else ():
+            self.walk.met += 1
+            if self.walk.met > MOST_RULES:
+                self.walk.doubts.append(f"{rule.place}: more than {MOST_RULES} rules in a row")
+                return "accept"
             try:
-                verdict, target = self._rule(rule)
+                verdict, target = self._read(rule)
             except Unreadable as what:
                 if any(map(_decides, rule.expressions)):
                     self.walk.doubts.append(f"{rule.place}: {rule.text} (unread: {what})")
@@ -87,6 +93,13 @@ class _Run:
             elif verdict in _FINAL:
                 return "accept" if verdict == "queue" else verdict
         return "policy"
+
+    def _read(self, rule: Rule) -> tuple[str, str]:
+        """Do what :meth:`_rule` does. A container types rules of forms that nobody expects."""
+        try:
+            return self._rule(rule)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise Unreadable("an unknown form") from error
 
     def _rule(self, rule: Rule) -> tuple[str, str]:
         """Return what a rule decides, and for a jump where to; "" if nothing."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from minirt.errors import kernel_refused
@@ -19,14 +21,45 @@ from minirt.kernel.file_content import copy_content
 _SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-Links = dict[tuple[int, int], str]  # device and inode -> the path of the copy
+# A layer may have a million names, thousands of levels, and an image hundreds of layers.
+MOST_HELD = 6 << 20  # bytes: of the paths of open folders; and of files with several names
+_BATCH = 32 << 10  # bytes of names that are read at once,
+_SHALLOW, _BATCH_BELOW = 16, 2 << 10  # and in folders so many levels down
+_ENTRY = 300  # bytes that a remembered file takes beside its path
+
+
+@dataclass(slots=True)
+class _Level:
+    """A folder that is being copied."""
+
+    pile: Pile
+    target: str
+    names: Iterator[str]
+
+
+@dataclass(slots=True)
+class _Links:
+    """The files with several names, as far as they are remembered: further ones become copies."""
+
+    paths: dict[tuple[int, int], str] = field(default_factory=dict)  # by device and inode
+    held: int = 0  # bytes
+
+    def first_name(self, status: os.stat_result, target: str) -> str:
+        """Return the path of the first copy of a file: ``target``, if there is none yet."""
+        key = status.st_dev, status.st_ino
+        if key in self.paths or self.held > MOST_HELD:
+            return self.paths.get(key, target)
+        self.paths[key] = target
+        self.held += len(target) + _ENTRY
+        return target
 
 
 def copy_up(layers: tuple[Path, ...], path: str, destination: Path) -> None:
     """Copy the image's folder ``path`` into the empty folder ``destination``.
 
     ``layers`` are unpacked, the topmost first. Owners, permissions, times, attributes and hard
-    links are kept; sockets aren't copied. If the image has no such folder nothing happens.
+    links are kept (of very many files with several names, some become copies); sockets aren't
+    copied. If the image has no such folder nothing happens.
     Raises KernelRefused.
     """
     try:
@@ -39,27 +72,31 @@ def copy_up(layers: tuple[Path, ...], path: str, destination: Path) -> None:
 
 def _copy_tree(folder: Pile, destination: str) -> None:
     """Copy what is in folders, and only then what is said of them: copying changes their times."""
-    waiting, made = [(folder, destination)], []
-    links: Links = {}
-    while waiting:
-        pile, target = waiting.pop()
-        made.append((pile[0], target))
-        for name in names_in(pile):
-            found = look_up(pile, name)
-            if found is None:
-                continue
-            if found.pile:
-                os.mkdir(f"{target}/{name}", 0o700)  # noqa: PTH102  # names may be no text
-                waiting.append((found.pile, f"{target}/{name}"))
-            else:
-                _copy(found, f"{target}/{name}", links)
-    for source, target in reversed(made):
-        _furnish(source, target, os.lstat(source))
+    links = _Links()
+    levels = [_Level(folder, destination, names_in(folder))]
+    while levels:
+        level = levels[-1]
+        name = next(level.names, None)
+        if name is None:
+            _furnish(level.pile[0], level.target, os.lstat(level.pile[0]))
+            levels.pop()
+            continue
+        found, target = look_up(level.pile, name), f"{level.target}/{name}"
+        if found is None:
+            continue
+        if not found.pile:
+            _copy(found, target, links)
+            continue
+        os.mkdir(target, 0o700)  # noqa: PTH102  # names may be no text
+        batch = _BATCH if len(levels) < _SHALLOW else _BATCH_BELOW
+        levels.append(_Level(found.pile, target, names_in(found.pile, batch)))
+        if sum(sum(map(len, one.pile)) for one in levels) > MOST_HELD:
+            raise OSError(errno.ENAMETOOLONG, "too many layers have folders that are too deep")
 
 
-def _copy(found: Found, target: str, links: Links) -> None:
+def _copy(found: Found, target: str, links: _Links) -> None:
     status = found.status
-    first = links.setdefault((status.st_dev, status.st_ino), target)
+    first = links.first_name(status, target) if status.st_nlink > 1 else target
     if first != target:
         os.link(first, target, follow_symlinks=False)
         return

@@ -12,11 +12,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from minirt.images.stack import OPAQUE
 from minirt.images.whiteouts import is_whiteout
+from minirt.kernel import descent
 
 Pile = tuple[str, ...]
 
@@ -53,9 +55,28 @@ def look_up(folder: Pile, name: str) -> Found | None:
     return None if top is None else Found(*top, tuple(pile))
 
 
-def names_in(folder: Pile) -> list[str]:
-    """Return every name that any layer has in a folder; some of them may be removed ones."""
-    return sorted({path.name for one in folder for path in Path(one).iterdir()})
+def names_in(folder: Pile, batch: int = descent.BATCH) -> Iterator[str]:
+    """Yield every name that any layer has in a folder, once; some of them may be removed ones.
+
+    A layer may have a million names there: they are read in batches of so many bytes, and sorted
+    within each. No directory is open between two batches.
+    """
+    for number, layer in enumerate(folder):
+        position, is_end = 0, False
+        while not is_end:
+            names, after = _read_names(layer, position, batch)
+            for name in reversed(names):
+                if not any(os.path.lexists(f"{upper}/{name}") for upper in folder[:number]):
+                    yield name
+            position, is_end = after, after == position
+
+
+def _read_names(folder: str, position: int, batch: int) -> tuple[list[str], int]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return descent.read_names(fd, position, batch)
+    finally:
+        os.close(fd)
 
 
 def walk(layers: tuple[Path, ...], path: str) -> Pile | None:

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import islice
 
 from minirt.kernel import nlmsg, sysctl
 from minirt.kernel.nlmsg import NESTED, attribute, attributes
@@ -29,6 +30,7 @@ _BY_PROTOCOL, _BY_TO_PORT = 1 << 3, 1 << 5  # the bits of CTA_FILTER_ORIG_FLAGS
 _ABSENT = (errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL)  # without conntrack
 _COUNT = "net/netfilter/nf_conntrack_count"  # of this network namespace
 
+_AT_ONCE = 1000  # flows that are forgotten before the next ones are read
 _FAMILY = struct.Struct("=BBH")  # struct nfgenmsg
 _REPLY, _IP = 2, 1  # CTA_TUPLE_REPLY, CTA_TUPLE_IP
 _SOURCE, _TARGET = {4: 1, 6: 3}, {4: 2, 6: 4}  # CTA_IP_V4_SRC, …: by the version of IP
@@ -47,19 +49,19 @@ class Flow:
     receiver_port: int
 
 
-def udp_flows_to(port: int, version: int) -> list[Flow]:
-    """Return the UDP flows to a port, whoever's they are; none without conntrack."""
+def udp_flows_to(port: int, version: int) -> Iterator[Flow]:
+    """Yield the UDP flows to a port, whoever's they are; none without conntrack.
+
+    There may be some hundred thousand: a caller keeps only those that it needs.
+    """
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     try:
-        with socket.socket(socket.AF_NETLINK, kind, _NETFILTER) as channel:
-            channel.bind((0, 0))
-            found = list(_entries(channel, family, {port}))
+        with _channel() as channel:
+            for _, entry in _entries(channel, family, {port}):
+                yield _flow(attributes(entry), version)
     except OSError as error:
         if error.errno not in _ABSENT:
             raise
-        return []
-    return [_flow(attributes(entry), version) for _, entry in found]
 
 
 def _flow(entry: dict[int, bytes], version: int) -> Flow:
@@ -83,21 +85,26 @@ def forget_udp(ports: Collection[int], family: int = socket.AF_INET) -> None:
     """
     if not ports or sysctl.read(_COUNT) == "0":
         return
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
     try:
-        with socket.socket(socket.AF_NETLINK, kind, _NETFILTER) as channel:
-            channel.bind((0, 0))
-            found: dict[int, list[bytes]] = {}
-            for port, entry in _entries(channel, family, ports):
-                found.setdefault(port, []).append(attributes(entry)[_TUPLE])
-            for port, flows in found.items():
-                words = ["conntrack", "-D", "-p", "udp", "--dport", port]
-                with step("forget old flows to the port", *words):
-                    for flow in flows:
-                        _forget(channel, family, flow)
+        with _channel() as asked, _channel() as told:
+            entries = _entries(asked, family, ports)
+            while found := list(islice(entries, _AT_ONCE)):
+                flows = [(port, attributes(entry)[_TUPLE]) for port, entry in found]
+                for port in sorted({port for port, _ in flows}):
+                    words = ["conntrack", "-D", "-p", "udp", "--dport", port]
+                    with step("forget old flows to the port", *words):
+                        for flow in (flow for to, flow in flows if to == port):
+                            _forget(told, family, flow)
     except OSError as error:
         if error.errno not in _ABSENT:
             raise
+
+
+def _channel() -> socket.socket:
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    channel = socket.socket(socket.AF_NETLINK, kind, _NETFILTER)
+    channel.bind((0, 0))
+    return channel
 
 
 def _entries(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import closing
 
-from minirt.kernel import beneath
-from minirt.kernel.beneath import Below, Shown
+from minirt.kernel.beneath import PATH_ONLY, Below, Shown
+from minirt.kernel.descent import Descent, Trail
 from minirt.kernel.file_content import copy_content
 from minirt.kernel.steps import step
 
@@ -17,46 +18,46 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 def copy_tree(source: int, target: int) -> None:
     """Copy what is in the folder ``source`` into the empty folder ``target``. Raises OSError.
 
-    Owners and modes are kept, and the times of files. One folder after the other, by its path
-    from the top.
+    Owners and modes are kept, and the times of files. A folder may be as full as it likes
+    (``kernel.descent``).
     """
-    with step("fill it with what it covers", "cp", "-a", Below(source, "."), Shown(target)):
-        waiting = [""]
-        while waiting:
-            path = waiting.pop()
-            here = beneath.open_beneath(source, path, beneath.FOLDER)
-            there = beneath.open_beneath(target, path, beneath.FOLDER)
-            try:
-                waiting += [f"{path}/{name}" for name in _copy_folder(here, there)]
-            finally:
-                os.close(here)
-                os.close(there)
+    with (
+        step("fill it with what it covers", "cp", "-a", Below(source, "."), Shown(target)),
+        closing(Descent(source)) as here,
+        closing(Trail(target)) as there,
+    ):
+        while (name := here.next_name()) is not None or here.depth:
+            if name is None:
+                here.leave()
+                there.leave()
+            elif _copy_one(name, here.fd, there.fd):
+                _enter(here, name)
+                _enter(there, name)
 
 
-def _copy_folder(source: int, target: int) -> list[str]:
-    """Copy the files of one folder, and make its folders; return their names."""
-    folders = []
-    readable = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=source)
+def _copy_one(name: str, source: int, target: int) -> bool:
+    """Copy what has a name in the folder ``source``; of a folder, but itself. Say if it is one."""
+    found = os.lstat(name, dir_fd=source)
+    if stat.S_ISDIR(found.st_mode):
+        os.mkdir(name, 0o700, dir_fd=target)
+    elif stat.S_ISREG(found.st_mode):
+        _copy_file(name, source, target)
+    elif stat.S_ISLNK(found.st_mode):
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+    elif stat.S_ISSOCK(found.st_mode):
+        return False
+    else:
+        os.mknod(name, found.st_mode, found.st_rdev, dir_fd=target)
+    _keep_attributes(name, target, found)
+    return stat.S_ISDIR(found.st_mode)
+
+
+def _enter(trail: Trail, name: str) -> None:
+    folder = os.open(name, PATH_ONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=trail.fd)
     try:
-        with os.scandir(readable) as entries:
-            names = [one.name for one in entries]
+        trail.enter(folder)
     finally:
-        os.close(readable)
-    for name in names:
-        found = os.lstat(name, dir_fd=source)
-        if stat.S_ISDIR(found.st_mode):
-            os.mkdir(name, 0o700, dir_fd=target)
-            folders.append(name)
-        elif stat.S_ISREG(found.st_mode):
-            _copy_file(name, source, target)
-        elif stat.S_ISLNK(found.st_mode):
-            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-        elif not stat.S_ISSOCK(found.st_mode):
-            os.mknod(name, found.st_mode, found.st_rdev, dir_fd=target)
-        else:
-            continue
-        _keep_attributes(name, target, found)
-    return folders
+        os.close(folder)
 
 
 def _copy_file(name: str, source: int, target: int) -> None:

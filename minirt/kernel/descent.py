@@ -123,14 +123,15 @@ def of_path(path: Path) -> Descent:
         os.close(top)
 
 
-def read_names(directory: int, position: int = 0) -> tuple[list[str], int]:
+def read_names(directory: int, position: int = 0, most: int = BATCH) -> tuple[list[str], int]:
     """Return a batch of names, sorted backwards, and the position of the next batch.
 
-    At the end of the directory both positions are the same.
+    ``most`` is how many bytes of struct linux_dirent64 are read. At the end of the directory both
+    positions are the same.
     """
     os.lseek(directory, position, os.SEEK_SET)
-    buffer = ctypes.create_string_buffer(BATCH)
-    size = libc.syscall("getdents64", directory, buffer, BATCH)
+    buffer = ctypes.create_string_buffer(most)
+    size = libc.syscall("getdents64", directory, buffer, most)
     content, offset, names = memoryview(buffer)[:size], 0, []
     while offset < size:
         _, position, length, _ = _ENTRY.unpack_from(content, offset)

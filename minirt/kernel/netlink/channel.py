@@ -7,18 +7,23 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
+from minirt.kernel import namespaces
+from minirt.kernel.namespaces import Netns
 from minirt.kernel.nlmsg import ACK, DUMP, HEADER, attributes, send
 
 _ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10  # flags of an answer: NLM_F_ACK_TLVS, NLM_F_DUMP_INTR
 _TRIES = 100
+_PATIENCE = 2.0  # seconds, after which a dump is not asked for again
 _ERROR, _DONE = 2, 3  # message types: NLMSG_ERROR, NLMSG_DONE
 _ERROR_TEXT = 1  # NLMSGERR_ATTR_MSG: the kernel's own words, since Linux 4.12
 CREATE = 0x600  # NLM_F_CREATE | NLM_F_EXCL: make it, unless it exists
 
 # include/uapi/linux/netlink.h; the socket module has no names for them.
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 270, 10, 11, 12
+_SIOCGSKNS = 0x894C  # include/uapi/linux/sockios.h: the network namespace of a socket
 _BUFFER = 1 << 18  # bytes; a dump's pieces are at most 32 kB each
 
 # struct ifreq of netdevice(7): a name, and here a number of the union.
@@ -29,11 +34,7 @@ class Channel:
     """It speaks for the network namespace in which it was opened, wherever its owner goes."""
 
     def __init__(self) -> None:
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_NETLINK, kind, 0)  # 0: NETLINK_ROUTE
-        for option in (_CAP_ACK, _EXT_ACK, _STRICT_CHECK):
-            self._socket.setsockopt(_SOL_NETLINK, option, 1)
-        self._socket.bind((0, 0))
+        self._socket = _open()
         self._sequence = 0
         self._interrupted = False
 
@@ -62,18 +63,44 @@ class Channel:
         _, number = _IFREQ.unpack(fcntl.ioctl(self._socket, what, request))
         return int(number)
 
-    def dump(self, message: bytes, kind: int) -> list[bytes]:
+    def dump(
+        self,
+        message: bytes,
+        kind: int,
+        *,
+        most: int | None = None,
+        keep: Callable[[bytes], bool] | None = None,
+    ) -> list[bytes]:
         """Ask for all that there is of a kind; the message may narrow it.
 
-        A list that changed while it was told may lack what is there: it is asked for again.
+        ``keep`` says which answers are returned, ``most`` how many of them: a container may have
+        made any number of what it is asked for. A list that changed while it was told may lack
+        what is there: it is asked for again, but not for ever.
         """
+        deadline = time.monotonic() + _PATIENCE
         for _ in range(_TRIES):
             self._interrupted = False
             self._send(message, kind, DUMP)
-            found = list(self._answers())
-            if not self._interrupted:
+            found: list[bytes] = []
+            for answer in self._answers():
+                if keep is None or keep(answer):
+                    if len(found) == most:
+                        self._open_again()
+                        return found
+                    found.append(answer)
+            if not self._interrupted or time.monotonic() > deadline:
                 break
         return found
+
+    def _open_again(self) -> None:
+        """Give up a dump: to walk on through a long list may take the kernel minutes."""
+        there = fcntl.ioctl(self._socket, _SIOCGSKNS)
+        self._socket.close()
+        try:
+            with namespaces.inside(Netns(f"/proc/self/fd/{there}", there)):
+                self._socket = _open()
+        finally:
+            os.close(there)
 
     def _send(self, message: bytes, kind: int, flags: int) -> None:
         self._sequence += 1
@@ -95,6 +122,15 @@ class Channel:
                     _raise_if_refused(message, flags)
                     return
                 yield message
+
+
+def _open() -> socket.socket:
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    made = socket.socket(socket.AF_NETLINK, kind, 0)  # 0: NETLINK_ROUTE
+    for option in (_CAP_ACK, _EXT_ACK, _STRICT_CHECK):
+        made.setsockopt(_SOL_NETLINK, option, 1)
+    made.bind((0, 0))
+    return made
 
 
 def _raise_if_refused(message: bytes, flags: int) -> None:

@@ -17,7 +17,6 @@ from minirt.kernel.netlink.records import (
     Address,
     Interface,
     Link,
-    Neighbour,
     Peer,
     Route,
     Way,
@@ -224,18 +223,22 @@ def read_way(message: bytes) -> Way:
     return Way(KINDS.get(kind, str(kind)), link, gateway, _ip(found.get(_SOURCE)))
 
 
-def neighbours_query() -> bytes:
-    """Write the question for the neighbour tables of both families."""
-    return _NEIGHBOUR.pack(0, 0, 0, 0, 0)
+def is_default_route(message: bytes) -> bool:
+    """Say whether struct rtmsg is about the way for all that no other route takes."""
+    return bool(_ROUTE.unpack_from(message)[1] == 0)  # bits of the destination
 
 
-def read_neighbour(message: bytes) -> Neighbour | None:
-    """Read struct ndmsg; None for an entry by which nothing is sent: it failed, or is asked for."""
-    _, link, state, *_ = _NEIGHBOUR.unpack_from(message)
-    found = attributes(message[_NEIGHBOUR.size :])
-    if state & _UNUSABLE or _ITS_MAC not in found:
-        return None
-    return Neighbour(link, ip_address(found[_ITS_ADDRESS]), found[_ITS_MAC].hex(":"))
+def neighbour_query(address: Address, link: int) -> bytes:
+    """Write the question for one entry of a neighbour table (Linux 5.0)."""
+    start = _NEIGHBOUR.pack(_family(address.version), link, 0, 0, 0)
+    return start + attribute(_ITS_ADDRESS, address.packed)
+
+
+def read_neighbour(message: bytes) -> str:
+    """Read the MAC of struct ndmsg; "" if nothing is sent by it: it failed, or is asked for."""
+    _, _, state, *_ = _NEIGHBOUR.unpack_from(message)
+    mac = attributes(message[_NEIGHBOUR.size :]).get(_ITS_MAC, b"")
+    return "" if state & _UNUSABLE else mac.hex(":")
 
 
 def _learning_from_ports() -> bytes:

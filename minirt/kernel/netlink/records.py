@@ -56,15 +56,6 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
-    """An entry of the neighbour table: the MAC address to which packets for an address go."""
-
-    link: int  # its index
-    address: Address
-    mac: str
-
-
-@dataclass(frozen=True, slots=True)
 class Way:
     """Where the kernel sends a packet."""
 

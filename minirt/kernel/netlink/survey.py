@@ -7,7 +7,7 @@ person wants to see of them, and the kernel's own answer to "ip route get".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -16,7 +16,7 @@ from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 from minirt.kernel.netlink import messages
 from minirt.kernel.netlink.channel import Channel
-from minirt.kernel.netlink.records import Address, Interface, Neighbour, Route, Way
+from minirt.kernel.netlink.records import Address, Interface, Route, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +43,33 @@ class Survey:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
-    def devices(self) -> list[Device]:
-        """List all links with their addresses, by index."""
+    def devices(self, most: int | None = None) -> list[Device]:
+        """List the links with their addresses, by index; at most so many links and addresses."""
         from minirt.kernel.netlink import pyroute
 
         addresses: dict[int, list[Interface]] = {}
-        for one in self._channel.dump(messages.address(None), messages.GETADDR):
+        for one in self._channel.dump(messages.address(None), messages.GETADDR, most=most):
             index, address = messages.read_address(one)
             addresses.setdefault(index, []).append(address)
-        found = self._channel.dump(messages.link_query(), messages.GETLINK)
+        found = self._channel.dump(messages.link_query(), messages.GETLINK, most=most)
         devices = [_device(pyroute.read_link(one), addresses) for one in found]
         return sorted(devices, key=lambda one: one.index)
 
-    def routes(self) -> list[Route]:
-        """List the IPv4 routes of the main table."""
+    def default_routes(self, most: int | None = None) -> list[Route]:
+        """List the IPv4 default routes of the main table, at most so many."""
+        query, is_default = messages.routes_query(4), messages.is_default_route
         try:
-            found = self._channel.dump(messages.routes_query(4), messages.GETROUTE)
+            found = self._channel.dump(query, messages.GETROUTE, most=most, keep=is_default)
         except FileNotFoundError:
             return []  # A table without routes is not there at all.
         return [messages.read_route(one) for one in found]
 
-    def neighbours(self) -> list[Neighbour]:
-        """List the neighbours to which packets are sent now, of both families."""
-        found = self._channel.dump(messages.neighbours_query(), messages.GETNEIGH)
-        read = (messages.read_neighbour(one) for one in found)
-        return [one for one in read if one is not None]
+    def neighbour(self, address: Address, link: int) -> str:
+        """Return the MAC address to which packets for a neighbour are sent now; "" for none."""
+        query = messages.neighbour_query(address, link)
+        with suppress(OSError):  # ENOENT: it is not in the table.
+            return messages.read_neighbour(self._channel.get(query, messages.GETNEIGH))
+        return ""
 
     def way(self, to: Address, *, source: Address | None = None, link: int = 0) -> Way:
         """Ask where a packet goes: one from here, or from ``source`` coming in by ``link``.
