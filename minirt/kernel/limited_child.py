@@ -1,7 +1,7 @@
 """Runs a function in a child process with limits, where its library would take whatever there is.
 
-libnftables(3) reads all that is in a packet filter, and ends its process when memory runs out. What
-a container with CAP_NET_ADMIN has put into its own filter is therefore read by a child.
+libnftables(3) reads all that is in a packet filter, and ends its process when memory runs out. So
+the packet filter of a network namespace that is somebody else's is read by a child.
 """
 
 from __future__ import annotations

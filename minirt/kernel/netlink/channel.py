@@ -73,9 +73,9 @@ class Channel:
     ) -> list[bytes]:
         """Ask for all that there is of a kind; the message may narrow it.
 
-        ``keep`` says which answers are returned, ``most`` how many of them: a container may have
-        made any number of what it is asked for. A list that changed while it was told may lack
-        what is there: it is asked for again, but not for ever.
+        ``keep`` says which answers are returned, ``most`` how many of them: whoever has a namespace
+        may have made any number of what is asked for. A list that changed while it was told may
+        lack what is there: it is asked for again, but not for ever.
         """
         deadline = time.monotonic() + _PATIENCE
         for _ in range(_TRIES):
