@@ -15,9 +15,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from minirt.kernel import cgroup_tree
 from minirt.kernel.cgroup_files import GONE, fields, read, write
 
 _PATIENCE = 5.0  # seconds; processes that wait for a disk freeze late
+_TRIES = 10
 _FREEZE = "freeze the cgroup"
 _THAW = "thaw the cgroup"
 
@@ -25,9 +27,14 @@ _THAW = "thaw the cgroup"
 def pids(folder: Path) -> set[int]:
     """Return the processes of a group and of those below it."""
     found: set[int] = set()
-    for place, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError):  # it was removed meanwhile
-            found.update(map(int, read(Path(place) / "cgroup.procs").split()))
+    for _ in range(_TRIES):
+        try:
+            for group in cgroup_tree.walk(folder):
+                found.update(map(int, cgroup_tree.read(group, "cgroup.procs").split()))
+            break
+        except OSError as error:  # A group was removed meanwhile.
+            if error.errno not in (*GONE, errno.ESTALE):
+                raise
     return found - {0}  # 0: a process that the caller's PID namespace doesn't show
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from minirt.kernel import cgroup_tree
 from minirt.kernel.cgroup_files import fields, number, read
 
 _UNLIMITED = 1 << 62  # version 1 writes "no limit" as the largest multiple of a page
@@ -49,8 +50,12 @@ def oom_kills(memory: tuple[int, Path] | None) -> int:
     version, folder = memory
     if version == 2:  # counts what lies below, too
         return fields(folder / "memory.events").get("oom_kill", 0)
-    groups = [Path(place) for place, _, _ in os.walk(folder)]
-    return sum(fields(one / "memory.oom_control").get("oom_kill", 0) for one in groups)
+    killed = 0
+    with suppress(OSError):  # A group was removed meanwhile.
+        for group in cgroup_tree.walk(folder):
+            words = cgroup_tree.read(group, "memory.oom_control").split()
+            killed += int(dict(zip(words[::2], words[1::2], strict=False)).get("oom_kill", 0))
+    return killed
 
 
 def _cpu(place: Place) -> int | None:
