@@ -26,9 +26,7 @@ def remove(path: Path) -> bool:
         here = os.open(path, _FOLDER)
     except FileNotFoundError:
         return True
-    below: list[
-        str
-    ] = []  # the names from there to the open folder: of any depth, and of any number
+    below: list[str] = []  # the names from there to the open folder
     try:
         while (name := _child(here)) or below:
             if name:
