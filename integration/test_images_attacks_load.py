@@ -151,3 +151,25 @@ def test_a_folder_cannot_lead_to_files_outside_of_it(minirt: Minirt, tmp_path: P
     os.mkfifo(blob)
     minirt("image", "load", "-i", layout, code=1, seconds=5)
     assert_no_image_is_left()
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"created": "\x1b[31mnow"},
+        {"created": "9999-99-99T00:00:00Z"},
+        {"history": [1]},
+        {"config": {"Cmd": ["sh"], "Env": ["A=\ud800"]}},
+        {"config": {"Cmd": ["sh"], "Volumes": {"/\udcff": {}}}},
+        {"config": {"Cmd": ["sh"], "Healthcheck": {"Test": 5}}},
+    ],
+)
+def test_a_configuration_that_lists_could_not_show_is_refused(
+    minirt: Minirt, tmp_path: Path, claim: dict[str, Any]
+) -> None:
+    assert "configuration is not valid" in loaded_badly(
+        minirt, tmp_path, oci_files([LAYER], **claim)
+    )
+    minirt("image", "load", "-i", written(tmp_path / "fine.tar", oci_files([LAYER])))
+    assert "made" in minirt("image", "ls").stdout
+    assert "made:1" in minirt("image", "inspect", "made:1").stdout

@@ -86,3 +86,14 @@ def test_a_health_check_that_is_not_run_is_warned_of_and_kept(
     minirt("image", "import", busybox, "plain", "--change=CMD true")
     assert minirt("create", "--name", "three", "plain").stderr == ""
     assert minirt(*form, "three").stdout == "null\n"
+
+
+def test_what_an_image_names_may_be_of_any_length(minirt: Minirt, tmp_path: Path) -> None:
+    layer = tar(folder("./"))
+    for execution in ({"Cmd": ["x"], "User": "u" * 100_000}, {"Cmd": ["x" * 200_000]}):
+        files = oci_files([layer], config=execution)
+        minirt("image", "load", "-i", written(tmp_path / "image.tar", files))
+        said = minirt("run", "--rm", "--network", "none", "made:1", code=None)
+        assert said.returncode in (125, 126)
+        assert "unable to find user uuu" in said.stderr or "Cannot run xxx" in said.stderr
+        assert len(said.stderr) < 10_000

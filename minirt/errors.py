@@ -101,9 +101,17 @@ _REMEDIES = {
 }
 
 
+_LONGEST_PART = 1500  # characters, 12 bytes each at most in JSON: three parts are below 64 KiB
+
+
 def pack(error: MinirtError) -> bytes:
-    """Write an error so that it can cross a pipe; :func:`unpack` reads it."""
-    return json.dumps([type(error).__name__, error.what, error.why, error.remedy]).encode()
+    """Write an error so that it can cross a pipe; :func:`unpack` reads it.
+
+    An image may name a user or a command of any length, and a packet holds 64 KiB: each part is
+    cut.
+    """
+    parts = [part[:_LONGEST_PART] for part in (error.what, error.why, error.remedy)]
+    return json.dumps([type(error).__name__, *parts]).encode()
 
 
 def unpack(message: bytes) -> MinirtError:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
@@ -24,12 +25,19 @@ def test_an_error_survives_the_journey_through_a_pipe(kind: type[MinirtError]) -
     assert str(back) == "It broke: it was old. Buy a new one."
 
 
+@pytest.mark.parametrize("word", ["x", "\x1b", "\udcff", "\U0001f600"])
+def test_an_error_of_any_length_fits_into_one_packet(word: str) -> None:
+    packed = pack(MinirtError(word * 200_000, word * 200_000, word * 200_000))
+    assert len(packed) < 1 << 16
+    assert str(unpack(packed)).startswith(word * 1000)
+
+
 def test_the_exit_codes_are_those_of_chroot() -> None:
     assert (CommandNotRunnable.exit_code, CommandNotFound.exit_code) == (126, 127)
 
 
 def test_a_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    error = OSError(errno.EPERM, "ignored", "/proc")
+    error = OSError(errno.EPERM, os.strerror(errno.EPERM), "/proc")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert "try sudo" in str(kernel_refused("Cannot mount", error))
     monkeypatch.setattr("os.geteuid", lambda: 0)

@@ -73,6 +73,7 @@ def test_instructions_add_to_what_is_there() -> None:
         *("HEALTHCHECK --interval=5 CMD a", "HEALTHCHECK --interval=1..s CMD a", "ONBUILD FROM x"),
         *("HEALTHCHECK --retries=x CMD a", "HEALTHCHECK --timeout= CMD a", "ONBUILD"),
         *("STOPSIGNAL 65", "STOPSIGNAL 0", "ENV A=1\0", 'CMD ["a\\u0000"]', "EXPOSE ８０"),
+        *("ENV A=\udcff", 'CMD ["\\ud800"]', "LABEL \udc80=b", "WORKDIR /\ud800"),
     ],
 )
 def test_an_instruction_that_makes_no_sense_is_refused(instruction: str) -> None:

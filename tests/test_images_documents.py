@@ -85,6 +85,22 @@ def test_a_manifest_is_what_its_descriptor_says() -> None:
         ({"config": {"Volumes": ["/a"]}}, 1),
         ({"config": {"User": 0, "WorkingDir": 5}}, 1),
         ({"created": 5}, 1),
+        ({"created": "now"}, 1),
+        ({"created": "2026-99-01T00:00:00Z"}, 1),
+        ({"created": "2026-01-01T00:00:00"}, 1),
+        ({"created": "2026-W01-1T00:00:00Z"}, 1),
+        ({"created": "99999-01-01T00:00:00Z"}, 1),
+        ({"created": "2026-01-01T00:00:00+99:99"}, 1),
+        ({"history": 5}, 1),
+        ({"history": {"comment": "x"}}, 1),
+        ({"history": ["x"]}, 1),
+        ({"history": [{"comment": ["x"]}]}, 1),
+        ({"variant": [1]}, 1),
+        ({"config": {"Healthcheck": 5}}, 1),
+        ({"config": {"Healthcheck": {"Test": "true"}}}, 1),
+        ({"config": {"Healthcheck": {"Test": ["CMD", 5]}}}, 1),
+        ({"config": {"Healthcheck": {"Test": ["CMD", "x"], "Interval": "1s"}}}, 1),
+        ({"config": {"StopTimeout": "x"}}, 1),
     ],
 )
 def test_a_configuration_that_claims_nonsense_is_refused(
@@ -92,6 +108,52 @@ def test_a_configuration_that_claims_nonsense_is_refused(
 ) -> None:
     with pytest.raises(InvalidRequest):
         documents.check_config(config(**changes), layers)
+
+
+@pytest.mark.parametrize(
+    "created",
+    [
+        None,
+        "",
+        "0001-01-01T00:00:00Z",
+        "2026-01-02T03:04:05.123456789Z",
+        "2026-01-01T00:00:00-08:00",
+    ],
+)
+def test_a_moment_as_builders_write_it_is_taken(created: str | None) -> None:
+    full = {
+        "created": created,
+        "history": [{"created_by": "x", "comment": ""}, {}],
+        "variant": "v8",
+        "config": {"Healthcheck": {"Test": ["CMD", "x"], "Interval": 10**9}, "StopTimeout": 5},
+    }
+    assert documents.check_config(config(**full), 1)["created"] == created
+
+
+def test_a_descriptor_does_not_make_up_a_kind_of_manifest() -> None:
+    with pytest.raises(InvalidRequest):
+        documents.check_manifest(manifest(mediaType="text/made-up"), "text/made-up")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a": NaN}',
+        b'{"a": [-Infinity]}',
+        b'{"a": 1e999}',
+        b'{"a": "\\ud800"}',
+        b'{"\\udcff": 1}',
+        b'{"a": "\\udc00\\ud800"}',
+    ],
+)
+def test_what_only_python_takes_for_json_is_refused(raw: bytes) -> None:
+    json.loads(raw)
+    with pytest.raises(InvalidRequest):
+        documents.parse(raw, "manifest")
+
+
+def test_a_surrogate_pair_is_text() -> None:
+    assert documents.parse(b'{"a": "\\ud83d\\ude00"}', "manifest") == {"a": "\U0001f600"}
 
 
 @pytest.mark.parametrize(

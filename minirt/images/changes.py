@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import signal
@@ -33,7 +34,13 @@ def apply(execution: Execution, instruction: str) -> Execution:
         raise InvalidRequest(f"{keyword} needs a value")
     if "\0" in rest:
         raise InvalidRequest(f"{keyword} holds a zero byte", "no program could be given that")
-    return {**execution, **_INSTRUCTIONS[keyword](execution, rest)}
+    changed = _INSTRUCTIONS[keyword](execution, rest)
+    try:
+        json.dumps(changed, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        why = "it is not UTF-8, and an image's configuration is JSON"
+        raise InvalidRequest(f"Invalid text in {keyword}", why) from None
+    return {**execution, **changed}
 
 
 def _cmd(_: Execution, rest: str) -> Execution:

@@ -6,7 +6,10 @@ of OCI's image-spec (manifest.md, config.md), so that nobody else has to ask aga
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from minirt.errors import InvalidRequest
@@ -32,15 +35,27 @@ _LAYER_TYPES = {
 }
 _LISTS = ("Cmd", "Entrypoint", "Env", "OnBuild", "Shell")
 _TEXTS = ("User", "WorkingDir", "StopSignal", "Hostname", "Domainname")
+_HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,20})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_SOME_MOMENT = "1970-01-01T00:00:00Z"
 _SETS = ("ExposedPorts", "Volumes")
 
 
 def parse(raw: bytes, what: str) -> dict[str, Any]:
-    """Read a JSON object that may be anything. Raises InvalidRequest."""
+    """Read a JSON object that may be anything. Raises InvalidRequest.
+
+    What Python takes for JSON and others do not is refused (RFC 8259, 6 and 8.2): NaN, numbers
+    beyond all bounds, and half of a surrogate pair, which no output could show.
+    """
     if len(raw) > LARGEST_DOCUMENT:
         raise _wrong(what, f"it has more than {LARGEST_DOCUMENT >> 20} MiB")
     try:
         document = parse_json(raw)
+        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
+    except RecursionError:
+        raise _wrong(what, "it is no JSON: it is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise _wrong(what, "it has half of a surrogate pair, which is no text") from None
     except ValueError as error:
         raise _wrong(what, f"it is no JSON: {error}") from error
     if not isinstance(document, dict):
@@ -79,6 +94,8 @@ def check_index(document: dict[str, Any], what: str = "index") -> list[dict[str,
 def check_manifest(document: dict[str, Any], media_type: str = "") -> dict[str, Any]:
     """Return the manifest of one image. Raises InvalidRequest."""
     what = "manifest"
+    if media_type and media_type not in MANIFEST_TYPES:
+        raise _wrong(what, f"its descriptor says that it is {media_type[:80]!r}")
     _check_kind(document, what, {media_type} if media_type else MANIFEST_TYPES, "manifests")
     config = check_descriptor(document.get("config"), "configuration in the manifest")
     if config["mediaType"] not in _CONFIG_TYPES:
@@ -110,14 +127,18 @@ def check_config(document: dict[str, Any], layers: int) -> dict[str, Any]:
     execution = document.get("config") or {}
     if not isinstance(execution, dict):
         raise _wrong(what, "'config' is no object")
-    for key in ("created", "architecture", "author"):
+    for key in ("created", "architecture", "author", "variant", "docker_version"):
         _expect(document, key, isinstance(document.get(key) or "", str))
+    _expect(document, "created", _is_moment(document.get("created") or _SOME_MOMENT))
+    _expect(document, "history", _is_history(document.get("history") or []))
     for key in _LISTS:
         _expect(execution, key, _are_texts(execution.get(key), list))
     for key in _TEXTS:
         _expect(execution, key, _are_texts([execution.get(key) or ""], list))
     for key in _SETS:
         _expect(execution, key, _are_texts(execution.get(key), dict))
+    _expect(execution, "Healthcheck", _is_health_check(execution.get("Healthcheck") or {}))
+    _expect(execution, "StopTimeout", isinstance(execution.get("StopTimeout") or 0, int))
     labels = execution.get("Labels") or {}
     _expect(execution, "Labels", _are_texts(labels, dict) and _are_texts(labels.values(), object))
     return document
@@ -132,6 +153,29 @@ def _check_kind(document: dict[str, Any], what: str, types: set[str], not_to_hav
         raise _wrong(what, f"it has {not_to_have!r} too, so it could be read in two ways")
     if document.get("schemaVersion") != 2:
         raise _wrong(what, f"its schema is {str(document.get('schemaVersion'))[:20]}, not 2")
+
+
+def _is_moment(text: str) -> bool:
+    """Say whether it is a moment of RFC 3339 that Python's calendar has too."""
+    try:
+        datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return False
+    return bool(_MOMENT.fullmatch(text))
+
+
+def _is_history(entries: Any) -> bool:
+    return isinstance(entries, list) and all(
+        isinstance(one, dict) and isinstance(one.get("comment") or "", str) for one in entries
+    )
+
+
+def _is_health_check(check: Any) -> bool:
+    return (
+        isinstance(check, dict)
+        and _are_texts(check.get("Test"), list)
+        and all(isinstance(check.get(key) or 0, int) for key in _HEALTH_NUMBERS)
+    )
 
 
 def _are_texts(values: Any, kind: type[object]) -> bool:

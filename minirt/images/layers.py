@@ -60,6 +60,7 @@ def move_in(place: Path) -> bool:
             continue  # the facts go with their folder
         final = layout.home() / "layers" / made.name
         if not final.exists():
+            # In this order: facts without a folder mean nothing, a folder has its facts.
             layout.facts_of(made).replace(layout.facts_of(final))
             made.rename(final)
             is_new = True
@@ -68,6 +69,8 @@ def move_in(place: Path) -> bool:
 
 def _known(diff_id: str, place: Path, *, allow_devices: bool) -> Facts | None:
     for folder in (layout.layer(diff_id, place), layout.layer(diff_id)):
+        if not folder.exists():
+            continue  # Of a layer that was being moved or removed the facts alone may be left.
         try:
             known = Facts(**layout.read_facts(folder))
         except FileNotFoundError:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +113,7 @@ def scratch() -> Iterator[Path]:
         make_folders(directory)
         yield directory
     finally:
-        with suppress(OSError):  # the error that led here tells more; the next sweep tries again
-            trees.remove(place / word)
-        locks.release(lock, fd)
+        _clear(place / word, lock, fd)
 
 
 def flush_all() -> None:
@@ -154,6 +152,14 @@ def _sweep(place: Path) -> None:
             fd = locks.acquire(lock)
         except BlockingIOError:
             continue
-        with suppress(OSError):
-            trees.remove(place / lock.stem)
+        _clear(place / lock.stem, lock, fd)
+
+
+def _clear(directory: Path, lock: Path, fd: int) -> None:
+    """Remove a scratch folder, then its lock; if that fails the next sweep finds the lock."""
+    try:
+        trees.remove(directory)
+    except OSError:
+        os.close(fd)  # Whatever led here tells more than this error.
+    else:
         locks.release(lock, fd)

@@ -180,10 +180,13 @@ def _sweep() -> list[str]:
         if f"sha256:{path.name}" not in blobs:
             path.unlink()
     removed = []
+    home = layout.home() / "layers"
     with layout.scratch() as place:
-        for path in (layout.home() / "layers").iterdir():
+        for path in home.iterdir():
             if path.suffix != ".json" and f"sha256:{path.name}" not in layers:
                 path.rename(place / "layers" / path.name)  # gone at once; emptied below
-                layout.facts_of(path).unlink(missing_ok=True)
                 removed.append(f"sha256:{path.name}")
+        for facts in home.glob("*.json"):
+            if not facts.with_suffix("").exists():
+                facts.unlink()  # also those of a layer at which somebody was killed
     return sorted(removed)
