@@ -91,3 +91,17 @@ def test_the_depth_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "a/b/c/d").mkdir(parents=True)
     with pytest.raises(OSError, match="more than 3 directories are inside each other"):
         walked(tmp_path)
+
+
+def test_a_directory_that_is_removed_meanwhile_has_ended(tmp_path: Path) -> None:
+    """As when two commands empty the trash: ext4 answers EINVAL or ENOENT then."""
+    (folder := tmp_path / "folder").mkdir()
+    (folder / "file").touch()
+    opened = os.open(folder, os.O_RDONLY)
+    names, position = descent.read_names(opened)
+    assert names == ["file"]
+    (folder / "file").unlink()
+    folder.rmdir()
+    assert descent.read_names(opened, position) == ([], position)
+    assert descent.read_names(opened) == ([], 0)
+    os.close(opened)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from minirt.container import alive, names, record
 from minirt.container.record import LastRun, Record
@@ -14,7 +14,6 @@ from minirt.kernel.cgroups import Cgroup
 from minirt.state import names_in, root_dir
 
 SHORT = 12  # digits of an id in lists, as Docker prints them
-_CLEAR = (InvalidRequest, Conflict)  # errors that have nothing to do with a container's end
 KILLED = 137  # 128 + SIGKILL: what becomes of a container whose monitor was killed
 
 
@@ -151,18 +150,12 @@ def check_is_there(one: Record) -> None:
 
 
 def has_ended(one: Record) -> bool:
-    """Say whether the container's init is dead, although its monitor may still free resources."""
+    """Say whether the container's init is dead or dying; its monitor may still free resources.
+
+    A dying process loses its namespaces before its pidfd says that it is dead (exit(2)).
+    """
     init = init_of(one)
-    if init is None:
-        return True
-    try:
-        pidfd = processes.open_pidfd(*init)
-    except ProcessLookupError:
-        return True
-    try:
-        return processes.wait_until_dead(pidfd, 0)
-    finally:
-        os.close(pidfd)
+    return init is None or not Path(f"/proc/{init[0]}/ns/mnt").exists()
 
 
 @contextmanager
@@ -176,10 +169,11 @@ def reporting_its_end(one: Record, what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, MinirtError) as error:
-        is_clear = isinstance(error, _CLEAR) or getattr(error, "exit_code", None) is not None
-        if is_clear or not was_running or not has_ended(one):
+        if isinstance(error, Conflict) or getattr(error, "exit_code", None) is not None:
             raise
         check_is_there(one)
+        if not was_running or not has_ended(one):
+            raise
         raise Conflict(what, "it has just ended") from None
 
 

@@ -127,11 +127,16 @@ def read_names(directory: int, position: int = 0, most: int = BATCH) -> tuple[li
     """Return a batch of names, sorted backwards, and the position of the next batch.
 
     ``most`` is how many bytes of struct linux_dirent64 are read. At the end of the directory both
-    positions are the same.
+    positions are the same; also if the directory was removed meanwhile.
     """
-    os.lseek(directory, position, os.SEEK_SET)
     buffer = ctypes.create_string_buffer(most)
-    size = libc.syscall("getdents64", directory, buffer, most)
+    try:
+        os.lseek(directory, position, os.SEEK_SET)
+        size = libc.syscall("getdents64", directory, buffer, most)
+    except OSError:
+        if os.fstat(directory).st_nlink:
+            raise
+        return [], position  # ext4 knows no positions (EINVAL) or names (ENOENT) of it any more.
     content, offset, names = memoryview(buffer)[:size], 0, []
     while offset < size:
         _, position, length, _ = _ENTRY.unpack_from(content, offset)
