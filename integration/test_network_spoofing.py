@@ -18,7 +18,7 @@ from integration import forger
 from integration.conftest import Minirt
 from integration.containers import pid_of
 from integration.forger import ARP, BROADCAST, IPV4, IPV6, PROVIDER_VLAN, VLAN, ethernet
-from integration.sandbox import in_netns, shell, started, wait_until
+from integration.sandbox import another_network, in_netns, shell, started, wait_until
 from integration.wires import Machine, machine, network
 from minirt.kernel import namespaces
 from minirt.network import bridge, endpoint, finding, leases, spec, spoofing
@@ -262,6 +262,29 @@ def test_a_trusted_port_takes_no_address_of_the_host(filtered: bool) -> None:
         message = forger.arp(mac(evil), "172.30.0.99")
         send(evil.pid, ethernet(mac(evil), BROADCAST, ARP, message))
         assert neighbour(victim.pid, "172.30.0.99") == (before if filtered else mac(evil))
+
+
+@either_filter
+@pytest.mark.parametrize("whose", ["the LAN's router", "kept for another machine"])
+def test_a_trusted_port_takes_no_address_of_another_machine_that_is_known(
+    filtered: bool, whose: str
+) -> None:
+    address = {"the LAN's router": "172.30.0.254", "kept for another machine": "172.30.0.9"}[whose]
+    shell("ip", "link", "add", "name", "lan", "up", "type", "bridge")
+    shell("ip", "address", "add", "172.30.0.1/16", "dev", "lan")
+    shell("ip", "route", "add", "default", "via", "172.30.0.254")
+    options = {spec.BRIDGE_NAME: "lan"}
+    net = network(subnets=("172.30.0.0/16",), aux=("printer=172.30.0.9",), options=options)
+    with machine(net, trusted=True) as evil, another_network() as other:
+        peer = ("peer", "name", "eth0", "netns", other)
+        shell("ip", "link", "add", "card", "up", "master", "lan", "type", "veth", *peer)
+        in_netns(other, "ip", "address", "add", f"{address}/16", "dev", "eth0")
+        in_netns(other, "ip", "link", "set", "eth0", "up")
+        switch(filtered)
+        shell("ping", "-c1", "-W2", address)
+        send(evil.pid, ethernet(mac(evil), BROADCAST, ARP, forger.arp(mac(evil), address)))
+        known = shell("ip", "neigh", "show", "to", address, "dev", "lan").stdout
+        assert (mac(evil) in known) == (not filtered)
 
 
 @either_filter

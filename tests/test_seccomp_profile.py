@@ -23,7 +23,7 @@ DEFAULT_CAPABILITIES = [
         *("SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
     )
 ]
-EPERM, ENOSYS = bpf.ERRNO | 1, bpf.ERRNO | 38
+EPERM, ENOSYS, ENOPROTOOPT = bpf.ERRNO | 1, bpf.ERRNO | 38, bpf.ERRNO | 92
 NATIVE = syscall_tables.native()
 
 # attacks.md calls this the kernel's attack surface: what no container needs and many holes used.
@@ -90,6 +90,21 @@ def test_sockets_of_two_families_are_refused_also_by_a_number_that_the_kernel_cu
 
 
 @pytest.mark.parametrize("architecture", syscall_tables.WAYS_IN[NATIVE])
+def test_no_packet_socket_has_the_kernel_write_into_its_frames(architecture: str) -> None:
+    """263 is SOL_PACKET; 15 and 24 are PACKET_VNET_HDR and PACKET_VNET_HDR_SZ."""
+    code, packet = program(), 263
+    answers = {
+        n: ask(code, "setsockopt", 3, packet, n, architecture=architecture) for n in range(32)
+    }
+    assert {n for n, answer in answers.items() if answer == ENOPROTOOPT} == {15, 24}
+    assert set(answers.values()) == {ENOPROTOOPT, bpf.ALLOW}
+    for level in (0, 1, 6):
+        assert ask(code, "setsockopt", 3, level, 15, architecture=architecture) == bpf.ALLOW
+    high = 1 << 32  # The kernel reads 32 bits.
+    assert ask(code, "setsockopt", 3, high + packet, high + 15) == ENOPROTOOPT
+
+
+@pytest.mark.parametrize("architecture", syscall_tables.WAYS_IN[NATIVE])
 def test_a_multiplexer_makes_no_socket_of_a_family_that_is_hidden_in_memory(
     architecture: str,
 ) -> None:
@@ -101,7 +116,7 @@ def test_a_multiplexer_makes_no_socket_of_a_family_that_is_hidden_in_memory(
             assert ask(code, call, 1, architecture=architecture) == bpf.ALLOW
     if "socketcall" in TABLES[architecture]:
         answers = {n: ask(code, "socketcall", n, architecture=architecture) for n in range(1, 21)}
-        assert {n for n, answer in answers.items() if answer == ENOSYS} == {1, 8}
+        assert {n for n, answer in answers.items() if answer == ENOSYS} == {1, 8, 14}
         assert {answer for answer in answers.values()} == {ENOSYS, bpf.ALLOW}
 
 
@@ -114,7 +129,14 @@ def test_no_call_with_a_condition_is_reached_by_another_call() -> None:
         for line in group["names"]
         for name in line.split()
     }
-    assert conditional == {"socket", "socketpair", "socketcall", "personality", "clone"}
+    assert conditional == {
+        "socket",
+        "socketpair",
+        "socketcall",
+        "setsockopt",
+        "personality",
+        "clone",
+    }
     code = program()
     # ipc(2) carries calls on messages, semaphores and shared memory only; the others are refused.
     for call, answer in {"ipc": bpf.ALLOW, "io_uring_enter": EPERM, "clone3": ENOSYS}.items():

@@ -83,19 +83,20 @@ def release(port: str) -> None:
 
 
 def admit(network: Network) -> None:
-    """Reserve the addresses of the gateway, so that no trusted port takes them."""
+    """Reserve what no container of the network may have, so that no trusted port takes it."""
     with suppress(FileNotFoundError):
-        nft_messages.run([add(one) for one in _gateway(network)], "reserve the gateway's addresses")
+        changes = [add(one) for one in _reserved(network)]
+        nft_messages.run(changes, "reserve the addresses of the gateway and of others")
 
 
 def forget(network: Network) -> None:
-    """Forget the gateway, and the ports that a network had, by their addresses."""
+    """Forget what was reserved, and the ports that a network had, by their addresses."""
     try:
         listed = nftables.ask(f"list map {TABLE} ports")
     except FileNotFoundError:
         return
     # Added before it is deleted, an element may be missing.
-    reserved = [one.words for one in _gateway(network)]
+    reserved = [one.words for one in _reserved(network)]
     commands = [f"{verb} element {words}" for verb in ("add", "delete") for words in reserved]
     for port, identity in _PORT.findall(listed):
         _mac, *addresses = identity.split()
@@ -111,17 +112,20 @@ def is_usual(network: Network, mac: str, ips: Sequence[Address]) -> bool:
     return mac == mac_of(first) and [str(one) for one in others] == twins
 
 
-def _gateway(network: Network) -> list[Element]:
-    """Return the elements that reserve the addresses of a network's gateway.
+def _reserved(network: Network) -> list[Element]:
+    """Return the elements that reserve what no container of a network may have.
 
-    A bridge that existed before has further ones: they are the host's.
+    That is the gateway's address, and what ``--aux-address`` keeps for others. On a bridge that
+    existed before, the host may have further addresses, and routers, which are the LAN's.
     """
-    addresses = {block.gateway for block in network.blocks}
+    addresses = {address for block in network.blocks for address in block.reserved()}
     if network.adopted:
         with netlink.connect() as links:
             bridge = links.find(network.bridge)
             if bridge is not None:
                 addresses |= {one.ip for one in links.addresses(bridge)}
+                routers = {one.gateway for one in links.routes() if one.link == bridge.index}
+                addresses |= {ip_address(one) for one in routers if one}
     elif network.subnet6 is not None:
         addresses.add(link_local(mac_of(network.gateway4)))
     return [_taken(one) for one in sorted(addresses, key=str)]

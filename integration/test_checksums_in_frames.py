@@ -1,0 +1,95 @@
+"""What the kernel writes into a frame where it leaves the host, after the bridge has filtered it.
+
+A packet socket may ask for a checksum anywhere in its frame (PACKET_VNET_HDR of packet(7)). An
+interface without checksum offload for such a place writes it when it sends. So a container chooses
+what stands there: a part of the sender's address, for instance.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import socket
+import struct
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from integration import forger
+from integration.conftest import Minirt
+from integration.forger import ARP, BROADCAST, ethernet
+from integration.sandbox import another_network, compiled, in_netns, shell
+from integration.test_network_spoofing import neighbour
+from minirt.network import spec
+from minirt.network.identity import mac_of
+
+HOST = IPv4Address("172.30.0.1")  # its address on the bridge, which the container claims
+EVIL = IPv4Address("172.30.0.2")
+START = 20  # in the frame: within the ARP message, after the kinds and lengths of addresses
+SENDER = 30  # where the second half of the sender's IPv4 address stands
+
+SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17  # include/uapi/linux/sockios.h, ethtool.h
+
+
+def without_offload(link: str) -> None:
+    """Let a link compute checksums itself, as simple network cards do (ethtool -K LINK tx off)."""
+    value = ctypes.create_string_buffer(struct.pack("II", ETHTOOL_STXCSUM, 0))
+    with socket.socket() as any_socket:
+        request = struct.pack("16sP", link.encode(), ctypes.addressof(value))
+        fcntl.ioctl(any_socket, SIOCETHTOOL, request)
+
+
+def summed(data: bytes) -> int:
+    """Return the sum of a checksum (RFC 1071) before its bits are inverted."""
+    total = int(sum(struct.unpack(f"!{len(data) // 2}H", data)))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def frame() -> bytes:
+    """Return an ARP message from the container's own address; its checksum makes it the host's."""
+    message = forger.arp(mac_of(EVIL), str(EVIL))[:-4] + HOST.packed
+    made = ethernet(mac_of(EVIL), BROADCAST, ARP, message + bytes(18))
+    wanted = ~int.from_bytes(HOST.packed[2:], "big") & 0xFFFF
+    return made[:-2] + struct.pack("!H", (wanted - summed(made[START:])) % 0xFFFF)
+
+
+@contextlib.contextmanager
+def lan() -> Iterator[int]:
+    """Yield a process on a machine of the LAN that a bridge of the host leads to."""
+    shell("ip", "link", "add", "name", "lan", "up", "type", "bridge")
+    shell("ip", "address", "add", f"{HOST}/16", "dev", "lan")
+    with another_network() as pid:
+        peer = ("peer", "name", "eth0", "netns", pid)
+        shell("ip", "link", "add", "card", "up", "master", "lan", "type", "veth", *peer)
+        without_offload("card")
+        in_netns(pid, "ip", "address", "add", "172.30.0.50/16", "dev", "eth0")
+        in_netns(pid, "ip", "link", "set", "eth0", "up")
+        yield pid
+        shell("ip", "link", "delete", "card")
+    shell("ip", "link", "delete", "lan")
+
+
+@pytest.mark.parametrize("defended", [True, False], ids=["defended", "control"])
+def test_no_container_has_its_frames_changed_after_the_filter(
+    minirt: Minirt, image: str, tmp_path: Path, defended: bool
+) -> None:
+    program = compiled(Path(__file__).with_name("checksum.c"), tmp_path)
+    with lan() as pid:
+        bridge = ("--subnet", "172.30.0.0/16", "-o", f"{spec.BRIDGE_NAME}=lan")
+        minirt("network", "create", *bridge, "net1")
+        in_netns(pid, "ping", "-c1", "-W2", HOST)
+        known = neighbour(pid, str(HOST))
+        words = ["run", "--rm", "--net", "net1", "--ip", EVIL, "-v", f"{program}:/checksum:ro"]
+        words += [] if defended else ["--security-opt", "seccomp=unconfined"]
+        offset = SENDER - START
+        done = minirt(*words, image, "/checksum", "eth0", START, offset, frame().hex())
+        assert int(done.stdout) == (errno.ENOPROTOOPT if defended else 0)
+        assert known != mac_of(EVIL)
+        assert neighbour(pid, str(HOST)) == (known if defended else mac_of(EVIL))
+        minirt("network", "rm", "net1")
