@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import socket
@@ -9,6 +10,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from integration import liar
 from integration.naming import QUERY, Box, box, client_in, host_file, lone_web, resolver_pid
 from integration.sandbox import PATIENCE, needs_tool, started
-from minirt.network import forward
+from minirt.network import forward, lookup
 from minirt.state import run_dir
 
 pytestmark = needs_tool("dig", "nft")
@@ -205,3 +207,33 @@ while True:
     others.append(udp())
     others[-1].sendto(query, ("127.0.0.11", 53))
 """
+
+
+def test_an_answer_over_tcp_that_comes_byte_by_byte_is_waited_for_once() -> None:
+    """A container can be its own server, and send a byte whenever the reader would give up."""
+    where = ("127.0.0.9", 53)
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        socket.socket() as streams,
+        futures.ThreadPoolExecutor() as threads,
+    ):
+        datagrams.bind(where)
+        streams.bind(where)
+        streams.listen()
+
+        def truncate() -> None:
+            query, asker = datagrams.recvfrom(512)
+            datagrams.sendto(query[:2] + b"\x82" + query[3:], asker)  # RFC 1035: QR and TC
+
+        def trickle() -> None:
+            connection, _ = streams.accept()
+            with connection, contextlib.suppress(OSError):
+                for byte in b"\0\x40" + bytes(10):
+                    connection.send(bytes([byte]))
+                    time.sleep(0.3 * PATIENCE)
+
+        threads.submit(truncate)
+        threads.submit(trickle)
+        reply = lookup.ask("x", "A", where[0], seconds=PATIENCE)
+    assert reply.over_tcp
+    assert reply.status.startswith("no answer within")

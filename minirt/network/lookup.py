@@ -141,8 +141,8 @@ def _exchange(
         made.connect((server, 53))
         if kind == socket.SOCK_STREAM:
             made.sendall(struct.pack("!H", len(query)) + query)
-            (length,) = struct.unpack("!H", _exactly(made, 2))
-            return _exactly(made, length)
+            (length,) = struct.unpack("!H", _exactly(made, 2, deadline))
+            return _exactly(made, length, deadline)
         made.send(query)
         while (left := deadline - time.monotonic()) > 0:
             made.settimeout(left)
@@ -152,9 +152,14 @@ def _exchange(
     raise TimeoutError
 
 
-def _exactly(stream: socket.socket, length: int) -> bytes:
+def _exactly(stream: socket.socket, length: int, deadline: float) -> bytes:
+    """Return so many bytes. Raises OSError; TimeoutError, also if they come one after the other."""
     data = b""
     while len(data) < length:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        stream.settimeout(left)
         piece = stream.recv(length - len(data))
         if not piece:
             raise ConnectionResetError(104, "the connection was closed")
