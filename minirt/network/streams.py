@@ -17,6 +17,7 @@ IDLE = 5.0  # seconds without a whole query or answer, unless we owe one
 MOST_CONNECTIONS = 32
 _MOST_QUERIES = 64  # unanswered, per connection
 _MOST_UNSENT = 1 << 16  # bytes
+_AT_ONCE = 512  # bytes that are read in a turn: 15 short queries, then others have theirs
 _LONGEST_QUERY = 4096  # bytes; the longest name with all of EDNS takes a tenth
 
 Hear = Callable[[bytes, Reply], None]
@@ -105,7 +106,7 @@ class Stream:
             if self._unsent:
                 self._unsent = self._unsent[self._connection.send(self._unsent) :]
             if self._events & READ:
-                data = self._connection.recv(8192)
+                data = self._connection.recv(_AT_ONCE)
                 self._ended = not data
                 self._received += data
         except BlockingIOError:
