@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from integration.archives import (
+    CONFIG,
     MANIFEST,
     ROOT,
     assert_no_image_is_left,
@@ -25,7 +26,8 @@ from integration.archives import (
     written,
 )
 from integration.conftest import Minirt
-from minirt.images import store
+from minirt.images import index, layers, store, streams
+from minirt.images.load import load
 
 LAYER = tar(*ROOT[:1], member("f", b"x"))
 
@@ -173,3 +175,99 @@ def test_a_configuration_that_lists_could_not_show_is_refused(
     minirt("image", "load", "-i", written(tmp_path / "fine.tar", oci_files([LAYER])))
     assert "made" in minirt("image", "ls").stdout
     assert "made:1" in minirt("image", "inspect", "made:1").stdout
+
+
+def reads(archive: Path) -> int:
+    """Load an archive; return how often a layer was decompressed."""
+    count = 0
+
+    class Counting(streams.Unpacked):
+        def __init__(self, source: streams.Readable, limit: int) -> None:
+            nonlocal count
+            count += 1
+            super().__init__(source, limit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "Unpacked", Counting)
+        load(archive)
+    return count
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize("form", ["oci", "docker"])
+def test_a_layer_that_is_named_very_often_is_read_once(
+    minirt: Minirt, tmp_path: Path, form: str
+) -> None:
+    often = 100
+    config = json.dumps(
+        {"os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest(LAYER)] * often}}
+    ).encode()
+    blob = gzip.compress(LAYER, mtime=0)
+    files = {"config": config, "layer": blob}
+    image = {"Config": "config", "RepoTags": ["made:1"], "Layers": ["layer"] * often}
+    files["manifest.json"] = json.dumps([image] * often).encode()
+    if form == "oci":
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": described(config, CONFIG),
+            "layers": [described(blob, "application/vnd.oci.image.layer.v1.tar+gzip")] * often,
+        }
+        files = layout_of(manifest, [config, blob], "made:1")
+        index = json.loads(files["index.json"])
+        index["manifests"] *= often
+        files["index.json"] = json.dumps(index).encode()
+    assert reads(written(tmp_path / "often.tar", files)) == 1
+    assert len(store.find("made:1").layers) == 1
+    other = oci_files([LAYER, tar(member("g", b"y"))], "made:2")
+    assert reads(written(tmp_path / "other.tar", other)) == 2  # The control.
+
+
+def named_image(tmp_path: Path, *lists: list[str]) -> Path:
+    """Return an archive of docker save with an image for each list of names."""
+    files, images = {"layer": LAYER}, []
+    for number, tags in enumerate(lists):
+        config = {"os": "linux", "author": str(number), "rootfs": {"diff_ids": [digest(LAYER)]}}
+        files[f"config{number}"] = json.dumps(config).encode()
+        images.append({"Config": f"config{number}", "RepoTags": tags, "Layers": ["layer"]})
+    files["manifest.json"] = json.dumps(images).encode()
+    return written(tmp_path / "named.tar", files)
+
+
+def test_an_archive_with_thousands_of_names_is_no_work_of_minutes(
+    minirt: Minirt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    original = index.name_of
+
+    def counted(descriptor: dict[str, Any]) -> str:
+        nonlocal calls
+        calls += 1
+        return original(descriptor)
+
+    monkeypatch.setattr(index, "name_of", counted)
+    names = [f"n{number}" for number in range(1000)]
+    load(named_image(tmp_path, names))
+    assert calls < 10 * len(names)
+    assert len(store.find("n999").names) == 1000
+
+
+def test_an_archive_with_more_names_than_an_index_bears_is_refused(
+    minirt: Minirt, tmp_path: Path
+) -> None:
+    archive = named_image(tmp_path, [f"n{number}" for number in range(10_001)])
+    assert "10000 names" in minirt("image", "load", "-i", archive, code=1).stderr
+    assert_no_image_is_left()
+
+
+def test_of_two_images_with_one_name_the_later_one_has_it(minirt: Minirt, tmp_path: Path) -> None:
+    minirt("image", "load", "-i", named_image(tmp_path, ["a", "b"]))
+    first = store.find("a").id
+    minirt("image", "load", "-i", named_image(tmp_path, ["c", "b"], ["a", "c"], ["a", "b"]))
+    found = {image.config["author"]: set(image.names) for image in store.all()}
+    assert found == {
+        "0": set(),
+        "1": {"c:latest"},
+        "2": {"a:latest", "b:latest"},
+    }
+    assert store.find(first).config["author"] == "0"

@@ -6,6 +6,7 @@ never had one) it has a single descriptor that bears none.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from minirt.images import layout, names
@@ -34,11 +35,27 @@ def named(descriptor: dict[str, Any], name: str) -> dict[str, Any]:
     return {**plain, "annotations": annotations}
 
 
-def put(index: list[dict[str, Any]], descriptor: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return the index in which ``name`` belongs to that image; who had it stays, without it."""
-    new = named({key: descriptor[key] for key in ("mediaType", "digest", "size")}, name)
-    kept = [named(one, "") if name and name_of(one) == name else one for one in index]
-    return _tidy([*kept, new])
+def put(
+    index: list[dict[str, Any]], new: Iterable[tuple[dict[str, Any], str]]
+) -> list[dict[str, Any]]:
+    """Return the index in which each name of ``new`` belongs to its image.
+
+    The image that had the name stays, without it. Takes time in proportion to both lengths: an
+    archive can bring thousands of names, and others wait for the lock.
+    """
+    result = list(index)
+    places = {name_of(one): place for place, one in enumerate(result) if name_of(one)}
+    ids: dict[str, str] = {}
+    for descriptor, name in new:
+        digest = descriptor["digest"]
+        plain = {key: descriptor[key] for key in ("mediaType", "digest", "size")}
+        ids[digest] = ids.get(digest) or id_of(plain)
+        if name in places:
+            result[places[name]] = named(result[places[name]], "")
+        if name:
+            places[name] = len(result)
+        result.append(named({**plain, "annotations": {_ID: ids[digest]}}, name))
+    return _tidy(result)
 
 
 def _tidy(index: list[dict[str, Any]]) -> list[dict[str, Any]]:

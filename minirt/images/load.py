@@ -19,12 +19,15 @@ from minirt.images.archive import Archive, opened, read
 from minirt.images.blobs import put_blob, put_document, put_layer
 from minirt.images.layers import unpack_blob
 from minirt.images.platforms import chosen
+from minirt.images.stack import Facts
 from minirt.images.streams import sha256
 from minirt.images.tars import damaged
 from minirt.state import parse_json
 
 _DEEPEST = 4  # indexes within indexes
+_MOST_NAMES = 10_000  # each is in the index that most commands read
 Descriptor = dict[str, Any]
+Unpacked = dict[tuple[str, str], Facts]  # a blob's digest and its tar's -> what was met in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,14 @@ def load(source: BinaryIO | Path, *, allow_devices: bool = False) -> list[Loaded
     with layout.scratch() as place, opened(source, place) as archive:
         new: list[tuple[Descriptor, str]] = []
         images: dict[str, tuple[set[str], int]] = {}
+        unpacked: Unpacked = {}
         for manifest, found in _manifests(archive, place):
-            image_id, left_out = _unpack(manifest, place, allow_devices=allow_devices)
+            image_id, left_out = _unpack(manifest, place, unpacked, allow_devices=allow_devices)
             new += [(manifest, name) for name in found or [""]]
             bears, _ = images.setdefault(image_id, (set(), left_out))
             bears |= set(found)
+            if len(new) > _MOST_NAMES:
+                raise damaged(f"it gives its images more than {_MOST_NAMES} names")
         if not new:
             raise InvalidRequest("The archive holds no image", "its index is empty")
         store.add(place, new)
@@ -63,8 +69,9 @@ def _manifests(archive: Archive, place: Path) -> Iterator[tuple[Descriptor, list
         for descriptor in chosen(index):
             yield _bring(archive, descriptor, place), _names_in(descriptor)
     elif archive.has("manifest.json"):
+        brought: dict[str, Descriptor] = {}
         for image in _docker_images(read(archive, "manifest.json")):
-            yield _bring_docker(archive, image, place)
+            yield _bring_docker(archive, image, place, brought)
     else:
         why = "it has neither an index.json (OCI) nor a manifest.json (docker save)"
         remedy = "For the tar of a root file system use 'minirt image import'."
@@ -153,9 +160,12 @@ def _docker_images(raw: bytes) -> list[dict[str, Any]]:
 
 
 def _bring_docker(
-    archive: Archive, image: dict[str, Any], place: Path
+    archive: Archive, image: dict[str, Any], place: Path, brought: dict[str, Descriptor]
 ) -> tuple[Descriptor, list[str]]:
-    """Make an OCI manifest of what ``docker save`` wrote for one image."""
+    """Make an OCI manifest of what ``docker save`` wrote for one image.
+
+    ``brought`` are the layers that are in the scratch folder already, by their paths.
+    """
     config, layers, tags = image.get("Config"), image.get("Layers") or [], image.get("RepoTags")
     paths = [config, *layers] if isinstance(layers, list) else [None]
     tags = [] if tags is None else tags
@@ -166,23 +176,36 @@ def _bring_docker(
         raise damaged(f"it has {len(layers)} layers, and overlayfs takes {documents.MOST_LAYERS}")
     raw = read(archive, str(config))
     documents.check_config(documents.parse(raw, "configuration"), len(layers))
+    for path in layers:
+        if path not in brought:
+            brought[path] = put_layer(archive.open(path), place)
     manifest = {
         "schemaVersion": 2,
         "mediaType": layout.MANIFEST_TYPE,
         "config": put_document(raw, layout.CONFIG_TYPE, place),
-        "layers": [put_layer(archive.open(path), place) for path in layers],
+        "layers": [brought[path] for path in layers],
     }
     return put_document(manifest, layout.MANIFEST_TYPE, place), found
 
 
-def _unpack(descriptor: Descriptor, place: Path, *, allow_devices: bool) -> tuple[str, int]:
-    """Unpack an image's layers; return its id, and how many device nodes were left out."""
+def _unpack(
+    descriptor: Descriptor, place: Path, unpacked: Unpacked, *, allow_devices: bool
+) -> tuple[str, int]:
+    """Unpack an image's layers; return its id, and how many device nodes were left out.
+
+    What is in ``unpacked`` has been read and compared already. A small archive can name the same
+    layer five hundred times, in ten thousand manifests.
+    """
     manifest = layout.read_document(descriptor["digest"], place)
     config = layout.read_document(manifest["config"]["digest"], place)
     diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
     left_out = 0
     for layer, diff_id in zip(manifest["layers"], diff_ids, strict=True):
-        blob = layout.blob(layer["digest"], place)
-        _, facts = unpack_blob(blob, place, diff_id=diff_id, allow_devices=allow_devices)
-        left_out += facts.left_out
+        pair = layer["digest"], diff_id
+        if pair not in unpacked:
+            blob = layout.blob(layer["digest"], place)
+            _, unpacked[pair] = unpack_blob(
+                blob, place, diff_id=diff_id, allow_devices=allow_devices
+            )
+        left_out += unpacked[pair].left_out
     return manifest["config"]["digest"], left_out

@@ -125,11 +125,10 @@ def add(place: Path, new: Iterable[tuple[dict[str, Any], str]]) -> None:
                 blob.rename(final)
         if move_in(place):
             layout.flush_all()
-        index = layout.read_index()
-        for descriptor, name in new:
+        pairs = list(new)
+        for descriptor in {one["digest"]: one for one, _ in pairs}.values():
             _check_whole(descriptor)
-            index = put(index, descriptor, name)
-        layout.write_index(index)
+        layout.write_index(put(layout.read_index(), pairs))
 
 
 def forget(image_id: str, lost: Collection[str], *, keep: bool = False) -> list[str]:
