@@ -22,6 +22,7 @@ CHUNK = 1 << 20
 _HARMLESS = 1 << 30
 _STEEPEST = 200
 _XZ_MEMORY = 256 << 20  # bytes; xz -9 needs 65 MiB
+_XZ_PIECE = 1 << 15  # bytes; what is left of one is copied at the end of each stream in it
 
 
 class Readable(Protocol):
@@ -160,7 +161,7 @@ class _Xz:
     def read(self, size: int) -> bytes:
         while decompressor := self.decompressor or self._next_stream():
             if decompressor.needs_input and not self.data:
-                self.data = self.packed.read(CHUNK)
+                self.data = self.packed.read(_XZ_PIECE)
                 if not self.data:
                     raise EOFError("it ends too early")
             try:
@@ -178,7 +179,7 @@ class _Xz:
         """Skip zeros; return the decompressor of the stream that follows, if there is one."""
         self.data = self.data.lstrip(b"\0")
         while not self.data:
-            more = self.packed.read(CHUNK)
+            more = self.packed.read(_XZ_PIECE)
             if not more:
                 return None
             self.data = more.lstrip(b"\0")
