@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from minirt.container import plug_options
-from minirt.container.flags.typed import Flags, fields_of, refused
+from minirt.container.flags.typed import Flags, fields_of, refused, unusable
 from minirt.container.record import EndpointRequest
 from minirt.errors import InvalidRequest
 
@@ -131,7 +131,7 @@ def ipv4(text: str, flag: str) -> str:
     try:
         return str(ipaddress.IPv4Address(text)) if text else ""
     except ValueError:
-        raise refused(flag, text, f"invalid IPv4 address: {text}") from None
+        raise unusable(flag, text, f"invalid IPv4 address: {text}") from None
 
 
 def ipv6(text: str, flag: str) -> str:
@@ -141,7 +141,7 @@ def ipv6(text: str, flag: str) -> str:
     except ValueError:
         address = None
     if text and (address is None or address.scope_id):
-        raise refused(flag, text, f"invalid IPv6 address: {text}")
+        raise unusable(flag, text, f"invalid IPv6 address: {text}")
     return str(address or "")
 
 
