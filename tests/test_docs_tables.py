@@ -9,6 +9,7 @@ import pytest
 
 TOP = Path(__file__).resolve().parent.parent
 ATTACKS = (TOP / "docs/attacks.md").read_text()
+OCI = (TOP / "docs/oci.md").read_text()
 DOCKER = (TOP / "docs/docker.md").read_text()
 NAMED = sorted(set(re.findall(r"`((?:tests|integration)/\w+\.py)::(\w+)`", ATTACKS + DOCKER)))
 
@@ -18,6 +19,18 @@ def test_each_named_test_exists(file: str, test: str) -> None:
     assert f"\ndef {test}(" in (TOP / file).read_text()
 
 
+def rows_of(page: str) -> list[tuple[str, str]]:
+    """Return the number of each row, and all that stands behind it."""
+    return re.findall(r"^\| ((?:B|D)?\d+) \| (.+) \|$", page, re.MULTILINE)
+
+
 def test_attacks_are_numbered_from_one() -> None:
-    numbers = re.findall(r"^\| (\d+) \| .+? \| .+ \|$", ATTACKS, re.MULTILINE)
-    assert [int(number) for number in numbers] == list(range(1, len(numbers) + 1))
+    numbers = [int(number) for number, _ in rows_of(ATTACKS)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("page", [ATTACKS, DOCKER, OCI], ids=["attacks", "docker", "oci"])
+def test_every_row_names_a_test(page: str) -> None:
+    rows = rows_of(page)
+    assert len(rows) > 20
+    assert [number for number, rest in rows if "test_" not in rest] == []
