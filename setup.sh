@@ -20,6 +20,7 @@ test="iproute2 iputils-ping procps bridge-utils nftables iptables conntrack util
 test="$test tcpdump bind9-dnsutils dnsperf curl netcat-openbsd"   # clients, as a person would use them
 test="$test skopeo podman buildah crun netavark aardvark-dns" # other people's images, to be read and written
 test="$test bzip2 xz-utils zstd"            # and how they are packed
+test="$test e2fsprogs"                      # chattr, lsattr
 test="$test mmdebstrap"                     # Debian's own image
 test="$test vagrant"                         # judges the Vagrantfile
 test="$test dbus-daemon python3-dbus python3-gi gir1.2-glib-2.0" # firewalld is driven by these

@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +52,8 @@ MARKERS = (
     "in_process: runs without the fork server only",
 )
 SERVER, IN_PROCESS = "server", "in-process"
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
 
 failed = pytest.StashKey[bool]()
 
@@ -268,3 +271,26 @@ def image(ground: Ground, image_store: Path) -> str:
 def greedy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the program that makes things as large as the kernel allows."""
     return compiled(HERE / "greedy.c", tmp_path_factory.mktemp("greedy"))
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Program]:
+    """Return a function that runs minirt as an ordinary user.
+
+    That user need not be able to reach the checkout, which may lie in root's home directory
+    (mode 0700), so the sandbox shows it in a directory that everybody can enter.
+    """
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        public = Path(name) / "checkout"
+        public.mkdir()
+        shell("mount", "--bind", REPOSITORY, public)
+
+        def run(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+            command = [word.replace(str(REPOSITORY), str(public)) for word in minirt_words(*words)]
+            return shell("setpriv", "--reuid=65534", "--clear-groups", *command, code=code)
+
+        try:
+            yield run
+        finally:
+            shell("umount", public)

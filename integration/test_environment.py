@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from integration.conftest import Minirt
-from integration.sandbox import REPOSITORY, command_lines, minirt_words, shell, wait_until
+from integration.conftest import Minirt, Program
+from integration.sandbox import command_lines, minirt_words, shell, wait_until
 from integration.traces import Ground
 from integration.warm import servers
 
@@ -85,39 +84,14 @@ def test_a_read_only_run_folder_is_said(minirt: Minirt, image: str, read_only: P
     assert minirt("ps", "-aq").stdout == ""
 
 
-@pytest.fixture
-def as_nobody() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """Return a function that runs minirt as an ordinary user.
-
-    That user need not be able to reach the checkout, which may lie in root's home directory
-    (mode 0700), so the sandbox shows it in a directory that everybody can enter.
-    """
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        Path(name).chmod(0o755)
-        public = Path(name) / "checkout"
-        public.mkdir()
-        shell("mount", "--bind", REPOSITORY, public)
-
-        def run(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-            command = [word.replace(str(REPOSITORY), str(public)) for word in minirt_words(*words)]
-            return shell("setpriv", "--reuid=65534", "--clear-groups", *command, code=code)
-
-        try:
-            yield run
-        finally:
-            shell("umount", public)
-
-
 def test_an_ordinary_user_is_told_what_is_needed(
-    as_nobody: Callable[..., subprocess.CompletedProcess[str]],
+    as_nobody: Program,
 ) -> None:
     refused(as_nobody("ps", code=1), "minirt needs root", "Try sudo")
 
 
 @pytest.mark.parametrize("verb", ["version", "--help", "completion"])
-def test_an_ordinary_user_may_still_ask(
-    as_nobody: Callable[..., subprocess.CompletedProcess[str]], verb: str
-) -> None:
+def test_an_ordinary_user_may_still_ask(as_nobody: Program, verb: str) -> None:
     assert as_nobody(verb, *(["bash"] if verb == "completion" else [])).stdout
 
 

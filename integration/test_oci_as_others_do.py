@@ -549,7 +549,7 @@ def test_a_file_stays_its_owners_if_the_container_has_ids_of_its_own(one: Oci) -
 # ---- between create and start ------------------------------------------------------------------
 
 
-@each_runtime()
+@each_runtime("crun")
 def test_init_holds_no_folder_of_the_host_between_create_and_start(one: Oci) -> None:
     """A descriptor of a folder leads to all that lies around it: here it would be /proc."""
     one.create("a", "true")

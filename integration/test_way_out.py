@@ -122,4 +122,4 @@ def test_a_priority_is_a_number(minirt: Minirt, bad: str) -> None:
     said = minirt("run", "--net", f"name=net1,gw-priority={bad}", "busybox", "true", code=125)
     assert "gw-priority is a whole number" in said.stderr
     minirt("create", "--name", "one", "busybox", "true")
-    minirt("network", "connect", "--gw-priority", bad, "net1", "one", code=1)
+    minirt("network", "connect", "--gw-priority", bad, "net1", "one", code=125)

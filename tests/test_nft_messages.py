@@ -65,7 +65,7 @@ def test_an_element_is_read_back(element: Element) -> None:
     assert inside(whole)[1] == table.encode() + b"\0"
     assert inside(whole)[2] == element.set.encode() + b"\0"
     key = inside(whole, 3, 1, 1)[1]
-    assert len(key) % 4 == 0
+    assert len(element.key) == 1 or len(key) % 4 == 0  # Only fields of several are padded.
     for field in element.key:
         mine, key = key[: len(field.data)], key[len(field.data) + 3 & ~3 :]
         assert mine == field.data
