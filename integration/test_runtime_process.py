@@ -107,6 +107,7 @@ def test_it_has_three_descriptors_and_no_more(bundle: Bundle) -> None:
 def test_further_descriptors_are_handed_through_when_asked(bundle: Bundle) -> None:
     read, write = os.pipe()
     taken = [os.dup(read) for _ in range(20)]  # 3 and 4 are in use by now, whoever has them
+    os.set_inheritable(write, True)  # As what came through execve(2) is.
     bundle.setting["keep_fds"] = write - 2
     seen = bundle.run("sh", "-c", f"echo told >&{write}; echo said")
     os.close(write)
