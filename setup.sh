@@ -14,6 +14,7 @@ cd "$(dirname "$0")"
 # Each with its reason. No program of theirs is on minirt's own road, only libraries.
 use="libnftables1"                          # packet filters, loaded by ctypes
 use="$use libcap-dev gcc libc6-dev"         # python-prctl is compiled when it is installed
+use="$use netbase"                          # /etc/protocols: libnftables of Debian 12 looks names up there
 use="$use busybox-static"                   # what the demo's image is made of
 use="$use tini"                             # the init of "run --init"
 test="iproute2 iputils-ping procps bridge-utils nftables iptables conntrack util-linux strace"
