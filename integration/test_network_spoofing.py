@@ -111,10 +111,8 @@ def test_a_frame_with_anothers_mac_does_not_divert_the_others_traffic(filtered: 
     with machine(net) as evil, machine(net) as victim:
         switch(filtered)
         assert victim.ask(str(evil.address), 80) == victim.address
-        port = host_end(evil.lease.address.ip)
-        send(evil.pid, ethernet(mac(victim), BROADCAST, 0x88B5, bytes(46)))  # RFC 5342: for trials
-        learnt = shell("bridge", "fdb", "show", "br", net.bridge, "brport", port).stdout
-        assert (mac(victim) in learnt) == (not filtered)
+        frame = ethernet(mac(victim), BROADCAST, 0x88B5, bytes(46))  # RFC 5342: for trials
+        assert is_learnt(net, evil, frame, mac(victim)) == (not filtered)
 
 
 @pytest.mark.parametrize("defended", [True, False], ids=["defended", "control"])
@@ -130,10 +128,21 @@ def test_a_frame_to_a_switch_with_anothers_mac_does_not_either(
             shell("ip", "link", "set", net.bridge, "type", "bridge", "no_linklocal_learn", "0")
             forward_link_local_groups(evil, 0)
         assert victim.ask(str(evil.address), 80) == victim.address
-        port = host_end(evil.lease.address.ip)
-        send(evil.pid, ethernet(mac(victim), f"01:80:c2:00:00:{last:02x}", 0x88B5, bytes(46)))
-        learnt = shell("bridge", "fdb", "show", "br", net.bridge, "brport", port).stdout
-        assert (mac(victim) in learnt) == (not defended)
+        frame = ethernet(mac(victim), f"01:80:c2:00:00:{last:02x}", 0x88B5, bytes(46))
+        assert is_learnt(net, evil, frame, mac(victim)) == (not defended)
+
+
+def is_learnt(net: Network, sender: Machine, frame: bytes, address: str) -> bool:
+    """Send a frame, and say whether the bridge looks for ``address`` at its sender from then on.
+
+    The end of an earlier connection may correct the bridge at once, so it is sent a few times.
+    """
+    port = host_end(sender.lease.address.ip)
+    for _ in range(5):
+        send(sender.pid, frame)
+        if address in shell("bridge", "fdb", "show", "br", net.bridge, "brport", port).stdout:
+            return True
+    return False
 
 
 def host_bridge(*options: object) -> Network:
