@@ -9,6 +9,7 @@ import os
 import pty
 import stat
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,78 @@ def test_masks_and_streams_are_what_changes_without_a_defence(
         assert set(ALL) <= attacked("masks")["/proc/keys"]
 
 
+# ---- mounts over /dev ----------------------------------------------------------------------------
+
+# The last word says that every change was tried.
+ATTACK = "for n in 0 1 2; do chmod 0 /proc/self/fd/$n; chown 1:1 /proc/self/fd/$n; done; echo tried"
+
+
+@pytest.fixture
+def volume_image(minirt: Minirt, image: str, rootfs: Path, tmp_path: Path) -> str:
+    """Return an image with a volume over /dev. ``image`` makes the store."""
+    del image
+    shell("tar", "-cf", tmp_path / "image.tar", "--directory", rootfs, ".")
+    minirt("image", "import", "--change", "VOLUME /dev", tmp_path / "image.tar", "covered")
+    return "covered"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("-v", "/dev/pts"),
+        ("-v", "/sys"),
+        ("--tmpfs", "/dev"),
+        ("-v", "FOLDER:/dev"),
+        ("-v", "FOLDER:/dev:ro"),
+        USERNS,
+    ],
+    ids=lambda flags: " ".join(flags) or "VOLUME /dev",
+)
+def test_volume_over_dev_keeps_the_hosts_null_device(
+    minirt: Minirt, volume_image: str, devices: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    words = [word.replace("FOLDER", f"{tmp_path}/folder") for word in flags]
+    words += ["--net", "none", volume_image, "sh", "-c"]
+    before = state_of(devices)
+    assert "tried" in minirt("run", "--rm", *words, ATTACK, input="").stdout
+    with Path("/dev/null").open("r+b") as null:
+        own = minirt_words("run", "--rm", "--log-driver", "none", *words, ATTACK)
+        assert (
+            subprocess.run(own, stdin=null, stdout=null, stderr=null, check=False).returncode == 0
+        )
+    minirt("create", "--name", "two", *words, ATTACK)
+    for verb in ("start", "restart"):
+        minirt(verb, "two")
+        minirt("wait", "two")
+    assert minirt("logs", "two").stdout.count("tried") == 2
+    minirt("run", "-d", "--name", "one", *words, f"{ATTACK}; exec sleep 1000")
+    for exec_flags in ((), ("-i",), ("-d",)):
+        minirt("exec", *exec_flags, "one", "sh", "-c", ATTACK)
+    assert minirt("exec", "one", "sh", "-c", "cat; echo read >&0; echo over").stdout == "over\n"
+    minirt("rm", "-f", "-v", "one", "two")
+    assert state_of(devices) == before
+
+
+def test_null_device_of_the_host_changes_where_streams_are_not_protected(
+    devices: Path, rootfs: Path, ground: Ground
+) -> None:
+    """The control, below the commands: a folder covers /dev, and the defence is off once."""
+    (ground.root / "folder").mkdir(parents=True)
+    for name, changes in (("protected", False), ("as they are", True)):
+        before = state_of(devices)
+        bundle = bundles.make(ground.root / name, rootfs)
+        bundle.mount("/dev", "bind", ground.root / "folder", "rbind", "rw")
+        null = os.open("/dev/null", os.O_RDWR)
+        given = (null, null, null)
+        with nullcontext(given) if changes else standard_streams.protected(given) as streams:
+            bundle.setting["stdio"] = streams
+            bundle.run("sh", "-c", ATTACK)
+        os.close(null)
+        assert (state_of(devices) != before) == changes
+
+
 # ---- minirt-oci ----------------------------------------------------------------------------------
 
 
@@ -147,6 +220,40 @@ def test_a_device_as_a_standard_stream_of_minirt_oci(
         assert ran.returncode == 0
         changed = changed_of_the_host(ran.stdout.decode())
     assert set(changed) <= {"/"}  # its root file system
+    assert state_of(devices) == before
+    if verb == "exec":
+        one("delete", "--force", "a")
+
+
+@pytest.mark.parametrize("verb", ["run", "exec"])
+@pytest.mark.parametrize("opened", ["here", "in another mount namespace"])
+def test_minirt_oci_keeps_the_hosts_null_device_where_a_folder_covers_dev(
+    one: Oci, devices: Path, tmp_path: Path, verb: str, opened: str
+) -> None:
+    """No mount of another namespace can be copied, so a node of the device is made instead."""
+    (tmp_path / "folder").mkdir()
+    bind = {"destination": "/dev", "type": "bind", "source": f"{tmp_path}/folder"}
+    one.config["mounts"] = [
+        mount for mount in one.config["mounts"] if not mount["destination"].startswith("/dev")
+    ]
+    one.config["mounts"].append({**bind, "options": ["rbind", "rw"]})
+    one.write(*(["sh", "-c", ATTACK] if verb == "run" else ["sleep", "100"]))
+    before = state_of(devices)
+    if verb == "exec":
+        one.start("a")
+    words = ["run", "--bundle", one.bundle, "b"]
+    if verb == "exec":
+        words = ["exec", "a", "sh", "-c", ATTACK]
+    elsewhere = [] if opened == "here" else ["unshare", "--mount"]
+    with Path("/dev/null").open("r+b") as null:
+        ran = subprocess.run(
+            [*elsewhere, *one.words(*words)],
+            stdin=null,
+            stdout=subprocess.PIPE,
+            stderr=null,
+            check=False,
+        )
+    assert ran.stdout == b"tried\n"
     assert state_of(devices) == before
     if verb == "exec":
         one("delete", "--force", "a")

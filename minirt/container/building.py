@@ -23,7 +23,7 @@ from minirt.kernel import cgroups, descriptors, processes, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
-from minirt.runtime import create, resources
+from minirt.runtime import create, resources, standard_streams
 from minirt.runtime.create import Created, Setting
 from minirt.runtime.handshake import Line
 from minirt.runtime.plan import Plan as InitPlan
@@ -148,7 +148,10 @@ def _create(
         shm_of=_namespace_of_shm(plan),
     )
     try:
-        return create.create(plan.spec, setting, on_isolated, bear)
+        if given is None:  # A terminal of its own will be its streams.
+            return create.create(plan.spec, setting, on_isolated, bear)
+        with standard_streams.protected(given) as streams:
+            return create.create(plan.spec, replace(setting, stdio=streams), on_isolated, bear)
     finally:
         descriptors.close(given or ())
 

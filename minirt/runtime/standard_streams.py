@@ -4,11 +4,13 @@ A process may change mode, owner, times and attributes of whatever it has open: 
 the owner of the inode, not for a path. The root of a container is the host's root, so a
 descriptor of the host's /dev/null is enough to close /dev/null for every user of the host. Hence:
 
-    null, zero, full and random devices    become the container's own nodes of these devices
-    terminals, and where that fails        are opened again through a read-only mount, on which
-                                           the kernel refuses every change of the inode (EROFS)
+    terminals, and memory devices          are opened again through a read-only mount, on which
+    (null, zero, full, random)             the kernel refuses every change of the inode (EROFS)
+    memory devices, after that             become the container's own nodes, if /dev has them
 
-Bytes flow as before: a read-only mount does not concern what is written *to a device*.
+An image or an operator may mount a volume on /dev, and then the container has no such nodes: so
+the first step does not depend on the second. Bytes flow as before: a read-only mount does not
+concern what is written *to a device*.
 """
 
 from __future__ import annotations
@@ -48,9 +50,8 @@ def protected(streams: Streams | None) -> Iterator[Streams | None]:
     """Yield the streams to hand in: devices are opened again through read-only mounts.
 
     None stands for the caller's own streams, and for streams that are handed in as they are. For a
-    process of the host, in the mount namespace in which the streams were opened: a device of
-    another one can't be opened in this way and stays as it is. What was opened is closed after
-    the body.
+    process of the host. A terminal that was opened in another mount namespace can't be opened in
+    this way and stays as it is. What was opened is closed after the body.
     """
     again: dict[int, int] = {}
     one, two, three = streams or (0, 1, 2)
@@ -58,7 +59,7 @@ def protected(streams: Streams | None) -> Iterator[Streams | None]:
         for fd in {one, two, three}:
             if _is_device(fd):
                 with suppress(OSError):
-                    again[fd] = _opened_read_only(fd)
+                    again[fd] = _opened_again(fd)
         if again and (streams or _are_open((0, 1, 2))):
             yield again.get(one, one), again.get(two, two), again.get(three, three)
         else:
@@ -70,8 +71,9 @@ def protected(streams: Streams | None) -> Iterator[Streams | None]:
 def use_own_devices(root: int, own_descriptors: int) -> None:
     """Replace memory devices among descriptors 0 to 2 by the nodes in /dev beneath ``root``.
 
-    Nothing there is trusted to be what its name says. A container that has removed its node keeps
-    the stream as it is. ``own_descriptors`` is from :func:`terminals.open_descriptors`.
+    Nothing there is trusted to be what its name says. Where /dev has no such node, or lies on a
+    mount that allows no devices (EACCES), the stream stays what :func:`protected` made of it.
+    ``own_descriptors`` is from :func:`terminals.open_descriptors`.
     """
     nodes: dict[int, int | None] = {}
     for fd in (0, 1, 2):
@@ -82,7 +84,8 @@ def use_own_devices(root: int, own_descriptors: int) -> None:
             nodes[device] = _own_node(root, device)
         node = nodes[device]
         if node is not None:
-            _replace(fd, os.open(str(node), _flags(fd), dir_fd=own_descriptors))
+            with suppress(PermissionError):
+                _replace(fd, os.open(str(node), _flags(fd), dir_fd=own_descriptors))
     for node in nodes.values():
         if node is not None:
             os.close(node)
@@ -120,6 +123,26 @@ def _memory_device(fd: int) -> int | None:
 def _flags(fd: int) -> int:
     flags = fcntl.fcntl(fd, fcntl.F_GETFL) & _STATUS
     return flags | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def _opened_again(fd: int) -> int:
+    device = _memory_device(fd)
+    try:
+        return _opened_read_only(fd)
+    except OSError:  # EINVAL: the stream was opened in another mount namespace.
+        if device is None:
+            raise
+        return _opened_anew(device, _flags(fd))
+
+
+def _opened_anew(device: int, flags: int) -> int:
+    """Open a node of a memory device that exists for this descriptor only."""
+    name = _MEMORY_DEVICES[device]
+    folder = descriptors.high(mounts.new("tmpfs", ("nr_inodes=2",)))
+    descriptors.leave(folder)
+    os.mknod(name, stat.S_IFCHR, device, dir_fd=folder)
+    os.chmod(name, 0o666, dir_fd=folder)
+    return descriptors.high(os.open(name, flags, dir_fd=folder))
 
 
 def _opened_read_only(fd: int) -> int:
