@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from integration.conftest import Minirt
+from integration.sandbox import shell
 
 QUIET = ("run", "--rm", "--net", "none")
 
@@ -121,3 +123,82 @@ def test_a_file_that_the_operator_mounts_there_is_the_operators(
     assert minirt(*words, "echo more >> /etc/hosts; cat /etc/hosts").stdout == (
         "of the host\nmore\n"
     )
+
+
+# ---- symlinks of an image ------------------------------------------------------------------------
+
+
+def linked_image(minirt: Minirt, rootfs: Path, tmp_path: Path, target: str, *links: str) -> str:
+    """Return an image in which each of these paths is a symlink to ``target``."""
+    root = tmp_path / "linked"
+    shutil.copytree(rootfs, root, symlinks=True)
+    (root / "sbin").mkdir()
+    for link in links:
+        if (root / link).is_dir():
+            (root / link).rmdir()
+        (root / link).symlink_to(target)
+    shell("tar", "-cf", tmp_path / "linked.tar", "--directory", root, ".")
+    minirt("image", "import", tmp_path / "linked.tar", "linked")
+    return "linked"
+
+
+@pytest.mark.parametrize(
+    ("target", "links", "flags"),
+    [
+        ("/dev", ["data"], ()),
+        ("/dev", ["data"], ("--userns", "private")),
+        ("/etc", ["data"], ()),
+        ("/sbin", ["data"], ("--init",)),
+        ("/data/hosts", ["etc/hosts", "etc/resolv.conf"], ("-v", "/etc")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, (list, tuple)) else value,
+)
+def test_minirt_makes_nothing_in_a_folder_where_a_symlink_of_the_image_leads(
+    minirt: Minirt,
+    image: str,
+    rootfs: Path,
+    tmp_path: Path,
+    target: str,
+    links: list[str],
+    flags: tuple[str, ...],
+) -> None:
+    del image  # It makes the store.
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    linked = linked_image(minirt, rootfs, tmp_path, target, *links)
+    words = ("run", "--rm", "-v", f"{folder}:/data", *flags, linked)
+    minirt(*words, "/bin/sh", "-c", "true", code=127 if "--init" in flags else 0)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_device_that_a_symlink_of_the_image_leads_into_a_folder_is_refused(
+    minirt: Minirt, image: str, rootfs: Path, tmp_path: Path
+) -> None:
+    del image  # It makes the store.
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    linked = linked_image(minirt, rootfs, tmp_path, "/dev/extra", "data")
+    words = (*QUIET, "-v", f"{folder}:/data", "--device", "/dev/full:/dev/extra/full", linked)
+    refused = minirt(*words, "true", code=125)
+    assert "/dev/extra/full" in refused.stderr and "symlink" in refused.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_what_the_operator_asks_for_in_a_folder_is_made_there(
+    minirt: Minirt, image: str, tmp_path: Path
+) -> None:
+    """The control: no symlink, and the same files and nodes do appear in the folder."""
+    words = ("-v", f"{tmp_path}:/etc", "--device", "/dev/full:/etc/full")
+    seen = minirt(*QUIET, *words, image, "cat", "/etc/hosts").stdout
+    assert "localhost" in seen
+    assert {one.name for one in tmp_path.iterdir()} >= {"hosts", "resolv.conf", "full"}
+
+
+def test_names_resolve_where_a_tmpfs_lies_over_the_target_of_resolv_conf(
+    minirt: Minirt, image: str, rootfs: Path, tmp_path: Path
+) -> None:
+    """Many images have such a symlink, and what is made in a tmpfs of minirt's harms nobody."""
+    del image  # It makes the store.
+    linked = linked_image(minirt, rootfs, tmp_path, "/run/resolv.conf", "etc/resolv.conf")
+    words = ("run", "--rm", "--tmpfs", "/run", linked, "cat", "/etc/resolv.conf")
+    assert "nameserver" in minirt(*words).stdout

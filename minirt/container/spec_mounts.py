@@ -12,6 +12,7 @@ from minirt.container import defaults, sharing
 from minirt.container.record import HostConfig, Mount, Record
 from minirt.errors import InvalidRequest
 from minirt.kernel import mount_info
+from minirt.runtime.mount_options import OWN_FILE
 
 INIT_INSIDE = "/sbin/docker-init"  # where Docker's users look for it
 SHM = "/dev/shm"
@@ -33,7 +34,8 @@ def table(one: Record, files: Path) -> Iterator[dict[str, Any]]:
     for name in OWN_FILES:
         path = f"/etc/{name}"
         if path not in wanted:
-            own = Mount("bind", str(files / name), path, read_only=one.host.read_only)
+            read_only, options = one.host.read_only, [OWN_FILE]
+            own = Mount("bind", str(files / name), path, read_only=read_only, options=options)
             chosen.append((path, bind(own)))
     # A folder before what lies in it: a volume at /etc must not hide /etc/hosts.
     for destination, mount in sorted(chosen, key=lambda pair: _depth(pair[0])):
@@ -62,7 +64,8 @@ def _chosen(one: Record) -> Iterator[tuple[str, dict[str, Any]]]:
         options = ["nosuid", "nodev", "noexec", *filter(None, text.split(","))]
         yield path, {"type": "tmpfs", "source": "tmpfs", "options": options}
     if one.host.init:
-        yield INIT_INSIDE, bind(Mount("bind", init_program(), INIT_INSIDE, read_only=True))
+        program = Mount("bind", init_program(), INIT_INSIDE, read_only=True, options=[OWN_FILE])
+        yield INIT_INSIDE, bind(program)
 
 
 def bind(mount: Mount) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import ctypes
 import os
 import stat
 import struct
+from collections.abc import Callable
 from enum import IntFlag
 from functools import cache
 
@@ -25,6 +26,7 @@ _RETRIES = 128  # EAGAIN: a rename somewhere below raced with "..", openat2(2)
 
 PATH_ONLY = os.O_PATH | os.O_CLOEXEC
 FOLDER = PATH_ONLY | os.O_DIRECTORY
+Check = Callable[[int], object]
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -102,15 +104,18 @@ def make_directories(root: int, path: str, mode: int = 0o755) -> int:
         return _walk(root, path, mode, is_file=False)
 
 
-def make_file(root: int, path: str) -> int:
-    """Open ``path`` beneath ``root`` as a target for a mount; make an empty file if missing."""
+def make_file(root: int, path: str, check: Check = lambda _: None) -> int:
+    """Open ``path`` beneath ``root`` as a target for a mount; make an empty file if missing.
+
+    ``check`` is called with each open folder in which something is to be made, and may raise.
+    """
     try:
         return open_beneath(root, path)
     except FileNotFoundError:
-        return _walk(root, path, 0o755, is_file=True)
+        return _walk(root, path, 0o755, is_file=True, check=check)
 
 
-def _walk(root: int, path: str, mode: int, *, is_file: bool) -> int:
+def _walk(root: int, path: str, mode: int, *, is_file: bool, check: Check = lambda _: None) -> int:
     """Go down ``path``, making what is missing; return a descriptor of its end."""
     trail = [os.dup(root)]
     names = _names(path)
@@ -122,7 +127,7 @@ def _walk(root: int, path: str, mode: int, *, is_file: bool) -> int:
                 if len(trail) > 1:
                     os.close(trail.pop())
                 continue
-            fd = _enter(trail[-1], name, mode, as_file=is_file and not names)
+            fd = _enter(trail[-1], name, mode, check, as_file=is_file and not names)
             if not stat.S_ISLNK(os.fstat(fd).st_mode):
                 trail.append(fd)
                 continue
@@ -138,12 +143,13 @@ def _walk(root: int, path: str, mode: int, *, is_file: bool) -> int:
             os.close(fd)
 
 
-def _enter(parent: int, name: str, mode: int, *, as_file: bool) -> int:
+def _enter(parent: int, name: str, mode: int, check: Check, *, as_file: bool) -> int:
     """Open one name of ``parent``, not following it; make it if it is missing."""
     for _ in range(_RETRIES):
         try:
             return os.open(name, PATH_ONLY | os.O_NOFOLLOW, dir_fd=parent)
         except FileNotFoundError:
+            check(parent)
             _make(parent, name, mode, as_file=as_file)
     raise FileNotFoundError(f"{name} does not stand still")
 

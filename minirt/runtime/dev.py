@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from minirt.errors import InvalidRequest
 from minirt.kernel import beneath, devices, terminals
@@ -32,16 +32,25 @@ def is_own(mounts: Iterable[Mount]) -> bool:
     return not any(one.is_bind and one.place == "/dev" for one in mounts)
 
 
-def fill(root: int, asked: tuple[Device, ...], made: Mapping[str, int]) -> None:
-    """Make the default nodes, those that were asked for, and the links. Raises OSError.
+def fill(
+    root: int,
+    asked: tuple[Device, ...],
+    made: Mapping[str, int],
+    lead_astray: Callable[[str, str], str],
+) -> None:
+    """Make the default nodes, those that were asked for, and the links.
 
     ``made`` are mounts of nodes that were made outside, by their paths; they are closed.
+    ``lead_astray`` is from ``mount_table.Mounted``. Raises InvalidRequest, OSError.
     """
     for one in {device.path: device for device in (*_DEFAULTS, *asked)}.values():
         path = os.path.normpath(one.path)
         place, name = os.path.split(path)
         if place == "/dev" and name in _LINKS:
             continue  # The terminals are those of its own devpts, whatever node is asked for.
+        if destination := lead_astray(path, path):
+            why = f"a symlink of the image leads the mount for {destination} to that place"
+            raise InvalidRequest(f"Cannot make the device {path}", why)
         folder = _folder(root, place)
         try:
             if one.path in made:

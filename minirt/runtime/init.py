@@ -205,12 +205,13 @@ def _build_root(
         with step("attach the root that was made outside", "mount", "--move", place, Shown(onto)):
             mounts.attach(root, onto)
         os.close(onto)
-    writable = mount_table.mount_all(root, spec.mounts, setting.bundle, given)
+    mounted = mount_table.mount_all(root, spec.mounts, setting.bundle, given)
     process = launch.as_user(spec.process, root, setting.user, setting.groups)
-    has_own_dev = dev.is_own(spec.mounts)
+    has_own_dev = dev.is_own(spec.mounts) and not mounted.covers("/dev")
     if has_own_dev:
         made = mount_sources.devices_made_outside(spec)
-        dev.fill(root, spec.devices, {one.path: given[key] for key, one in made.items()})
+        nodes = {one.path: given[key] for key, one in made.items()}
+        dev.fill(root, spec.devices, nodes, mounted.lead_astray)
     console: tuple[int, ...] = ()
     if process.terminal:
         console = (dev.take_console(root, process, own_descriptors, shown=has_own_dev),)
@@ -218,7 +219,7 @@ def _build_root(
         standard_streams.use_own_devices(root, own_descriptors)
     _run_hooks(plan, line, root)
     rootfs.make_cwd(root, process.cwd)
-    mount_table.make_readonly(writable)
+    mount_table.make_readonly(mounted.writable)
     rootfs.set_readonly(root, spec.readonly_paths)
     rootfs.mask(root, spec.masked_paths, spec.mount_label, has_own_dev=has_own_dev)
     if spec.root.readonly:

@@ -39,6 +39,9 @@ _PROPAGATIONS = ("private", "slave", "shared", "unbindable")
 _IGNORED = {"defaults", "async", "loud", "norelatime", "rnorelatime", "z", "Z", "copy", "nocopy"}
 _IGNORED |= {"silent", "iversion", "noiversion"}
 _IGNORED |= {""}  # podman-run(1) --systemd has it among the options of its tmpfs
+# Of a file that minirt itself shows. Where a symlink of the image leads into the mount of a folder,
+# no target is made for it, and the file is left out.
+OWN_FILE = "x-minirt.own-file"
 # About a file system as a whole.
 WHOLE = {"sync", "dirsync", "lazytime", "nolazytime", "mand", "nomand"}
 
@@ -57,6 +60,7 @@ class Options:
     recursive: bool = False
     maps_below: bool = False  # "ridmap": owners also on what is mounted below
     copies_up: bool = False  # a tmpfs that begins with what it covers
+    own_file: bool = False  # OWN_FILE
     own: tuple[str, ...] = ()  # the file system's
 
 
@@ -88,6 +92,8 @@ def _take(found: Options, text: str) -> bool:
         found.maps_below = text == "ridmap"
     elif text == "tmpcopyup":
         found.copies_up = True
+    elif text == OWN_FILE:
+        found.own_file = True
     elif text in _SET:
         field = _SET[text] if not _SET[text] & Attribute.ATIME else Attribute.ATIME
         found.add, found.clear = found.add & ~field | _SET[text], found.clear & ~field

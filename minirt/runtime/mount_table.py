@@ -12,6 +12,8 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, KernelRefused
@@ -33,27 +35,71 @@ _IN_PROC = {
 _PROC, _PROC_ROOT = 0x9FA0, 1  # PROC_SUPER_MAGIC of linux/magic.h; the inode of its root
 
 
+@dataclass(slots=True)
+class Mounted:
+    """What :func:`mount_all` leaves.
+
+    ``writable`` are descriptors of the file systems that the table wants read-only, for
+    :func:`make_readonly`: until then targets of later mounts can be made in them, and devices.
+    ``binds`` are the places of bind mounts in the root, with the destinations that the table has:
+    those differ where the image has symlinks.
+    """
+
+    writable: list[int] = field(default_factory=list)
+    binds: dict[str, str] = field(default_factory=dict)
+
+    def lead_astray(self, path: str, asked: str) -> str:
+        """Return the destination of the bind mount that a symlink has led over ``path``; or "".
+
+        ``asked`` is the path as the config has it: below that destination it was meant.
+        """
+        covering = [place for place in self.binds if path == place or path.startswith(f"{place}/")]
+        destination = self.binds[max(covering, key=len)] if covering else ""
+        return "" if f"{asked}/".startswith(f"{destination}/") else destination
+
+    def covers(self, place: str) -> bool:
+        """Say whether a bind mount lies over a place, whatever its destination in the table."""
+        return place in self.binds
+
+    def add(self, one: Mount, place: str) -> None:
+        """Take down that a mount of the table lies over a place, and over all below it."""
+        for hidden in [p for p in self.binds if p == place or p.startswith(f"{place}/")]:
+            del self.binds[hidden]
+        if one.is_bind:
+            self.binds[place] = one.place
+
+
+class _Astray(Exception):
+    """The target of minirt's own file would have to be made in the mount of another folder."""
+
+
+def _place_in(root: int, fd: int) -> str:
+    """Return the path of an open file, as seen from the root."""
+    top, path = beneath.path_of(root), beneath.path_of(fd)
+    return f"/{path.removeprefix(top).lstrip('/')}"
+
+
 def mount_all(
     root: int, table: tuple[Mount, ...], bundle: Path, given: Mapping[int, int] | None = None
-) -> list[int]:
+) -> Mounted:
     """Mount the table in its order. Raises InvalidRequest, KernelRefused.
 
     ``given`` are mounts that were made outside, by their numbers (``mount_sources``).
-    Returns descriptors of the file systems that the table wants read-only, for
-    :func:`make_readonly`: until then targets of later mounts can be made in them, and devices.
     """
-    writable = []
+    done = Mounted()
     for number, one in enumerate(table):
         try:
-            left = _mount(root, one, bundle, (given or {}).get(number))
+            left = _mount(root, one, bundle, (given or {}).get(number), done)
             if left is not None:
-                writable.append(left)
+                done.writable.append(left)
+        except _Astray:
+            continue
         except OSError as error:
             what = f"Cannot mount {one.kind or 'bind'} on {one.destination}"
             where = f" ({error.filename})" if error.filename else ""
             why = error.strerror or os.strerror(error.errno or 0)
             raise KernelRefused(what, f"{why}{where}") from error
-    return writable
+    return done
 
 
 def make_readonly(writable: list[int]) -> None:
@@ -64,7 +110,7 @@ def make_readonly(writable: list[int]) -> None:
         os.close(fd)
 
 
-def _mount(root: int, one: Mount, bundle: Path, given: int | None) -> int | None:
+def _mount(root: int, one: Mount, bundle: Path, given: int | None, done: Mounted) -> int | None:
     """Mount one line of the table; return its descriptor if it must become read-only later."""
     options = parse(one.options)
     if one.is_bind:
@@ -72,28 +118,28 @@ def _mount(root: int, one: Mount, bundle: Path, given: int | None) -> int | None
         if tree is None:
             tree = mount_sources.copied(one, options, bundle, root=root)
         try:
-            _bind(root, one, options, bundle / one.source, tree)
+            _bind(root, one, options, bundle / one.source, tree, done)
         finally:
             os.close(tree)
     elif given is not None:
-        with _target(root, one) as target:
+        with _target(root, one, done) as target:
             words = ("-t", one.kind, *_told(options), one.source or one.kind, Shown(target))
             with step("mount a file system", "mount", *words):
                 mounts.attach(given, target)
         os.close(given)
     elif one.kind == "cgroup":
-        with _target(root, one) as target:
+        with _target(root, one, done) as target:
             cgroup_view.mount(target, options.add)
     else:
-        return _new(root, one, options)
+        return _new(root, one, options, done)
     return None
 
 
-def _bind(root: int, one: Mount, options: Options, source: Path, tree: int) -> None:
+def _bind(root: int, one: Mount, options: Options, source: Path, tree: int, done: Mounted) -> None:
     """Show a file or folder of the host inside: a copy of its mount, ready to be attached."""
     is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
     straight = _is_proc(tree) and os.path.normpath(one.destination) == "/proc"
-    with _target(root, one, is_folder=is_folder, straight=straight) as target:
+    with _target(root, one, done, is_folder=is_folder, straight=straight) as target:
         if not straight:
             _refuse_proc(root, one, target)
         if is_folder != stat.S_ISDIR(os.fstat(target).st_mode):
@@ -117,7 +163,7 @@ def _propagation(options: Options) -> str:
     return f"--make-{below}{(options.propagation or Propagation.PRIVATE).name}".lower()
 
 
-def _new(root: int, one: Mount, options: Options) -> int | None:
+def _new(root: int, one: Mount, options: Options, done: Mounted) -> int | None:
     """Mount a file system that is made for it; return it if it must become read-only later.
 
     That is a tmpfs, and whatever is mounted on /dev: the others can't be written into anyway.
@@ -127,7 +173,7 @@ def _new(root: int, one: Mount, options: Options) -> int | None:
         own = overlay.named_apart(own)
     takes_mode = one.kind == "tmpfs" and not any(text.startswith("mode=") for text in own)
     existed = takes_mode and _exists(root, one.destination)
-    with _target(root, one) as target:
+    with _target(root, one, done) as target:
         if takes_mode:
             mode = stat.S_IMODE(os.fstat(target).st_mode) if existed else 0o1777
             own.append(f"mode={mode:o}")
@@ -174,9 +220,12 @@ def _label(made: int, label: str) -> None:
 
 @contextmanager
 def _target(
-    root: int, one: Mount, *, is_folder: bool = True, straight: bool = False
+    root: int, one: Mount, done: Mounted, *, is_folder: bool = True, straight: bool = False
 ) -> Iterator[int]:
-    """Open, or make, the destination. /proc and /sys must be what they seem: ``straight``."""
+    """Open, or make, the destination; add it to what is ``done`` when the body has mounted there.
+
+    /proc and /sys must be what they seem: ``straight``.
+    """
     path = one.destination
     if straight or one.kind in ("proc", "sysfs"):
         try:
@@ -188,15 +237,25 @@ def _target(
             raise InvalidRequest(f"Cannot mount {one.kind or 'bind'} on {path}", why) from error
     elif is_folder:
         fd = _folder(root, path)
+    elif parse(one.options).own_file:
+        fd = beneath.make_file(root, path, partial(_refuse_astray, root, one, done))
     else:
         fd = beneath.make_file(root, path)
     try:
         if os.path.sameopenfile(root, fd):
             why = "that is the root itself, and whoever joins later would see another one than init"
             raise InvalidRequest(f"Cannot mount on {path}", why)
+        place = _place_in(root, fd) if one.is_bind or done.binds else ""
         yield fd
+        if place:
+            done.add(one, place)
     finally:
         os.close(fd)
+
+
+def _refuse_astray(root: int, one: Mount, done: Mounted, folder: int) -> None:
+    if done.lead_astray(_place_in(root, folder), one.place):
+        raise _Astray
 
 
 def _folder(root: int, path: str) -> int:
@@ -210,8 +269,7 @@ def _folder(root: int, path: str) -> int:
 
 def _refuse_proc(root: int, one: Mount, target: int) -> None:
     """Refuse what would cover /proc or a part of it."""
-    top, path = beneath.path_of(root), beneath.path_of(target)
-    proc, _, inside = path.removeprefix(top).removeprefix("/").partition("/")
+    proc, _, inside = _place_in(root, target)[1:].partition("/")
     if proc == "proc" and inside not in _IN_PROC:
         why = "nothing may cover /proc: what hides the host's secrets relies on it"
         raise InvalidRequest(f"Cannot mount on {one.destination}", why, "Mount it elsewhere.")
