@@ -67,11 +67,25 @@ def test_the_root_may_be_spelled_in_each_way_that_leads_to_it(one: Oci, path: st
     assert run(one, "ls", "/here") == "/here\n"
 
 
-@each_runtime("crun")
-def test_the_root_may_be_a_symlink(one: Oci) -> None:
+@each_runtime("runc")
+@pytest.mark.parametrize("path", ["link", "link/", "here/rootfs", "BUNDLE/link"])
+def test_a_root_that_is_a_symlink_or_behind_one_is_refused(one: Oci, path: str) -> None:
     (one.bundle / "link").symlink_to("rootfs")
-    one.config["root"]["path"] = "link"
-    assert run(one, "ls", "/bin/busybox") == "/bin/busybox\n"
+    (one.bundle / "here").symlink_to(".")
+    one.config["root"]["path"] = path.replace("BUNDLE", str(one.bundle))
+    one.write("true")
+    assert "symlink" in one("run", "--bundle", one.bundle, "a", code=1).stderr
+    assert one.is_clean()
+
+
+@each_runtime("runc")
+def test_the_path_of_the_bundle_may_have_symlinks(one: Oci) -> None:
+    """The control; and what ".." takes away is not looked at."""
+    (one.top / "way").symlink_to("bundle")
+    (one.bundle / "link").symlink_to("rootfs")
+    one.config["root"]["path"] = "link/../rootfs"
+    one.write("ls", "/bin/busybox")
+    assert one("run", "--bundle", one.top / "way", "a").stdout == "/bin/busybox\n"
 
 
 @each_runtime()

@@ -21,6 +21,7 @@ from minirt.kernel import libc
 from minirt.kernel.steps import step
 
 _OPEN_HOW = struct.Struct("QQQ")  # struct open_how: flags, mode, resolve
+_AT_FDCWD = -100
 _LONGEST_CHAIN = 40  # symlinks in one path, path_resolution(7)
 _RETRIES = 128  # EAGAIN: a rename somewhere below raced with "..", openat2(2)
 
@@ -89,6 +90,12 @@ def open_beneath(
         except OSError as error:
             raise type(error)(error.errno, error.strerror, path) from None
     raise BlockingIOError(f"{path} does not stand still")
+
+
+def open_straight(path: str) -> int:
+    """Open the folder of an absolute path in which nothing is a symlink. Raises OSError: ELOOP."""
+    how = _how(FOLDER, 0, Resolve.NO_SYMLINKS)
+    return libc.syscall("openat2", _AT_FDCWD, path, how, _OPEN_HOW.size)
 
 
 @cache

@@ -7,6 +7,7 @@ and before pivot_root(2), as long as what is needed of the host is still in reac
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -57,12 +58,19 @@ def copied(path: Path) -> int:
 
 
 def opened(path: Path) -> int:
-    """Open the folder that is to be a container's root. Raises InvalidRequest if it is the host's.
+    """Open the folder that is to be a container's root.
 
-    Symlinks on the way are followed, as by crun, and another user may exchange them at any time.
-    So the open folder is looked at, not the path.
+    As with runc, "name/.." is taken away first, and after that no part of the path may be a
+    symlink. Another user may exchange parts of it at any time, so the kernel checks that when it
+    opens the folder. Raises InvalidRequest; it also does for the root directory of the host.
     """
-    folder = os.open(path, beneath.FOLDER)
+    try:
+        folder = beneath.open_straight(os.path.normpath(path))
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        why = "it is a symlink, or a part of the path is one"
+        raise InvalidRequest(f"root.path: {path}", why, "Name the folder itself.") from error
     if beneath.path_of(folder) == "/":
         os.close(folder)
         why = "it leads to the root directory of this host"
