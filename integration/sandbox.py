@@ -154,9 +154,14 @@ class Outside:
 
 
 @contextlib.contextmanager
-def another_network() -> Iterator[int]:
-    """Keep another network namespace for the body; yield the pid of who lives there."""
-    with started("unshare", "--net", "sh", "-c", "echo up; exec sleep infinity") as keeper:
+def another_network(*unshare: str) -> Iterator[int]:
+    """Keep another network namespace for the body; yield the pid of a process in it.
+
+    ``unshare`` is the unshare(1) command that creates it, if not "unshare --net".
+    """
+    with started(
+        *(unshare or ("unshare", "--net")), "sh", "-c", "echo up; exec sleep infinity"
+    ) as keeper:
         assert keeper.stdout and keeper.stdout.readline() == "up\n"
         yield keeper.pid
 

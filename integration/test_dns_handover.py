@@ -21,7 +21,7 @@ from integration.conftest import Minirt
 from integration.guests import Guest, guest
 from integration.naming import client_in, host_file, resolver_pid, resolver_pids, upstream
 from integration.sandbox import PATIENCE, REPOSITORY, needs_tool, shell, started, wait_until
-from minirt.state import run_dir
+from minirt.state import made, run_dir
 
 pytestmark = needs_tool("dnsperf", "nft")
 
@@ -30,11 +30,21 @@ LATE = 3.0 * PATIENCE  # seconds after which a question is lost
 
 
 @pytest.fixture
-def asker(minirt: Minirt, image: str) -> Guest:
-    """Return a container on net1, with a neighbour called web."""
+def asker(minirt: Minirt, image: str, request: pytest.FixtureRequest) -> Guest:
+    """Return a container on net1, with a neighbour called web.
+
+    With the parameter "dnat" it has a user namespace, and minirt leads its queries by DNAT.
+    """
+    options: tuple[str, ...] = ()
+    if getattr(request, "param", "") == "dnat":
+        made(run_dir()).joinpath("kernel.json").write_text('{"payload_writes": false}\n')
+        options = ("--userns", "private")
     minirt("network", "create", "--subnet", "10.1.0.0/24", "net1")
     guest(minirt, "web", "--net", "net1", "--ip", "10.1.0.7")
-    return guest(minirt, "asker", "--net", "net1")
+    return guest(minirt, "asker", "--net", "net1", *options)
+
+
+both_rules = pytest.mark.parametrize("asker", ["rewrite", "dnat"], indirect=True)
 
 
 @dataclass(slots=True)
@@ -105,6 +115,7 @@ def replaced(network: str, number: int) -> int:
     return before
 
 
+@both_rules
 def test_killed_three_times_one_question_each_time_is_asked_again_at_most(
     asker: Guest, tmp_path: Path
 ) -> None:
@@ -128,6 +139,7 @@ def test_one_that_is_told_to_end_answers_what_it_has_and_nothing_is_lost(
         assert found["lost"] == found["again"] == 0, found
 
 
+@both_rules
 def test_who_asks_over_tcp_has_his_answer_from_the_old_one(asker: Guest, tmp_path: Path) -> None:
     slow = b"\1\0\0\1\0\0\0\0\0\0\4slow\7example\0" + A
     with (

@@ -78,13 +78,15 @@ def test_the_story_is_silent_once_the_container_runs(minirt: Minirt, image: str)
     assert done.stdout == "out\n"
 
 
+@pytest.mark.parametrize("options", [(), ("--userns", "private")])
 def test_a_network_made_by_hand_from_the_story_is_the_same(
-    minirt: Minirt, image: str, tmp_path: Path
+    minirt: Minirt, image: str, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     """Type what minirt told: the bridge, the wire, both of its ends, the packet filter."""
     made = minirt("--explain", "network", "create", "mynet").stderr
-    run = ("run", "-d", "--name", "web", "--net", "mynet", image, "sleep", "100")
+    run = ("run", "-d", "--name", "web", "--net", "mynet", *options, image, "sleep", "100")
     told = minirt("--explain", *run).stderr
+    assert "FAILED" not in told
     pid = pid_of(minirt, "web")
     ours = picture(pid)
     minirt("rm", "-f", "web")

@@ -9,10 +9,12 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from pathlib import Path
 
+import prctl
 import pytest
 
 from integration.listings import in_order, ruleset
 from integration.sandbox import another_network, in_netns, shell
+from integration.traces import Ground
 from minirt.kernel import namespaces, nft_messages, nft_rules, nftables, processes, steps
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.nft_elements import Element, add, create, delete, has, mark_key, name_key
@@ -21,6 +23,7 @@ from minirt.network.block import Interface
 from minirt.network.identity import mac_of
 from minirt.network.port_binding import Binding
 from minirt.network.spec import Network
+from minirt.state import made, run_dir
 
 LONGEST = "a" * 15  # IFNAMSIZ, without the zero at its end
 FOREIGN = "02:66:6f:72:67:65"
@@ -44,25 +47,46 @@ def told(title: str, all_steps: list[steps.Step]) -> str:
     return shlex.split(command)[-1]
 
 
-def test_the_rules_that_lead_to_the_resolver_are_those_of_nft() -> None:
+@pytest.mark.parametrize("way", ["rewrite", "dnat"])
+def test_rules_that_lead_to_resolver_are_those_of_nft(way: str, ground: Ground) -> None:
+    title = "lead port 53 of 127.0.0.11 to the resolver"
+    unshare = ("unshare", "--user", "--map-root-user", "--net") if way == "dnat" else ()
+    made(run_dir()).joinpath("kernel.json").write_text('{"payload_writes": false}\n')
     all_steps: list[steps.Step] = []
-    with another_network() as ours, another_network() as typed:
+    with another_network(*unshare) as ours, another_network() as typed:
         steps.send_to(all_steps.append)
-        with namespaces.network_of(ours) as netns:
-            for fd in resolver_link.sockets(netns):
-                os.close(fd)
-        words = told("lead port 53 of 127.0.0.11 to the resolver", all_steps)
-        assert all_steps[-1].command.startswith(f"nsenter --net=/proc/{ours}/ns/net nft ")
-        in_netns(typed, "nft", words)
-        assert ruleset(ours) == ruleset(typed)
-        for protocol in ("udp", "tcp"):
-            assert f"notrack {protocol} sport set 53" in ruleset(ours)[0]
-        # Again, as for a resolver's next sockets: what was there has been replaced.
-        with namespaces.network_of(ours) as netns:
-            for fd in resolver_link.sockets(netns):
-                os.close(fd)
-        in_netns(typed, "nft", shlex.split(all_steps[-1].command)[-1])
-        assert ruleset(ours) == ruleset(typed)
+        for _ in ("first", "again, as for the next sockets: their rules replace the others"):
+            with namespaces.network_of(ours) as netns:
+                for fd in resolver_link.sockets(netns):
+                    os.close(fd)
+            command = next(one.command for one in reversed(all_steps) if one.title == title)
+            assert command.startswith(f"nsenter --net=/proc/{ours}/ns/net nft ")
+            in_netns(typed, "nft", shlex.split(command)[-1])
+            assert ruleset(ours) == ruleset(typed)
+            listed = ruleset(ours)[0]
+            for protocol in ("udp", "tcp"):
+                assert (f"notrack {protocol} sport set 53" in listed) == (way == "rewrite")
+                assert (f"{protocol} dport 53 dnat to 127.0.0.11:" in listed) == (way == "dnat")
+
+
+def test_checked_changes_are_permitted_and_not_made() -> None:
+    changes = [nft_rules.add_table(TABLE), nft_rules.add_chain(TABLE, "c", "output", 0)]
+    with another_network() as pid, namespaces.network_of(pid) as netns:
+        assert nft_messages.would_run(changes, netns)
+        assert in_netns(pid, "nft", "list", "ruleset").stdout == ""
+        nft_messages.run(changes, "try", netns)
+        assert "chain c" in in_netns(pid, "nft", "list", "ruleset").stdout
+
+
+def test_checked_changes_are_not_permitted_without_net_admin() -> None:
+    changes = [nft_rules.add_table(TABLE)]
+    with another_network() as pid, namespaces.network_of(pid) as netns:
+        prctl.cap_effective.net_admin = False
+        try:
+            assert not nft_messages.would_run(changes, netns)
+        finally:
+            prctl.cap_effective.net_admin = True
+        assert nft_messages.would_run(changes, netns)
 
 
 @pytest.mark.parametrize("port", ["vethac120002", LONGEST])

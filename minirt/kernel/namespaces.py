@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -10,6 +11,9 @@ from enum import IntFlag
 
 from minirt.kernel import libc
 from minirt.kernel.steps import step
+
+_NS_GET_USERNS = 0xB701  # include/uapi/linux/nsfs.h
+_INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO, include/linux/proc_ns.h
 
 
 class Namespace(IntFlag):
@@ -103,6 +107,15 @@ def new_network() -> Netns:
 def here() -> tuple[int, int]:
     """Return what tells this process, in its network namespace, from all that are there with it."""
     return os.getpid(), os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 - a magic link
+
+
+def is_owned_by_initial_user_namespace(netns: Netns) -> bool:
+    """Return whether the initial user namespace owns ``netns`` (ioctl_nsfs(2), NS_GET_USERNS)."""
+    owner = fcntl.ioctl(netns.fd, _NS_GET_USERNS)
+    try:
+        return os.fstat(owner).st_ino == _INITIAL_USER_NAMESPACE
+    finally:
+        os.close(owner)
 
 
 def inside(netns: Netns) -> AbstractContextManager[None]:

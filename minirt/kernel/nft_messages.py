@@ -132,6 +132,23 @@ def run(changes: Sequence[Change], title: str, netns: Netns | None = None) -> No
             _make(line, changes)
 
 
+def would_run(changes: Sequence[Change], netns: Netns) -> bool:
+    """Return whether the kernel permits changes in ``netns``, without making them: ``nft -c``.
+
+    The kernel checks each change as it reads it, and drops them all since no BATCH_END follows.
+    Raises an OSError other than PermissionError.
+    """
+    with namespaces.inside(netns):
+        line = _line()
+    with line:
+        line.send(batch(changes, commit=False))
+        try:
+            _settle(line, changes)
+        except PermissionError:
+            return False
+    return True
+
+
 def close() -> None:
     """Close the line of this process, which holds its network namespace."""
     global _own
@@ -144,8 +161,8 @@ def close() -> None:
     _own = None
 
 
-def batch(changes: Sequence[Change]) -> bytes:
-    """Write changes between the messages that make them one.
+def batch(changes: Sequence[Change], *, commit: bool = True) -> bytes:
+    """Write changes between the messages that make them one, the last of which commits them.
 
     Only the last is to be confirmed. What is refused is told in any case, and before: in the order
     of the changes, but first if it is the whole (its number is that of BATCH_BEGIN, 0).
@@ -154,7 +171,8 @@ def batch(changes: Sequence[Change]) -> bytes:
     for order, one in enumerate(changes, 1):
         flags = one.flags | (nlmsg.ACK if order == len(changes) else 0)
         whole.append(nlmsg.request(_NFTABLES << 8 | one.kind, flags, one.body, order))
-    whole.append(nlmsg.request(_END, 0, _start(0, _NFTABLES), len(whole)))
+    if commit:
+        whole.append(nlmsg.request(_END, 0, _start(0, _NFTABLES), len(whole)))
     return b"".join(whole)
 
 

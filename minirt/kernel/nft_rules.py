@@ -35,10 +35,12 @@ _RULE_CHAIN, _RULE_EXPRESSIONS = 2, 4  # NFTA_RULE_*
 _HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}  # NF_INET_*
 
 _EXPRESSION, _NAME, _DATA = 1, 1, 2  # NFTA_LIST_ELEM, NFTA_EXPR_*
-_REGISTER = 1  # NFT_REG_1, 16 bytes
+_REGISTER, _REGISTER_2 = 1, 2  # NFT_REG_1, NFT_REG_2: 16 bytes each
 _CMP_SOURCE, _CMP_HOW, _CMP_DATA, _EQUAL = 1, 2, 3, 0  # NFTA_CMP_*, NFT_CMP_EQ
 _META_TO, _META_KEY, _L4PROTO = 1, 2, 16  # NFTA_META_*, NFT_META_L4PROTO
 _IMMEDIATE_TO, _IMMEDIATE_DATA = 1, 2  # NFTA_IMMEDIATE_*
+_NAT_TYPE, _NAT_FAMILY, _DNAT, _IPV4 = 1, 2, 1, 2  # NFTA_NAT_*, NFT_NAT_DNAT, NFPROTO_IPV4
+_NAT_ADDRESS, _NAT_PORT = 3, 5  # NFTA_NAT_REG_ADDR_MIN, NFTA_NAT_REG_PROTO_MIN
 _LOAD_TO, _BASE, _OFFSET, _LENGTH, _WRITE_FROM = 1, 2, 3, 4, 5  # NFTA_PAYLOAD_*
 _SUM_TYPE, _SUM_OFFSET, _SUM_FLAGS = 6, 7, 8  # NFTA_PAYLOAD_CSUM_*
 _IP_HEADER, _TRANSPORT_HEADER = 1, 2  # NFT_PAYLOAD_NETWORK_HEADER, …
@@ -86,11 +88,11 @@ def flush_table(table: str) -> Change:
     return Change(f"flush table {table}", _DELETE_RULE, body(table))
 
 
-def add_chain(table: str, name: str, hook: str, priority: int) -> Change:
-    """Return the change that makes a chain of type filter at a hook, unless it is there."""
-    how = f"{{ type filter hook {hook} priority {priority}; }}"
+def add_chain(table: str, name: str, hook: str, priority: int, *, kind: str = "filter") -> Change:
+    """Return the change that makes a chain at a hook unless it exists; its type is ``kind``."""
+    how = f"{{ type {kind} hook {hook} priority {priority}; }}"
     where = number(_HOOK_NUMBER, _HOOKS[hook]) + number(_HOOK_PRIORITY, priority)
-    parts = text(_CHAIN_NAME, name), text(_CHAIN_TYPE, "filter"), nest(_CHAIN_HOOK, where)
+    parts = text(_CHAIN_NAME, name), text(_CHAIN_TYPE, kind), nest(_CHAIN_HOOK, where)
     return Change(f"add chain {table} {name} {how}", _NEW_CHAIN, body(table, *parts), CREATE)
 
 
@@ -121,11 +123,24 @@ def port_is(protocol: str, field: str, port: int) -> Part:
 
 def set_port(protocol: str, field: str, port: int) -> Part:
     """Return what writes another port into a packet, which must be of that protocol."""
-    data = raw(_IMMEDIATE_DATA, port_key(port).data)
-    fetched = _expression("immediate", number(_IMMEDIATE_TO, _REGISTER), data)
+    fetched = _immediate(_REGISTER, port_key(port).data)
     place = _place(_TRANSPORT_HEADER, _PORTS[field], 2)
     written = _expression("payload", number(_WRITE_FROM, _REGISTER), place, _CHECKSUMS[protocol])
     return Part(f"{protocol} {field} set {port}", fetched + written)
+
+
+def dnat_to(address: str, port: int) -> Part:
+    """Return the statement that translates the destination of a connection to an IPv4 address."""
+    program = _immediate(_REGISTER, socket.inet_aton(address))
+    program += _immediate(_REGISTER_2, port_key(port).data)
+    kind = number(_NAT_TYPE, _DNAT) + number(_NAT_FAMILY, _IPV4)
+    to = number(_NAT_ADDRESS, _REGISTER) + number(_NAT_PORT, _REGISTER_2)
+    return Part(f"dnat to {address}:{port}", program + _expression("nat", kind, to))
+
+
+def _immediate(register: int, data: bytes) -> bytes:
+    to = number(_IMMEDIATE_TO, register)
+    return _expression("immediate", to, raw(_IMMEDIATE_DATA, data))
 
 
 def _load(base: int, offset: int, length: int) -> bytes:

@@ -72,37 +72,18 @@ def sockets(netns: Netns) -> tuple[int, int]:
     a server of the container's own may still take port 53 of all addresses.
     """
     from minirt.kernel import loopback
+    from minirt.network import resolver_rules
 
     loopback.set_up(netns)  # Before, there is no address to bind to.
     with inside(netns):
         tcp, udp = _pair()
     try:
-        _lead(tcp.getsockname()[1], netns)
+        resolver_rules.load(ADDRESS, tcp.getsockname()[1], netns)
     except BaseException:
         tcp.close()
         udp.close()
         raise
     return udp.detach(), tcp.detach()
-
-
-def _lead(port: int, netns: Netns) -> None:
-    """Have rules in ``netns`` that write another port into questions, and back into answers.
-
-    A "dnat" rule would do, but bring connection tracking into the container: for each of its
-    packets, whatever they are about.
-    """
-    from minirt.kernel import nft_messages, nft_rules
-    from minirt.kernel.nft_rules import NOTRACK, address_is, port_is, set_port
-
-    table, chain = "ip minirt_dns", "output"
-    changes = [nft_rules.add_table(table), nft_rules.flush_table(table)]
-    changes.append(nft_rules.add_chain(table, chain, "output", -300))
-    for protocol in ("udp", "tcp"):
-        for of, field, old, new in (("daddr", "dport", 53, port), ("saddr", "sport", port, 53)):
-            met = address_is(of, ADDRESS), port_is(protocol, field, old)
-            done = NOTRACK, set_port(protocol, field, new)
-            changes.append(nft_rules.add_rule(table, chain, *met, *done))
-    nft_messages.run(changes, "lead port 53 of 127.0.0.11 to the resolver", netns)
 
 
 def connect(network: str) -> socket.socket:
