@@ -16,7 +16,14 @@ import pytest
 from integration import oci
 from integration.oci import Oci, each_runtime
 from integration.peers import needs_peer
-from integration.sandbox import cgroup_roots, controllers, is_cgroup2_only, shell, wait_until
+from integration.sandbox import (
+    cgroup_roots,
+    controllers,
+    is_cgroup2_only,
+    needs_controller,
+    shell,
+    wait_until,
+)
 from integration.traces import Ground
 
 
@@ -431,6 +438,65 @@ def test_update_sets_back_what_has_a_zero_of_its_own(
     found = limits_of(ground, *files)
     one("delete", "--force", "a")
     assert set(found.values()) == {"0"}
+
+
+# ---- rules of devices --------------------------------------------------------------------------
+
+ABSENT = {
+    "type": "c",
+    "major": 10,
+    "minor": 250,
+}  # no driver has this number: open(2) ends with ENODEV
+
+
+def device_is_reachable(one: Oci) -> dict[str, bool]:
+    """Say for reading and writing whether the container "a" reaches the driver of ABSENT."""
+    script = "mknod /dev/x c 10 250; true < /dev/x; true > /dev/x; rm /dev/x"
+    said = one("exec", "a", "sh", "-c", script).stderr.splitlines()
+    return {
+        way: "No such device" in line for way, line in zip(("read", "write"), said, strict=True)
+    }
+
+
+@each_runtime("runc")
+@pytest.mark.parametrize(
+    ("access", "reached"),
+    [
+        ("rwm", {"read": True, "write": True}),
+        ("mrw", {"read": True, "write": True}),
+        ("rwa", {"read": True, "write": True}),
+        ("wmw", {"read": False, "write": True}),
+        ("ar", {"read": True, "write": False}),
+    ],
+)
+@needs_controller("devices")
+def test_letters_of_a_device_rule_come_in_any_order_and_unknown_ones_are_ignored(
+    one: Oci, access: str, reached: dict[str, bool]
+) -> None:
+    one.linux["resources"]["devices"].append({**ABSENT, "allow": True, "access": access})
+    one.start("a")
+    found = device_is_reachable(one)
+    one("delete", "--force", "a")
+    assert found == reached
+
+
+@each_runtime("runc")
+def test_a_device_rule_without_a_known_letter_is_refused(one: Oci) -> None:
+    one.linux["resources"]["devices"].append({**ABSENT, "allow": True, "access": "x"})
+    one.write("true")
+    one("run", "--bundle", one.bundle, "a", code=1, input="")
+    assert one.is_clean()
+
+
+@each_runtime("runc")
+@pytest.mark.parametrize("access", ["rwm", "mrw", "rwa", "x"])
+def test_update_changes_no_devices_whatever_letters_a_rule_has(one: Oci, access: str) -> None:
+    one.start("a")
+    resources = {"devices": [{**ABSENT, "allow": True, "access": access}], "pids": {"limit": 77}}
+    one("update", "--resources", "-", "a", input=json.dumps(resources))
+    found = device_is_reachable(one)
+    one("delete", "--force", "a")
+    assert found == {"read": False, "write": False}
 
 
 # ---- what init shows and says ------------------------------------------------------------------

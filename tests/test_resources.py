@@ -150,9 +150,11 @@ def test_device_rules_are_read_with_their_wildcards() -> None:
         {"allow": True, "type": "c", "major": 136, "access": "rw"},
         {"allow": True, "type": "b", "major": -1, "minor": -1},
         {"allow": True, "type": "u", "major": 1, "minor": 3, "access": "m"},
+        {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "mwaw"},
     ]
     found = resources.device_rules(Place(rules, "devices"))
-    assert [str(one) for one in found] == ["a *:* rwm", "c 136:* rw", "b *:* rwm", "c 1:3 m"]
+    lines = ["a *:* rwm", "c 136:* rw", "b *:* rwm", "c 1:3 m", "c 1:3 wm"]
+    assert [str(one) for one in found] == lines
     assert found[3] == Rule(True, "c", 1, 3, "m")
 
 

@@ -82,13 +82,18 @@ def apply_amounts(cgroup: Cgroup, resources: Mapping[str, Any]) -> None:
 
 
 def device_rules(place: Place) -> list[Rule]:
-    """Read resources.devices: an allow list, in which the last line that fits counts."""
+    """Read resources.devices: an allow list, in which the last line that fits counts.
+
+    The letters of ``access`` have no order. As with runc, any but r, w and m are ignored, and a
+    rule must have one of these. Raises InvalidRequest.
+    """
     kinds = {"a": "a", "b": "b", "c": "c", "u": "c", "": "a"}
     rules = []
     for one in place.items():
-        access = one.get("access").text("") or "rwm"
-        if access.strip("rwm"):
-            one.get("access").refuse(f"is {access!r}, not some of r, w and m")
+        asked = one.get("access").text("") or "rwm"
+        access = "".join(letter for letter in "rwm" if letter in asked)
+        if not access:
+            one.get("access").refuse(f"is '{asked}', not some of r, w and m")
         kind = kinds.get(one.get("type").text(""))
         if kind is None:
             one.get("type").refuse("is neither a, b nor c")
