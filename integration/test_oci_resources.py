@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ needs_realtime_budgets = pytest.mark.skipif(
     not any((root / "cpu.rt_runtime_us").exists() for root in cgroup_roots()),
     reason="this kernel has no realtime budgets of cgroups",
 )
+
+
+def cpu_folder() -> Path:
+    """Return where the hierarchy with realtime budgets is mounted."""
+    return next(root for root in cgroup_roots() if (root / "cpu.rt_runtime_us").exists())
 
 
 def disk() -> str:
@@ -192,7 +198,46 @@ def test_a_realtime_budget_is_granted_by_the_groups_of_minirt_above(
     one("update", "--cpu-rt-runtime", "3000", "b")
     assert value_of(ground, "", "cpu.rt_runtime_us") == "40000"
     one("delete", "--force", "a")
+    assert value_of(ground, "", "cpu.rt_runtime_us") == "30000"
+    one("update", "--cpu-rt-runtime", "2000", "b")
+    assert value_of(ground, "", "cpu.rt_runtime_us") == "20000"
     one("delete", "--force", "b")
+    assert value_of(ground, "", "cpu.rt_runtime_us") == "0"
+
+
+@needs_realtime_budgets
+def test_budget_of_a_create_that_fails_is_returned(one: Oci, ground: Ground) -> None:
+    one.linux["resources"]["cpu"] = {"realtimeRuntime": 1000, "realtimePeriod": 100_000}
+    file = one.top / "budget"
+    script = f"cat {cpu_folder() / ground.cgroup}/cpu.rt_runtime_us > {file}; exit 1"
+    one.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
+    one.write("true")
+    one("create", "--bundle", one.bundle, "a", code=1)
+    assert file.read_text() == "10000\n"
+    assert value_of(ground, "", "cpu.rt_runtime_us") == "0"
+
+
+@needs_realtime_budgets
+def test_budgets_of_containers_that_come_and_go_together_are_all_returned(
+    one: Oci, ground: Ground
+) -> None:
+    one.linux["cgroupsPath"] = ""
+    one.linux["resources"]["cpu"] = {"realtimeRuntime": 1000, "realtimePeriod": 100_000}
+    one.write("true")
+    for _ in range(3):
+        running = [
+            subprocess.Popen(
+                one.words("run", "--bundle", one.bundle, f"a{number}"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(6)
+        ]
+        said = [each.communicate(timeout=60)[1] for each in running]
+        assert said == [""] * 6
+        assert value_of(ground, "", "cpu.rt_runtime_us") == "0"
 
 
 @needs_realtime_budgets

@@ -9,6 +9,7 @@ from typing import Any
 
 from minirt.errors import Conflict, InvalidRequest, kernel_refused
 from minirt.kernel import cgroup_signals, cgroups
+from minirt.kernel.cgroup_files import number
 from minirt.kernel.cgroups import Cgroup
 
 # What every container may use, whatever its config allows: the devices that every /dev has
@@ -159,6 +160,7 @@ def remove(group: Cgroup, made: Iterable[str]) -> None:
     """
     own = set(made)
     folders = tuple(one for one in group.folders if str(one.path) in own)
+    reduce_realtime_budget(replace(group, folders=folders), release=True)
     replace(group, folders=folders).remove()
     parents = own - {str(one.path) for one in folders}
     for path in sorted(map(Path, parents), key=lambda path: -len(path.parts)):
@@ -166,3 +168,19 @@ def remove(group: Cgroup, made: Iterable[str]) -> None:
             path.rmdir()
         except OSError:
             continue
+
+
+def reduce_realtime_budget(group: Cgroup, *, release: bool = False) -> None:
+    """Lower the realtime budgets of minirt's own groups to what the containers in them have.
+
+    With ``release`` the group itself gives up its own before. Only cgroup version 1 has such
+    budgets. No group can have more than the one above it, so there is nothing to lower if the
+    group of minirt has none.
+    """
+    folder = group.folder("cpu")
+    if folder is None or folder.hierarchy.version == 2:
+        return
+    if number(folder.hierarchy.top / cgroups.base_name() / "cpu.rt_runtime_us"):
+        from minirt.runtime import realtime_budget
+
+        (realtime_budget.release if release else realtime_budget.reduce)(folder)

@@ -26,6 +26,7 @@ from minirt.runtime.document import Place
 from minirt.runtime.resource_settings import Setting
 
 _NO_UNIFIED = "invalid configuration: cannot use unified on cgroup v1"  # as runc and crun say it
+_TRIES = 10
 Read = Callable[[Place], list[Setting]]
 
 
@@ -132,22 +133,30 @@ def _apply_part(cgroup: Cgroup, part: _Part, place: Place) -> None:
     if folder.hierarchy.version == 2:
         cgroups.enable(folder, tuple(name for name in part.controllers if name))
     again = [one for one in settings if not _put(folder.path, one)]
-    if any(file == v1.REALTIME for one in again for file, _ in one.choices):
-        _extend_realtime_budget(folder, place)
+    for tries_left in reversed(range(_TRIES)):
+        if not any(file == v1.REALTIME for one in again for file, _ in one.choices):
+            break
+        # Other containers may take or return budget between extending ours and using it.
+        _extend_realtime_budget(folder, place, last=not tries_left)
+        again = [one for one in again if not _put(folder.path, one)]
     for one in again:  # Two limits can stand in each other's way, as memory and memory + swap.
         _put(folder.path, one, last=True)
 
 
-def _extend_realtime_budget(folder: Folder, place: Place) -> None:
-    """Have the groups above grant what the kernel has just refused. Raises InvalidRequest."""
+def _extend_realtime_budget(folder: Folder, place: Place, *, last: bool) -> None:
+    """Extend the budgets of the groups above, after the kernel has refused that of this group.
+
+    Raises InvalidRequest if the kernel refuses that, too, and this is the ``last`` attempt.
+    """
     from minirt.runtime import realtime_budget
 
     runtime, period = (place.get(key).number(0) for key in ("realtimeRuntime", "realtimePeriod"))
     try:
         realtime_budget.extend(folder, runtime, period)
     except OSError as error:
-        why = f"the realtime budget above {folder.path} is too small: {error.filename}"
-        place.get("realtimeRuntime").refuse(f"is {runtime}, but {why}")
+        if last:
+            why = f"the realtime budget above {folder.path} is too small: {error.filename}"
+            place.get("realtimeRuntime").refuse(f"is {runtime}, but {why}")
 
 
 def _check_use(cgroup: Cgroup, memory: Place) -> None:

@@ -48,6 +48,7 @@ def run(asked: Asked) -> int:
 
         systemd.update(record.unit, systemd_properties.of_limits(wanted))
     resources.apply(group, wanted)
+    groups.reduce_realtime_budget(group)
     return 0
 
 
