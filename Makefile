@@ -24,7 +24,7 @@ test:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy minirt tests integration bench
-	$(BIN)/python -m pytest -q -n $(WORKERS) tests integration
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests integration
 
 test-vm:
 	@./setup.sh vm

@@ -97,7 +97,11 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests of this directory where there is no sandbox."""
+    """Run the slow tests first; skip the tests of this directory where there is no sandbox.
+
+    A worker that takes a slow test last works on alone while the others have nothing to do.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # keeps the order else
     if not os.environ.get(INSIDE):
         for item in items:
             if item.path.is_relative_to(HERE):
