@@ -95,6 +95,41 @@ def test_an_ordinary_user_may_still_ask(as_nobody: Program, verb: str) -> None:
     assert as_nobody(verb, *(["bash"] if verb == "completion" else [])).stdout
 
 
+WORDS_OF_OTHERS = [
+    ("exec", "web", "ls", "-h"),
+    ("exec", "web", "ls", "--help"),
+    ("run", "-h", "host", "busybox", "true"),
+    ("run", "busybox", "ls", "--help"),
+    ("ps", "--filter", "--help"),
+    ("logs", "--", "-h"),
+    ("network", "rm", "--", "--help"),
+    ("exec", "web", "tool", "--version"),
+]
+
+
+@pytest.mark.parametrize("words", WORDS_OF_OTHERS, ids=" ".join)
+def test_words_that_ask_minirt_for_no_help_skip_no_check(
+    minirt: Minirt, as_nobody: Program, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    refused(as_nobody(*words, code=None), "minirt needs root")
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    done = minirt("--root", open_to_all, *words, code=None)
+    refused(done, "is not safe as MINIRT_ROOT", f"chmod go-w {open_to_all}")
+    assert done.returncode == (125 if words[0] == "run" else 1)
+    assert list(open_to_all.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [(), ("run",), ("exec",), ("network",), ("network", "rm")])
+def test_help_is_printed_whoever_may_write_to_the_state(
+    minirt: Minirt, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    tmp_path.chmod(0o777)
+    printed = minirt("--root", tmp_path, *words, "--help").stdout
+    assert printed.startswith(" ".join(("Usage: minirt", *words)))
+
+
 def test_a_root_without_its_capabilities_is_told_which(image: str, ground: Ground) -> None:
     done = shell(
         *("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"),

@@ -12,9 +12,8 @@ import click
 from minirt import __version__
 from minirt.commands import boolean_flags
 from minirt.commands.lean import Lean
-from minirt.commands.verbs import FOR_ANYONE, GROUPS, VERBS, load
-from minirt.errors import InvalidRequest, MinirtError, kernel_refused, say
-from minirt.state import check_own, root_dir, run_dir
+from minirt.commands.verbs import GROUPS, VERBS, load
+from minirt.errors import MinirtError, kernel_refused, say
 
 OWN_FAILURE = 125  # Docker's code for "the failure is the runtime's, not the command's".
 
@@ -77,14 +76,6 @@ def root(
     for variable, path in (("MINIRT_ROOT", root), ("MINIRT_RUNROOT", runroot)):
         if path is not None:
             os.environ[variable] = str(path.absolute())
-    verb = ctx.invoked_subcommand
-    asks_for_help = ctx.help_option_names and {"-h", "--help"} & set(sys.argv[1:])
-    if os.geteuid() != 0 and verb not in FOR_ANYONE and not asks_for_help:
-        why = "namespaces, mounts and networks belong to root"
-        raise InvalidRequest("minirt needs root", why, "Try sudo.")
-    if os.geteuid() == 0 and verb not in FOR_ANYONE and not asks_for_help:
-        check_own(run_dir(), "MINIRT_RUNROOT")
-        check_own(root_dir(), "MINIRT_ROOT")
     if explain or time:
         from minirt.explain import story
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from functools import cache, wraps
 from importlib import import_module
+from typing import Any
 
 import click
 
 from minirt.commands.lean import Lean
+from minirt.errors import InvalidRequest
+from minirt.state import check_own, root_dir, run_dir
 
 # Each verb lives in minirt/commands/, in a file of its name, and is imported when it is
 # called. Its line of help stands here, so that "minirt --help" imports none of them.
@@ -89,12 +95,42 @@ GROUPS = {
 FOR_ANYONE = {"version", "completion"}  # Every other verb works with what belongs to root.
 
 
+@cache
 def load(name: str, group: str = "") -> click.Command:
-    """Import one verb, of a group if one is named."""
+    """Import one verb, of a group if one is named. It checks its caller before it runs."""
     file = f"{group}_{name}" if group else name
     verb = import_module(f"minirt.commands.{file}").command
-    assert isinstance(verb, click.Command)
+    assert isinstance(verb, click.Command) and verb.callback
+    if file not in FOR_ANYONE:
+        verb.callback = _after_check(verb.callback)
     return verb
+
+
+def _after_check(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``work`` with :func:`check_caller` before it.
+
+    click calls it when it has read all words. A command that prints its help has ended by then, and
+    "--help" among the words of a container's command is none of minirt's flags.
+    """
+
+    @wraps(work)
+    def checked(*words: Any, **values: Any) -> Any:
+        check_caller()
+        return work(*words, **values)
+
+    return checked
+
+
+def check_caller() -> None:
+    """Check that root calls, and that only root decides what is in minirt's directories.
+
+    Raises InvalidRequest.
+    """
+    if os.geteuid() != 0:
+        why = "namespaces, mounts and networks belong to root"
+        raise InvalidRequest("minirt needs root", why, "Try sudo.")
+    check_own(run_dir(), "MINIRT_RUNROOT")
+    check_own(root_dir(), "MINIRT_ROOT")
 
 
 def prepare() -> None:
