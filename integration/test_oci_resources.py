@@ -12,8 +12,16 @@ import pytest
 
 from integration import oci
 from integration.oci import Oci
-from integration.sandbox import cgroup_roots, controllers, is_cgroup2_only, wait_until
+from integration.sandbox import (
+    cgroup_roots,
+    controllers,
+    is_cgroup2_only,
+    needs_controller,
+    started,
+    wait_until,
+)
 from integration.traces import Ground
+from minirt.kernel import cgroups
 
 
 @pytest.fixture
@@ -110,10 +118,58 @@ def test_files_of_version_2_can_be_named(one: Oci, ground: Ground) -> None:
     one("delete", "a")
 
 
+REFUSED_IN_UNIFIED = [
+    *("cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze", "cgroup.type"),
+    *("cgroup.subtree_control", "cgroup.pressure", "cgroup.max.depth", "cgroup.nonsense"),
+    *("../cgroup.procs", "x/../../cgroup.procs", "/sys/fs/cgroup/cgroup.procs", "memory./max"),
+    *("..", ".", "", "tasks", "memory.", ".max", "memory..max", "pids.max\n", "pids.max\0"),
+]
+
+
+@pytest.mark.parametrize("file", REFUSED_IN_UNIFIED)
+def test_unified_with_a_file_of_no_controller_moves_no_process(one: Oci, file: str) -> None:
+    with started("sleep", "100") as other:
+        before = Path(f"/proc/{other.pid}/cgroup").read_text()
+        one.linux["resources"]["unified"] = {file: str(other.pid)}
+        one.write("true")
+        said = one("create", "--bundle", one.bundle, "a", code=1).stderr
+        assert "linux.resources.unified" in said
+        assert "CONTROLLER.PARAMETER" in said
+        assert Path(f"/proc/{other.pid}/cgroup").read_text() == before
+        assert other.poll() is None
+    assert one.is_clean()
+
+
+@needs_controller("pids")
+@pytest.mark.parametrize("file", ["cgroup.procs", "cgroup.freeze", "../cgroup.procs"])
+def test_update_with_a_file_of_no_controller_changes_nothing(
+    one: Oci, ground: Ground, file: str
+) -> None:
+    one.linux["resources"]["pids"] = {"limit": 17}
+    one.start("a")
+    with started("sleep", "100") as other:
+        before = Path(f"/proc/{other.pid}/cgroup").read_text()
+        limits = {"pids": {"limit": 19}, "unified": {file: str(other.pid)}}
+        said = one("update", "-r", "-", "a", code=1, input=json.dumps(limits)).stderr
+        assert "linux.resources.unified" in said
+        assert Path(f"/proc/{other.pid}/cgroup").read_text() == before
+    assert value_of(ground, "a", "pids.max") == "17"
+    one("delete", "--force", "a")
+
+
+def test_a_core_file_of_a_cgroup_moves_any_process_of_the_host(ground: Ground) -> None:
+    """Without the check, minirt would write what the two tests above ask for."""
+    group = cgroups.make("other")
+    assert group.unified
+    with started("sleep", "100") as other:
+        (group.unified / "cgroup.procs").write_text(str(other.pid))
+        assert f"0::/{ground.cgroup}/other\n" in Path(f"/proc/{other.pid}/cgroup").read_text()
+    group.remove()
+
+
 @pytest.mark.parametrize(
     ("limits", "why"),
     [
-        ({"unified": {"../cgroup.procs": "1"}}, "unified"),
         ({"unified": {"memory.nonsense": "1"}}, "memory.nonsense"),
         ({"hugepageLimits": [{"pageSize": "3MB", "limit": 1}]}, "3MB"),
         ({"hugepageLimits": [{"pageSize": "2 MB", "limit": 1}]}, "pageSize"),

@@ -68,7 +68,7 @@ def read(document: Mapping[str, Any]) -> Spec:
         mounts=_labelled(mounts, linux.get("mountLabel")),
         namespaces=namespaces,
         devices=linux.get("devices").each(_device),
-        resources=linux.get("resources").object(),
+        resources=_resources(linux.get("resources")),
         sysctl=_sysctls(linux.get("sysctl"), namespaces),
         mount_label=selinux_label(linux.get("mountLabel")),
         masked_paths=tuple(one.absolute() for one in linux.get("maskedPaths").items()),
@@ -205,6 +205,15 @@ def _hook(place: Place) -> Hook:
         env=environment(place.get("env")) if place.has("env") else None,
         timeout=place.get("timeout").number(0, 1) if place.has("timeout") else None,
     )
+
+
+def _resources(place: Place) -> Mapping[str, Any]:
+    """Read linux.resources, which is read in full where it is applied."""
+    if place.has("unified"):
+        from minirt.runtime import resources
+
+        resources.check_unified(place.get("unified"))
+    return place.object()
 
 
 def _sysctls(place: Place, namespaces: Mapping[Namespace, str]) -> dict[str, str]:

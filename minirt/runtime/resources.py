@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,6 +28,7 @@ from minirt.runtime.resource_settings import Setting
 
 _NO_UNIFIED = "invalid configuration: cannot use unified on cgroup v1"  # as runc and crun say it
 _TRIES = 10
+_CONTROLLER_FILE = re.compile(r"(?!cgroup\.)[a-z_]+(\.[A-Za-z0-9_]+)+")
 Read = Callable[[Place], list[Setting]]
 
 
@@ -50,6 +52,19 @@ _PARTS = (
     _Part("network", ("net_cls", None), (v1.net_class, None)),
     _Part("network", ("net_prio", None), (v1.net_priorities, None)),
 )
+
+
+def check_unified(place: Place) -> None:
+    """Check the keys of resources.unified before anything is made or changed.
+
+    A key is the name of a controller's file, as memory.high. The core files, all called cgroup.*,
+    belong to the manager of the groups: a PID in cgroup.procs moves any process of the host
+    (Documentation/admin-guide/cgroup-v2.rst, "Core Interface Files"). Raises InvalidRequest.
+    """
+    for file in place.mapping():
+        if not _CONTROLLER_FILE.fullmatch(file):
+            why = "which is no file of a controller: a key has the form CONTROLLER.PARAMETER"
+            place.refuse(f'has "{file}", {why}, as memory.high')
 
 
 def apply(cgroup: Cgroup, resources: Mapping[str, Any]) -> None:
@@ -197,19 +212,18 @@ def _put(folder: Path, setting: Setting, *, last: bool = False) -> bool:
 
 
 def _apply_unified(cgroup: Cgroup, place: Place) -> None:
-    """Write resources.unified: files of version 2 by name."""
+    """Write resources.unified, which :func:`check_unified` has checked: files of version 2."""
     folder = next((one for one in cgroup.folders if one.hierarchy.version == 2), None)
     if folder is None:
         raise InvalidRequest(_NO_UNIFIED, "this machine has no hierarchy of version 2")
     for file, value in place.mapping().items():
-        if "/" in file or "." not in file:
-            place.refuse(f"has {file!r}, which is no file of a cgroup")
-        cgroups.enable(folder, (file.partition(".")[0],))
-        if not (folder.path / file).exists() and any(
-            one.hierarchy.version == 1 for one in cgroup.folders
-        ):
-            why = f"its hierarchy of version 2 has no {file}; that controller is in version 1"
-            raise InvalidRequest(_NO_UNIFIED, why)
+        controller = file.partition(".")[0]
+        if controller not in folder.hierarchy.controllers:
+            if any(one.hierarchy.version == 1 for one in cgroup.folders):
+                why = f"{file} needs the controller {controller} in the hierarchy of version 2"
+                raise InvalidRequest(_NO_UNIFIED, why)
+            _lacks(f"the setting {file}", controller)
+        cgroups.enable(folder, (controller,))
         for line in value.splitlines():
             _put(folder.path, Setting(f"the setting {file}", ((file, line),)), last=True)
 

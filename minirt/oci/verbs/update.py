@@ -10,6 +10,7 @@ from minirt.errors import Conflict, InvalidRequest
 from minirt.oci import birth, groups, lifecycle, records
 from minirt.oci.words import Asked
 from minirt.runtime import resources
+from minirt.runtime.document import Place
 from minirt.state import parse_json, read_json
 
 # Options, and where linux.resources has their value.
@@ -42,6 +43,7 @@ def run(asked: Asked) -> int:
     if group is None:
         raise Conflict(f"cannot update {asked.id}", "it has no cgroup")
     wanted = _from_file(asked.text("resources")) if asked.has("resources") else from_options(asked)
+    resources.check_unified(Place(wanted, "linux.resources").get("unified"))
     wanted.pop("devices", None)  # As with runc: devices are decided at create.
     if record.unit:
         from minirt.oci import systemd, systemd_properties
