@@ -205,6 +205,50 @@ def test_exec_adds_groups_and_changes_only_the_ids_that_are_named(
     )
 
 
+KEEP_GROUPS = "run.oci.keep_original_groups"
+
+
+def with_groups(groups: str, words: list[str]) -> str:
+    """Return what a program prints that is started with these supplementary groups."""
+    return shell("setpriv", f"--groups={groups}", "--", *words, input="").stdout
+
+
+@each_runtime("crun")
+@pytest.mark.parametrize(
+    ("annotations", "groups", "groups_of_exec"),
+    [
+        ({}, "50", "50"),
+        ({KEEP_GROUPS: "0"}, "50", "50"),
+        ({KEEP_GROUPS: "1"}, "7 8", "9"),
+        ({KEEP_GROUPS: ""}, "7 8", "9"),
+    ],
+)
+def test_an_annotation_keeps_the_groups_of_the_caller(
+    one: Oci, annotations: dict[str, str], groups: str, groups_of_exec: str
+) -> None:
+    one.process["user"] = {"uid": 33, "gid": 33, "additionalGids": [50]}
+    one.config["annotations"] = annotations
+    one.write("cat", "/proc/self/status")
+    words = one.words("run", "--bundle", one.bundle, "a")
+    found = status(with_groups("7,8", words))
+    one.start("a")
+    of_exec = status(with_groups("9", one.words("exec", "a", "cat", "/proc/self/status")))
+    one("delete", "--force", "a")
+    assert (found["Groups"], of_exec["Groups"]) == (groups, groups_of_exec)
+    assert found["Uid"].split() == ["33"] * 4
+
+
+@each_runtime("crun")
+def test_in_a_user_namespace_too_and_there_groups_without_a_mapping_are_nobodys(one: Oci) -> None:
+    in_user_namespace(one)
+    one.config["annotations"] = {KEEP_GROUPS: "1"}
+    one.write("cat", "/proc/self/status")
+    one.bundle.chmod(0o755)
+    script = f'mount --bind {one.bundle} /mnt; exec "$@"'
+    words = ["unshare", "-m", "sh", "-c", script, "sh", *one.words("run", "--bundle", "/mnt", "a")]
+    assert status(with_groups("7,1000050", words))["Groups"] == "65534 50"
+
+
 @each_runtime()
 def test_the_loopback_of_a_new_network_is_up(one: Oci) -> None:
     assert "LOOPBACK,UP" in run(one, "ip", "addr", "show", "lo").split("\n")[0]

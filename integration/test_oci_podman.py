@@ -56,6 +56,17 @@ def test_run_returns_output_and_exit_codes(podman: World, ground: Ground) -> Non
     assert podman(*run(ground, "--rm", "-i"), "box", "cat", input="words").stdout == "words"
 
 
+def test_keep_groups_keeps_the_groups_of_the_caller(podman: World, ground: Ground) -> None:
+    def groups(*options: str) -> list[str]:
+        script = "grep ^Groups: /proc/self/status"
+        words = run(ground, "--rm", "--user=33", *options)
+        words = podman.words(*words, "box", "sh", "-c", script)
+        return shell("setpriv", "--groups=7,8", "--", *words).stdout.split()[1:]
+
+    assert groups("--group-add=keep-groups") == ["7", "8"]
+    assert groups() == ["33", "50"]  # those of the image
+
+
 def test_a_container_lives_is_entered_and_ends(podman: World, ground: Ground) -> None:
     podman(*run(ground, "--detach", "--name", "one"), "box", "sh", "-c", "echo log; sleep 100")
     assert podman("exec", "one", "sh", "-c", "echo inside; exit 5", code=5).stdout == "inside\n"

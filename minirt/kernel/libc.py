@@ -120,14 +120,17 @@ def pivot_root(new_root: str, put_old: str) -> None:
     syscall("pivot_root", new_root, put_old)
 
 
-def become(uid: int, gid: int, groups: list[int], fsgid: int | None = None) -> None:
+def become(uid: int, gid: int, groups: list[int] | None, fsgid: int | None = None) -> None:
     """Take these ids, setgroups(2), setresgid(2), setresuid(2); and ``fsgid``, setfsgid(2).
+
+    If ``groups`` is None, the supplementary groups stay as they are.
 
     By number: the C library's own would signal every thread that it believes there is, to
     change with this one (nptl(7)). After a clone3(2) without its knowledge it believes in
     threads of the parent's, and the signal may kill this process.
     """
-    syscall("setgroups", len(groups), struct.pack(f"{len(groups)}I", *groups))
+    if groups is not None:
+        syscall("setgroups", len(groups), struct.pack(f"{len(groups)}I", *groups))
     syscall("setresgid", gid, gid, gid)
     if fsgid is not None:
         syscall("setfsgid", fsgid)

@@ -132,11 +132,15 @@ def mapped(uids: Map, gids: Map) -> Iterator[int]:
         os.close(fd)
 
 
-def become_root() -> None:
-    """Be root of the user namespace that this process is in. Raises OSError if it has none."""
+def become_root(*, keeps_groups: bool = False) -> None:
+    """Be root of the user namespace that this process is in, without supplementary groups.
+
+    With ``keeps_groups`` those of now stay. Raises OSError if the namespace has no root.
+    """
+    groups = "--keep-groups" if keeps_groups else "--clear-groups"
     with step("become root of the user namespace", "setpriv", "--reuid=0", "--regid=0",
-              "--clear-groups", Shell('"$@"')):  # fmt: skip
-        libc.become(0, 0, [])
+              groups, Shell('"$@"')):  # fmt: skip
+        libc.become(0, 0, None if keeps_groups else [])
 
 
 def own_files_as(uid: int, gid: int) -> None:

@@ -23,7 +23,7 @@ from minirt.kernel import output_files, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
-from minirt.oci import console, file_streams, lifecycle, log, placing, records
+from minirt.oci import console, crun_annotations, file_streams, lifecycle, log, placing, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
 from minirt.runtime import create, mount_sources, reader, spec, standard_streams
@@ -101,6 +101,7 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
     if not joins_mounts and not rootfs.is_dir():
         raise InvalidRequest(f"root.path: {rootfs}", "no such directory")
     log.unknown_capabilities(wanted.process.capabilities.unknown)
+    wanted = replace(wanted, process=crun_annotations.with_groups(wanted.process, wanted))
     check_console(asked, terminal=wanted.process.terminal, detached=detached)
     wanted = mount_sources.with_sources_inside(wanted, bundle)
     handed_on = 0

@@ -193,7 +193,7 @@ def _show_in(visit: Visit) -> None:
     launch.label_keys(process)
     _enter_namespaces(visit)
     if visit.has_own_ids:
-        user_namespaces.become_root()
+        user_namespaces.become_root(keeps_groups=process.user.keeps_groups)
     keyrings.leave_session_keyring()
     root = os.open("/", beneath.FOLDER)
     process = launch.as_user(process, root, visit.user, visit.groups)

@@ -182,7 +182,7 @@ def _set_parameters(spec: Spec) -> None:
     left = spec.sysctl
     if spec.has_own_ids:
         left = sysctls.write_permitted(spec.sysctl)
-        user_namespaces.become_root()
+        user_namespaces.become_root(keeps_groups=spec.process.user.keeps_groups)
     sysctls.write(left)
 
 

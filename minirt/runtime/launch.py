@@ -14,7 +14,6 @@ from minirt.errors import InvalidRequest, KernelRefused, MinirtError, kernel_ref
 from minirt.kernel import capabilities, mounts, rlimits, scheduling, springboard
 from minirt.kernel.steps import announce
 from minirt.runtime import command, handshake, privileges, standard_streams, users
-from minirt.runtime import spec as oci
 from minirt.runtime.filters import Filters
 from minirt.runtime.spec import Process
 
@@ -37,7 +36,7 @@ def as_user(process: Process, root: int, text: str | None, extra: Iterable[str] 
     if text is not None:
         groups = found.additional_gids
         more = tuple(gid for gid in one.additional_gids if gid not in groups)
-        one = oci.User(found.uid, found.gid, groups + more, one.umask)
+        one = replace(one, uid=found.uid, gid=found.gid, additional_gids=groups + more)
     environment = dict(word.split("=", 1) for word in process.env)
     if not environment.get("HOME"):
         environment.pop("HOME", None)  # An empty one moves to the end, as Docker has it.

@@ -13,6 +13,8 @@ The order is forced by the kernel:
 
 from __future__ import annotations
 
+import os
+
 import prctl
 
 from minirt.kernel import capabilities, libc, seccomp
@@ -31,13 +33,13 @@ def drop(process: Process, filters: Filters, *, hides: bool = False) -> None:
     whatever it likes; the caller goes straight on to execve(2). Raises OSError.
     """
     user, sets = process.user, sets_of(process)
-    groups = list(dict.fromkeys(user.additional_gids))
+    groups = None if user.keeps_groups else list(dict.fromkeys(user.additional_gids))
     program = seccomp.prepare(filters.program) if filters.program else None
     if program and not process.no_new_privileges:
         filters.load(program)
     capabilities.limit_bounding(sets.bounding)
     capabilities.keep_across_setuid(True)
-    if sets.ambient and user.gid not in groups:
+    if sets.ambient and user.gid not in (os.getgroups() if groups is None else groups):
         # With another group for files, and its own in no list, Linux takes execve(2) for that of a
         # set-group-ID program, and clears the ambient set (capabilities(7); seen with 6.18).
         hides = False
@@ -51,9 +53,11 @@ def drop(process: Process, filters: Filters, *, hides: bool = False) -> None:
             filters.load(program)
 
 
-def become(uid: int, gid: int, groups: list[int], fsgid: int | None = None) -> None:
-    """Take these ids. The groups always: those of the operator must not stay."""
+def become(uid: int, gid: int, groups: list[int] | None, fsgid: int | None = None) -> None:
+    """Take these ids; the caller's groups stay only if ``groups`` is None."""
     supplementary = f"--groups={','.join(map(str, groups))}" if groups else "--clear-groups"
+    if groups is None:
+        supplementary = "--keep-groups"
     words = (f"--reuid={uid}", f"--regid={gid}", supplementary)
     with step("become the user", "setpriv", *words, Shell('"$@"')):
         libc.become(uid, gid, groups, fsgid)

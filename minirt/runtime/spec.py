@@ -44,12 +44,17 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """config.md, "POSIX-platform User"."""
+    """config.md, "POSIX-platform User".
+
+    ``keeps_groups``: the process keeps the supplementary groups of the runtime's caller instead of
+    getting ``additional_gids``.
+    """
 
     uid: int = 0
     gid: int = 0
     additional_gids: tuple[int, ...] = ()
     umask: int = 0o022
+    keeps_groups: bool = False
 
 
 @dataclass(frozen=True, slots=True)

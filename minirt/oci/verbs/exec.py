@@ -9,7 +9,16 @@ from typing import Any
 
 from minirt.errors import Conflict, InvalidRequest
 from minirt.kernel import processes, terminal_modes
-from minirt.oci import birth, console, file_streams, groups, lifecycle, log, records
+from minirt.oci import (
+    birth,
+    console,
+    crun_annotations,
+    file_streams,
+    groups,
+    lifecycle,
+    log,
+    records,
+)
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
 from minirt.runtime import enter, process_reader, reader, spec
@@ -26,6 +35,7 @@ def run(asked: Asked) -> int:
     _check_status(asked, record)
     wanted = reader.read(record.config())
     process, user = wanted_process(asked, wanted.process)
+    process = crun_annotations.with_groups(process, wanted)
     detached = asked.flag("detach")
     birth.check_console(asked, terminal=process.terminal, detached=detached)
     log.unknown_capabilities(process.capabilities.unknown)
