@@ -74,6 +74,11 @@ def test_of_ps_the_lines_of_some_processes_are_kept() -> None:
         list(ps.only(["CMD\n", "init\n"], {1}))
 
 
+def test_digits_of_any_length_before_the_pid_of_another_process_are_no_pid() -> None:
+    shown = ["CMD PID\n", "x " + "9" * 5000 + " 13\n", "init 12\n"]
+    assert list(ps.only(shown, {12})) == ["CMD PID\n", "init 12\n"]
+
+
 # ---- messages ----------------------------------------------------------------------------------
 
 

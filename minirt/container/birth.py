@@ -14,7 +14,7 @@ from minirt.container import protocol, sharing
 from minirt.container.life import Life
 from minirt.container.monitor import main as be_monitor
 from minirt.container.record import HostConfig
-from minirt.errors import MinirtError, unpack
+from minirt.errors import MinirtError, kernel_refused, unpack
 from minirt.kernel import cgroups, clone, descriptors, inheritance, parcels, processes, steps
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
@@ -114,8 +114,10 @@ def _fork(*, is_around: bool) -> Monitor:
     kinds = Namespace.PID if is_around else Namespace(0)
     try:
         child = clone.clone(main, kinds, cgroup=folder)
-    except BaseException:
+    except BaseException as error:
         ours.close()
+        if isinstance(error, OSError):
+            raise kernel_refused("Cannot start the container's monitor", error) from error
         raise
     finally:
         theirs.close()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from minirt.kernel import libc
+from minirt.kernel import libc, namespaces
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.processes import CRASHED
 
@@ -48,7 +48,8 @@ def clone(
 
     ``cgroup``: the open directory of a cgroup of version 2 to be born in. ``as_sibling``: the
     child of the caller's parent, CLONE_PARENT. ``shares_files``: it has the caller's table of
-    descriptors and no copy, CLONE_FILES. The child exits with what ``main`` returns.
+    descriptors and no copy, CLONE_FILES. The child exits with what ``main`` returns. Raises
+    OSError, whose words name the limit or the switch that forbids the namespaces.
     """
     flags = int(kinds) | _CLONE_PIDFD
     flags |= 0 if cgroup is None else _CLONE_INTO_CGROUP
@@ -62,8 +63,10 @@ def clone(
     python.PyOS_BeforeFork()
     try:
         pid = libc.syscall("clone3", arguments, _CLONE_ARGS.size)
-    except BaseException:
+    except BaseException as error:
         python.PyOS_AfterFork_Parent()
+        if isinstance(error, OSError):
+            raise namespaces.refusal(error, kinds) from None
         raise
     if pid:
         python.PyOS_AfterFork_Parent()

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntFlag
+from pathlib import Path
 
 from minirt.kernel import libc
 from minirt.kernel.steps import step
 
 _NS_GET_USERNS = 0xB701  # include/uapi/linux/nsfs.h
 _INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO, include/linux/proc_ns.h
+# Distributions let these switches forbid new user namespaces to processes that lack CAP_SYS_ADMIN
+# in the initial user namespace.
+_USER_NAMESPACE_SWITCHES = (
+    ("kernel.unprivileged_userns_clone", 0),  # Debian
+    ("kernel.apparmor_restrict_unprivileged_userns", 1),  # Ubuntu
+)
 
 
 class Namespace(IntFlag):
@@ -43,7 +51,69 @@ def unshare(kinds: Namespace) -> None:
     """Move the calling process into new namespaces of these kinds."""
     options = [option(kind) for kind in Namespace if kind in kinds]
     with step("leave the namespaces of the parent", "unshare", *options):
-        libc.unshare(kinds)
+        try:
+            libc.unshare(kinds)
+        except OSError as error:
+            raise refusal(error, kinds) from None
+
+
+def refusal(error: OSError, kinds: Namespace) -> OSError:
+    """Return an error that names the cause, after clone3(2) or unshare(2) made no such namespaces.
+
+    The kernel reports an exceeded limit as ENOSPC, "No space left on device", and a switch that
+    forbids user namespaces as EPERM. The returned error has the same number, and its words name the
+    file of /proc/sys (namespaces(7)). It is ``error`` itself where no such file explains it.
+    """
+    reasons = {
+        errno.EINVAL: _missing_kinds,
+        errno.ENOSPC: _exceeded_limits,
+        errno.EPERM: _forbidding_switches,
+    }
+    reason = reasons[error.errno](kinds) if error.errno in reasons else ""
+    return OSError(error.errno, reason) if reason else error
+
+
+def _missing_kinds(kinds: Namespace) -> str:
+    missing = [name for name in _proc_names(kinds) if not Path(f"/proc/self/ns/{name}").exists()]
+    return f"this kernel has no {' and no '.join(missing)} namespaces" if missing else ""
+
+
+def _exceeded_limits(kinds: Namespace) -> str:
+    limits = {name: _sysctl(name) for name in map(_limit_of, _proc_names(kinds))}
+    zeros = [f"{name}=10000" for name, value in limits.items() if value == 0]
+    if zeros:
+        return f"a limit of namespaces is 0. Raise it: sysctl -w {' '.join(zeros)}"
+    if not limits:
+        return ""
+    values = ", ".join(f"{name} is {value}" for name, value in limits.items())
+    return (
+        f"there are as many namespaces as are allowed. Here {values}; an outer user namespace may "
+        "have lower limits. User and PID namespaces can be nested 32 deep"
+    )
+
+
+def _forbidding_switches(kinds: Namespace) -> str:
+    switches = _USER_NAMESPACE_SWITCHES if Namespace.USER in kinds else ()
+    allowed = [f"{name}={1 - value}" for name, value in switches if _sysctl(name) == value]
+    if not allowed:
+        return ""
+    return f"this host forbids user namespaces. Allow them there: sysctl -w {' '.join(allowed)}"
+
+
+def _limit_of(name: str) -> str:
+    return f"user.max_{name}_namespaces"
+
+
+def _proc_names(kinds: Namespace) -> list[str]:
+    """Return what /proc/self/ns and user.max_NAME_namespaces call these kinds."""
+    return ["mnt" if kind is Namespace.MOUNT else option(kind)[2:] for kind in kinds]
+
+
+def _sysctl(name: str) -> int | None:
+    try:
+        return int(Path("/proc/sys", name.replace(".", "/")).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def set_time_offsets(offsets: Mapping[str, tuple[int, int]]) -> None:

@@ -57,10 +57,10 @@ def size(text: str, flag: str) -> int:
     if match is None:
         raise refused(flag, text, f"invalid size: '{text}'", "Write it like 512m or 1.5g.")
     number, unit = match.groups()
-    amount = int(float(number) * 1024 ** ("kmgtp".index(unit.lower()) + 1 if unit else 0))
-    if amount >= 1 << 63:
+    amount = float(number) * 1024 ** ("kmgtp".index(unit.lower()) + 1 if unit else 0)
+    if amount >= 1 << 63:  # also the infinity that a number of more than 308 digits becomes
         raise refused(flag, text, "that is more than the kernel can count")
-    return amount
+    return int(amount)
 
 
 def memory(limit: str, with_swap: str) -> tuple[int, int]:

@@ -41,12 +41,10 @@ def only(shown: Iterable[str], pids: set[int]) -> Iterator[str]:
         raise InvalidRequest("cannot find the column PID in what ps says", "", "Ask ps for it.")
     place = names.index("PID")
     yield header
-    yield from (line for line in lines if _pid_in(line.split(), place) in pids)
-
-
-def _pid_in(words: list[str], place: int) -> int | None:
-    """Return the PID in a line; None if a name with blanks in a column before has moved it."""
-    return int(words[place]) if len(words) > place and words[place].isdecimal() else None
+    wanted = {str(pid) for pid in pids}
+    # A process may have written anything into a column before that of its PID, also more digits
+    # than int() reads. So the texts are compared.
+    yield from (line for line in lines if wanted.intersection(line.split()[place : place + 1]))
 
 
 def _all_processes(options: tuple[str, ...] | list[str]) -> Iterator[str]:
