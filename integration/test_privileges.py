@@ -30,7 +30,7 @@ def process(uid: int = 0, gid: int = 0, groups: tuple[int, ...] = (), **changes:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def after(one: Process, program: bytes | None = None, *words: str, hides: bool = False) -> str:
+def after(one: Process, programs: tuple[bytes, ...] = (), *words: str, hides: bool = False) -> str:
     """Drop to what ``one`` says in a child, execute words there, and return what they print."""
     read, write = os.pipe()
     command = words or ("cat", "/proc/self/status")
@@ -40,7 +40,7 @@ def after(one: Process, program: bytes | None = None, *words: str, hides: bool =
         os.dup2(write, 2)
         path, environment = f"/usr/bin/{command[0]}", {"PATH": "/usr/bin"}
         keyrings.leave_session_keyring()
-        privileges.drop(one, Filters(program), hides=hides)
+        privileges.drop(one, Filters(programs), hides=hides)
         os.execve(path, command, environment)
         return 0
 
@@ -52,8 +52,8 @@ def after(one: Process, program: bytes | None = None, *words: str, hides: bool =
     return text if code == 0 else f"exit code {code}: {text}"
 
 
-def status(one: Process, program: bytes | None = None) -> dict[str, str]:
-    lines = after(one, program).splitlines()
+def status(one: Process, programs: tuple[bytes, ...] = ()) -> dict[str, str]:
+    lines = after(one, programs).splitlines()
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
@@ -102,12 +102,12 @@ def test_the_groups_are_those_asked_for_and_no_others() -> None:
 
 @pytest.mark.parametrize("no_new_privileges", [False, True])
 def test_the_filter_holds_with_and_without_no_new_privileges(no_new_privileges: bool) -> None:
-    program = seccomp_programs.compile_rules(seccomp_profile.default(FOURTEEN))
+    programs = seccomp_programs.compile_rules(seccomp_profile.default(FOURTEEN))
     one = process(1000, no_new_privileges=no_new_privileges)
-    found = status(one, program)
+    found = status(one, programs)
     assert (found["Seccomp"], found["NoNewPrivs"]) == ("2", str(int(no_new_privileges)))
-    assert "Operation not permitted" in after(one, program, "unshare", "--user", "true")
-    assert after(one, None, "unshare", "--user", "true") == ""
+    assert "Operation not permitted" in after(one, programs, "unshare", "--user", "true")
+    assert after(one, (), "unshare", "--user", "true") == ""
 
 
 @pytest.mark.parametrize("no_new_privileges", [False, True])
@@ -115,15 +115,15 @@ def test_a_filter_that_kills_all_but_execve_still_lets_it_start(no_new_privilege
     """SIGSYS (31) must come from the new program's first call, not from our last ones."""
     names = ["execve"] if no_new_privileges else ["execve", *DROPPING]
     rules = KILL_ALL_BUT_EXEC | {"syscalls": [{"names": names, "action": "SCMP_ACT_ALLOW"}]}
-    program = seccomp_programs.compile_rules(rules)
+    programs = seccomp_programs.compile_rules(rules)
     traced = process(no_new_privileges=no_new_privileges)
-    assert after(traced, program, "true") == f"exit code {128 + 31}: "
+    assert after(traced, programs, "true") == f"exit code {128 + 31}: "
     # Allowed to brk and map, the program gets as far as loading its libraries.
     names += ["brk", "mmap", "access", "openat", "fstat", "newfstatat", "close", "read", "pread64"]
     names += ["arch_prctl", "set_tid_address", "set_robust_list", "rseq", "mprotect", "prlimit64"]
     names += ["munmap", "exit_group", "getrandom"]
-    program = seccomp_programs.compile_rules(rules | {"syscalls": [{**rule(names)}]})
-    assert after(traced, program, "true") == ""
+    programs = seccomp_programs.compile_rules(rules | {"syscalls": [{**rule(names)}]})
+    assert after(traced, programs, "true") == ""
 
 
 def rule(names: list[str]) -> dict[str, object]:
@@ -142,7 +142,7 @@ def test_the_program_after_a_process_that_hides_can_not_be_traced(
     again = (
         f"{ask[:-1]}, flush=True); import os; os.execv('/usr/bin/python3', ['p', '-c', {ask!r}])"
     )
-    said = after(process(*ids), None, "python3", "-c", again, hides=hides)
+    said = after(process(*ids), (), "python3", "-c", again, hides=hides)
     assert said.split()[1] == "1"
     assert (said.split()[0] == "1") != hides
 
@@ -155,8 +155,8 @@ def test_with_no_new_privileges_setuid_programs_give_nothing(tmp_path: Path) -> 
         if folder.owner() == "root" and folder != Path("/tmp"):
             folder.chmod(folder.stat().st_mode | 0o055)
     words = ("env", str(tool), "-u")
-    assert after(process(1000, no_new_privileges=True), None, *words).strip() == "1000"
-    assert after(process(1000), None, *words).strip() == "0"
+    assert after(process(1000, no_new_privileges=True), (), *words).strip() == "1000"
+    assert after(process(1000), (), *words).strip() == "0"
 
 
 def session_keyring() -> int:

@@ -36,6 +36,20 @@ def run(program: bytes, word: int, number: int, arguments: Sequence[int] = ()) -
             place += if_true if holds else if_false
 
 
+def run_all(
+    programs: Sequence[bytes], word: int, number: int, arguments: Sequence[int] = ()
+) -> int:
+    """Return the answer of several filters: the most restrictive one, of equal ones the last."""
+    answers = [run(one, word, number, arguments) for one in reversed(programs)]
+    return min(answers, key=_restriction)
+
+
+def _restriction(answer: int) -> int:
+    """Return the order of SECCOMP_RET_*: the kernel compares the actions as signed numbers."""
+    action = answer & 0xFFFF_0000
+    return action - (1 << 32) if action >> 31 else action
+
+
 @lru_cache
 def _decoded(program: bytes) -> list[tuple[int, int, int, int]]:
     return list(struct.iter_unpack("=HBBI", program))

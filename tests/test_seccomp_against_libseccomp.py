@@ -78,7 +78,7 @@ def compiled_by(library: ctypes.CDLL, profile: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize("more", [[], ["CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_BPF"]])
 def test_both_decide_the_same(libseccomp: ctypes.CDLL, more: list[str]) -> None:
     profile = seccomp_profile.default([*DEFAULT_CAPABILITIES, *more])
-    ours = seccomp_programs.compile_rules(profile)
+    (ours,) = seccomp_programs.compile_rules(profile)
     theirs = compiled_by(libseccomp, profile)
     tables = syscall_tables.load()
     known = first_unknown(libseccomp, tables[syscall_tables.native()])

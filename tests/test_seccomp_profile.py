@@ -13,7 +13,7 @@ from minirt.kernel import seccomp_compiler as bpf
 from minirt.kernel import syscall_tables
 from minirt.kernel.syscall_tables import ARCHITECTURES
 from minirt.runtime import filters, seccomp_profile, seccomp_programs, seccomp_rules
-from tests.bpf_machine import run
+from tests.bpf_machine import run_all
 
 TABLES = syscall_tables.load()
 DEFAULT_CAPABILITIES = [
@@ -38,14 +38,14 @@ REFUSED = [
 ]
 
 
-def program(*more: str) -> bytes:
+def program(*more: str) -> tuple[bytes, ...]:
     profile = seccomp_profile.default([*DEFAULT_CAPABILITIES, *more])
     return seccomp_programs.compile_rules(profile)
 
 
-def ask(code: bytes, call: str, *arguments: int, architecture: str = NATIVE) -> int:
+def ask(code: tuple[bytes, ...], call: str, *arguments: int, architecture: str = NATIVE) -> int:
     number = TABLES[architecture][call]
-    return run(code, ARCHITECTURES[architecture].word, number, arguments)
+    return run_all(code, ARCHITECTURES[architecture].word, number, arguments)
 
 
 @pytest.mark.parametrize("architecture", syscall_tables.WAYS_IN[NATIVE])
@@ -245,6 +245,13 @@ def test_a_wrong_profile_is_refused_with_the_place(document: dict[str, Any], whe
     assert where in str(error.value)
 
 
+OTHER = bytes.fromhex("0600000000000000")  # a program that returns 0
+
+
+def equals(index: int, value: int) -> dict[str, Any]:
+    return {"index": index, "value": value, "op": "SCMP_CMP_EQ"}
+
+
 def cached(tmp_path: Path) -> Path:
     (found,) = (tmp_path / "root" / "cache" / "seccomp").iterdir()
     return found
@@ -254,21 +261,36 @@ def test_a_compiled_profile_is_kept_for_its_owner_only(tmp_path: Path) -> None:
     rules = seccomp_profile.default(DEFAULT_CAPABILITIES)
     code = seccomp_programs.compiled(rules)
     status = cached(tmp_path).stat()
-    assert (stat.S_IMODE(status.st_mode), status.st_size) == (0o600, len(code))
-    cached(tmp_path).write_bytes(bytes(8))  # taken as it is: the name is all that it goes by
-    assert seccomp_programs.compiled(rules) == bytes(8)
+    assert (stat.S_IMODE(status.st_mode), status.st_size) == (0o600, len(code[0]))
+    cached(tmp_path).write_bytes(OTHER)  # taken as it is: the name is all that it goes by
+    assert seccomp_programs.compiled(rules) == (OTHER,)
 
 
-@pytest.mark.parametrize("damage", ["cut", "open to others", "link", "fifo", "empty"])
+def test_several_programs_of_a_profile_are_kept_apart() -> None:
+    """Some of them end with zeros, as an instruction that returns 0 does."""
+    rules = [
+        {"names": [name], "action": "SCMP_ACT_KILL_THREAD", "args": [equals(place, value)]}
+        for value in range(2000)
+        for place, name in enumerate(("personality", "read", "write"))
+    ]
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
+    programs = seccomp_programs.compiled(profile)
+    assert len(programs) > 1
+    assert seccomp_programs.compiled(profile) == programs == seccomp_programs.compile_rules(profile)
+
+
+@pytest.mark.parametrize("damage", ["cut", "open to others", "link", "fifo", "empty", "long"])
 def test_a_kept_profile_that_looks_wrong_is_compiled_again(tmp_path: Path, damage: str) -> None:
     rules = {"defaultAction": "SCMP_ACT_ALLOW"}
     code = seccomp_programs.compiled(rules)
     file = cached(tmp_path)
     if damage == "cut":
-        file.write_bytes(code[:-1])
+        file.write_bytes(code[0][:-1])
     elif damage == "open to others":
-        file.write_bytes(bytes(8))
+        file.write_bytes(OTHER)
         file.chmod(0o666)
+    elif damage == "long":
+        file.write_bytes(OTHER * 4097)
     elif damage == "empty":
         file.write_bytes(b"")
     else:
@@ -276,7 +298,7 @@ def test_a_kept_profile_that_looks_wrong_is_compiled_again(tmp_path: Path, damag
         if damage == "fifo":
             os.mkfifo(file)
         else:
-            (tmp_path / "other").write_bytes(bytes(8))
+            (tmp_path / "other").write_bytes(OTHER)
             file.symlink_to(tmp_path / "other")
     assert seccomp_programs.compiled(rules) == code
 
@@ -293,7 +315,7 @@ def test_a_filter_that_is_ready_is_taken_for_the_same_rules_and_no_others(
     rules = seccomp_profile.default(["CAP_CHOWN"])
     apart = filters.prepare(rules)
     filters.get_ready(rules)
-    monkeypatch.setattr(seccomp_programs, "compiled", lambda _rules: b"another")
+    monkeypatch.setattr(seccomp_programs, "compiled", lambda _rules: (b"another",))
     assert filters.prepare(copy.deepcopy(rules)) == apart
-    assert filters.prepare(seccomp_profile.default(["CAP_SYS_ADMIN"])).program == b"another"
-    assert filters.prepare(None).program is None
+    assert filters.prepare(seccomp_profile.default(["CAP_SYS_ADMIN"])).programs == (b"another",)
+    assert filters.prepare(None).programs == ()

@@ -19,7 +19,8 @@ FLAGS = {
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": WAIT_KILLABLE_RECV,
 }
 INSTRUCTION = 8  # bytes: struct sock_filter of include/uapi/linux/filter.h
-MOST_INSTRUCTIONS = 4096  # BPF_MAXINSNS
+MOST_INSTRUCTIONS = 4096  # of one program: BPF_MAXINSNS
+MOST_TOGETHER = 1 << 15  # of all programs of a process: MAX_INSNS_PER_PATH of kernel/seccomp.c
 
 
 class _Fprog(ctypes.Structure):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
 
 from minirt.kernel.bpf_assembler import EQUAL, GREATER, GREATER_OR_EQUAL, Backwards
 from minirt.kernel.syscall_tables import ARCHITECTURES, X32_BIT, Architecture, newest
@@ -63,17 +64,33 @@ class Filter:
     unknown: int | None = None
 
 
+ConditionalRule = tuple[tuple[Condition, ...], int]
 # The conditional rules of a call, and the answer if none fits.
-_Decision = tuple[tuple[tuple[tuple[Condition, ...], int], ...], int]
+Decision = tuple[tuple[ConditionalRule, ...], int]
+# For each architecture the first number of each range of calls with the same decision.
+Ranges = Mapping[str, list[tuple[int, Decision]]]
 
 
 def compile_filter(one: Filter, tables: Mapping[str, Mapping[str, int]]) -> bytes:
-    """Compile a filter. Names that an architecture doesn't have are nothing to it."""
+    """Compile a filter into one program, of whatever length.
+
+    Names that an architecture doesn't have are nothing to it.
+    """
+    return assemble(one, ranges_of(one, tables))
+
+
+def ranges_of(one: Filter, tables: Mapping[str, Mapping[str, int]]) -> Ranges:
+    """Return what a filter decides about each system call of its architectures."""
+    return {name: _ranges(one, ARCHITECTURES[name], tables[name]) for name in one.architectures}
+
+
+def assemble(one: Filter, ranges: Ranges) -> bytes:
+    """Return the program of a filter for these decisions."""
     program = Backwards()
     entries: dict[int, list[tuple[Architecture, int]]] = {}
     for name in one.architectures:
         architecture = ARCHITECTURES[name]
-        tree = _tree(program, architecture, _ranges(one, architecture, tables[name]))
+        tree = _tree(program, architecture, ranges[name])
         entries.setdefault(architecture.word, []).append((architecture, tree))
     otherwise = program.answer(KILL_PROCESS)
     for word, found in entries.items():
@@ -102,10 +119,10 @@ def _entry(program: Backwards, one: Filter, word: int, trees: dict[str, int]) ->
 
 def _ranges(
     one: Filter, architecture: Architecture, table: Mapping[str, int]
-) -> list[tuple[int, _Decision]]:
+) -> list[tuple[int, Decision]]:
     """Return the first number of each range of calls with the same decision."""
     decisions = _decisions(one, table)
-    default: _Decision = ((), one.default)
+    default: Decision = ((), one.default)
     ranges = [(architecture.base, default)]
     points = {number: decisions.get(number, default) for number in table.values()}
     for number in table.values():
@@ -120,7 +137,7 @@ def _ranges(
     return ranges
 
 
-def _decisions(one: Filter, table: Mapping[str, int]) -> dict[int, _Decision]:
+def _decisions(one: Filter, table: Mapping[str, int]) -> dict[int, Decision]:
     conditional: dict[int, list[tuple[tuple[Condition, ...], int]]] = {}
     plain: dict[int, int] = {}
     for rule in one.rules:
@@ -136,7 +153,7 @@ def _decisions(one: Filter, table: Mapping[str, int]) -> dict[int, _Decision]:
 
 
 def _tree(
-    program: Backwards, architecture: Architecture, ranges: list[tuple[int, _Decision]]
+    program: Backwards, architecture: Architecture, ranges: list[tuple[int, Decision]]
 ) -> int:
     """Find the range of the loaded number: the upper half stands behind the lower."""
     if len(ranges) == 1:
@@ -147,15 +164,52 @@ def _tree(
     return program.jump(GREATER_OR_EQUAL, ranges[middle][0], upper, lower)
 
 
-def _decide(program: Backwards, architecture: Architecture, decision: _Decision) -> int:
+def _decide(program: Backwards, architecture: Architecture, decision: Decision) -> int:
     rules, answer = decision
     place = program.answer(answer)
-    for conditions, if_all in reversed(rules):
-        place = program.go(place)  # near, for the many jumps that a comparison can need
-        otherwise, place = place, program.answer(if_all)
-        for one in reversed(conditions):
-            place = _compare(program, architecture, one, place, otherwise)
+    groups = [(index, list(some)) for index, some in groupby(rules, _index_of_value)]
+    for index, some in reversed(groups):
+        if index is not None:
+            place = _look_up(program, architecture, index, some, place)
+            continue
+        for conditions, if_all in reversed(some):
+            place = program.go(place)  # near, for the many jumps that a comparison can need
+            otherwise, place = place, program.answer(if_all)
+            for one in reversed(conditions):
+                place = _compare(program, architecture, one, place, otherwise)
     return place
+
+
+def _index_of_value(rule: ConditionalRule) -> int | None:
+    """Return the argument of a rule whose only condition is that it equals a value, else None."""
+    conditions, _ = rule
+    if len(conditions) == 1 and conditions[0].operator is Operator.EQ:
+        return conditions[0].index
+    return None
+
+
+def _look_up(
+    program: Backwards,
+    architecture: Architecture,
+    index: int,
+    rules: list[ConditionalRule],
+    otherwise: int,
+) -> int:
+    """Compare an argument with the values of several rules: it is loaded only once for them all."""
+    offset = _ARGUMENTS + 8 * index
+    answers: dict[int, dict[int, int]] = {}  # high word -> low word -> answer
+    for (one,), answer in rules:
+        high = one.value >> 32 if architecture.bits == 64 else 0
+        answers.setdefault(high, {}).setdefault(one.value & 0xFFFF_FFFF, answer)
+    place = otherwise = program.go(otherwise)
+    for high, of_low in reversed(answers.items()):
+        next_high, place = place, otherwise
+        for low, answer in reversed(of_low.items()):
+            place = program.jump(EQUAL, low, program.answer(answer), place)
+        place = program.load(offset)
+        if architecture.bits == 64:
+            place = program.jump(EQUAL, high, place, next_high)
+    return program.load(offset + 4) if architecture.bits == 64 else place
 
 
 def _compare(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import errno
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from minirt.errors import InvalidRequest
 from minirt.kernel import seccomp, springboard
 
 if TYPE_CHECKING:
@@ -18,12 +20,12 @@ _NOTIFY = "SCMP_ACT_NOTIFY"
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """A compiled program, None for no filter.
+    """Compiled programs in the order of loading; none for no filter.
 
     ``agent`` is the supervisor that answers the calls of rules with SCMP_ACT_NOTIFY.
     """
 
-    program: bytes | None = None
+    programs: tuple[bytes, ...] = ()
     flags: int = 0
     agent: Agent | None = None
     lets_spring: bool = True  # surely: all that the springboard calls
@@ -33,16 +35,30 @@ class Filters:
         """Return what must stay open until the filter is loaded."""
         return {self.agent.fileno()} if self.agent else set()
 
-    def load(self, program: seccomp.Loadable) -> None:
-        """Put the filter in force, laid out as ``program``; its supervisor gets the listener.
+    def load(self, programs: Sequence[seccomp.Loadable]) -> None:
+        """Put the filter in force, laid out as ``programs``; its supervisor gets the listener.
 
         From here on any system call of this process may be refused, or wait for the supervisor.
-        Raises OSError.
+        Raises InvalidRequest, OSError.
         """
-        if self.agent:
-            self.agent.hand_over(lambda: seccomp.load(program, self.flags))
-        else:
-            seccomp.load(program, self.flags)
+        try:
+            if self.agent:
+                self.agent.hand_over(lambda: self._load(programs))
+            else:
+                self._load(programs)
+        except OSError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+            why = f"the kernel allows {seccomp.MOST_TOGETHER} instructions in all filters together"
+            what = "linux.seccomp is too large beside the filters that this process has inherited"
+            raise InvalidRequest(what, why) from error
+
+    def _load(self, programs: Sequence[seccomp.Loadable]) -> int:
+        """Load all of them; the last one has the listener."""
+        of_listener = seccomp.NEW_LISTENER | seccomp.WAIT_KILLABLE_RECV
+        for one in programs[:-1]:
+            seccomp.load(one, self.flags & ~of_listener)
+        return seccomp.load(programs[-1], self.flags)
 
     def close(self) -> None:
         """Leave the supervisor to the child."""
@@ -67,19 +83,19 @@ def prepare(rules: Mapping[str, Any] | None) -> Filters:
         return _ready[1]
     from minirt.runtime import seccomp_programs
 
-    program = seccomp_programs.compiled(rules)
+    programs = seccomp_programs.compiled(rules)
     flags, springs = 0, lets_through(rules, springboard.CALLS)
     hides = lets_through(rules, _HIDES)
     for name in rules.get("flags") or ():
         flags |= seccomp.FLAGS[name]
     if not any(one["action"] == _NOTIFY for one in rules.get("syscalls") or ()):
         flags &= ~seccomp.WAIT_KILLABLE_RECV
-        return Filters(program, flags, lets_spring=springs, lets_hide=hides)
+        return Filters(programs, flags, lets_spring=springs, lets_hide=hides)
     from minirt.runtime import seccomp_agent
 
     agent = seccomp_agent.connect(rules)
     flags |= seccomp.NEW_LISTENER
-    return Filters(program, flags, agent, lets_spring=springs, lets_hide=hides)
+    return Filters(programs, flags, agent, lets_spring=springs, lets_hide=hides)
 
 
 def lets_through(rules: Mapping[str, Any], calls: Iterable[str]) -> bool:

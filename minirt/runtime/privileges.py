@@ -34,9 +34,9 @@ def drop(process: Process, filters: Filters, *, hides: bool = False) -> None:
     """
     user, sets = process.user, sets_of(process)
     groups = None if user.keeps_groups else list(dict.fromkeys(user.additional_gids))
-    program = seccomp.prepare(filters.program) if filters.program else None
-    if program and not process.no_new_privileges:
-        filters.load(program)
+    programs = [seccomp.prepare(one) for one in filters.programs]
+    if programs and not process.no_new_privileges:
+        filters.load(programs)
     capabilities.limit_bounding(sets.bounding)
     capabilities.keep_across_setuid(True)
     if sets.ambient and user.gid not in (os.getgroups() if groups is None else groups):
@@ -49,8 +49,8 @@ def drop(process: Process, filters: Filters, *, hides: bool = False) -> None:
     if process.no_new_privileges:
         with step("never gain privileges again", "setpriv", "--no-new-privs", Shell('"$@"')):
             prctl.set_no_new_privs(1)
-        if program:
-            filters.load(program)
+        if programs:
+            filters.load(programs)
 
 
 def become(uid: int, gid: int, groups: list[int] | None, fsgid: int | None = None) -> None:

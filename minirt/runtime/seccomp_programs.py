@@ -1,6 +1,7 @@
 """Compiled filters of system calls, kept so that each profile is compiled once.
 
-    ROOT/cache/seccomp/DIGEST.bpf     the program; its name says what it was compiled from
+    ROOT/cache/seccomp/DIGEST.bpf     the program, or several with an empty instruction between
+                                      them; the name says what they were compiled from
 
 The digest covers the profile, the machine, and the code and the tables of the compiler. A
 program of anybody but root, or of a strange length, is not taken: whoever can write it can
@@ -16,28 +17,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from minirt.errors import InvalidRequest
 from minirt.kernel import seccomp, syscall_tables
 from minirt.state import made, root_dir
 
-_MADE_FROM = ("syscalls.json", "syscall_tables.py", "seccomp_compiler.py", "bpf_assembler.py")
+_MADE_FROM = (
+    *("syscalls.json", "syscall_tables.py", "bpf_assembler.py"),
+    *("seccomp_compiler.py", "seccomp_splitting.py"),
+)
+_SEPARATOR = bytes(seccomp.INSTRUCTION)  # an instruction that the compiler never writes
 
 
-def compiled(rules: Mapping[str, Any]) -> bytes:
-    """Return the program for config.json's linux.seccomp. Raises InvalidRequest."""
+def compiled(rules: Mapping[str, Any]) -> tuple[bytes, ...]:
+    """Return the programs for config.json's linux.seccomp, in the order of loading.
+
+    Raises InvalidRequest.
+    """
     path = root_dir() / "cache" / "seccomp" / f"{_digest(rules)}.bpf"
-    program = _fetch(path)
-    if program is None:
-        program = compile_rules(rules)
-        _keep(path, program)
-    return program
+    programs = _fetch(path)
+    if programs is None:
+        programs = compile_rules(rules)
+        _keep(path, _SEPARATOR.join(programs))
+    return programs
 
 
-def compile_rules(rules: Mapping[str, Any]) -> bytes:
+def compile_rules(rules: Mapping[str, Any]) -> tuple[bytes, ...]:
     """Compile config.json's linux.seccomp. Raises InvalidRequest."""
-    from minirt.kernel.seccomp_compiler import compile_filter
+    from minirt.kernel import seccomp_splitting
     from minirt.runtime import seccomp_rules
 
-    return compile_filter(seccomp_rules.read(rules), syscall_tables.load())
+    try:
+        return seccomp_splitting.compile_filters(seccomp_rules.read(rules), syscall_tables.load())
+    except seccomp_splitting.TooLarge as error:
+        remedy = "Use fewer rules with conditions (args), or fewer architectures."
+        raise InvalidRequest("linux.seccomp is too large", str(error), remedy) from error
 
 
 def _digest(rules: Mapping[str, Any]) -> str:
@@ -53,8 +66,8 @@ def _digest(rules: Mapping[str, Any]) -> str:
     return blake2b(packed, digest_size=32).hexdigest()
 
 
-def _fetch(path: Path) -> bytes | None:
-    """Read a program that root wrote; None if there is none."""
+def _fetch(path: Path) -> tuple[bytes, ...] | None:
+    """Read programs that root wrote; None if there are none."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -65,11 +78,22 @@ def _fetch(path: Path) -> bytes | None:
         whole = status.st_size and status.st_size % seccomp.INSTRUCTION == 0
         if not (stat.S_ISREG(status.st_mode) and trusted and whole):
             return None
-        if status.st_size > seccomp.INSTRUCTION * seccomp.MOST_INSTRUCTIONS:
+        if status.st_size > seccomp.INSTRUCTION * seccomp.MOST_TOGETHER:
             return None
-        return os.read(fd, status.st_size)
+        programs = _separated(os.read(fd, status.st_size))
+        most = seccomp.INSTRUCTION * seccomp.MOST_INSTRUCTIONS
+        return programs if all(0 < len(one) <= most for one in programs) else None
     finally:
         os.close(fd)
+
+
+def _separated(text: bytes) -> tuple[bytes, ...]:
+    if _SEPARATOR not in text:
+        return (text,)
+    size = seccomp.INSTRUCTION
+    ends = [at for at in range(0, len(text), size) if text[at : at + size] == _SEPARATOR]
+    starts = [0, *(end + size for end in ends)]
+    return tuple(text[start:end] for start, end in zip(starts, [*ends, len(text)], strict=True))
 
 
 def _keep(path: Path, program: bytes) -> None:
