@@ -575,6 +575,54 @@ def test_a_bind_source_inside_the_root_shows_earlier_mounts(
     assert run(one, "sh", "-c", "touch /x/seen; ls /y /z").split() == ["/y:", "seen", "/z:", "seen"]
 
 
+def order_of(said: str, *places: str) -> list[str]:
+    """Return these places in the order of /proc/self/mountinfo, by which the kernel made them.
+
+    Before Linux 6.8 it is the order in which they were mounted.
+    """
+    return [line.split()[4] for line in said.splitlines() if line.split()[4] in places]
+
+
+def with_three_binds(one: Oci, option: str) -> None:
+    for place, propagation in (("/a", option), ("/b", "rprivate"), ("/c", option)):
+        (one.top / place[1:]).mkdir()
+        mount(one, place, "bind", one.top / place[1:], "rbind", propagation)
+    one.write("cat", "/proc/self/mountinfo")
+
+
+@each_runtime()
+@pytest.mark.parametrize("option", ["rshared", "rslave", "rprivate"])
+def test_mounts_are_made_in_the_order_of_the_config(one: Oci, option: str) -> None:
+    with_three_binds(one, option)
+    words = one.words("run", "--bundle", one.bundle, "a")
+    said = shell("unshare", "--mount", "--propagation=shared", *words, input="").stdout
+    assert order_of(said, "/", "/proc", "/dev", "/a", "/b", "/c") == [
+        *("/", "/proc", "/dev", "/a", "/b", "/c")
+    ]
+
+
+@each_runtime("runc")  # crun is run in a namespace without peers here
+def test_a_shared_bind_is_a_peer_of_the_hosts_mount(one: Oci) -> None:
+    source = one.top / "source"
+    source.mkdir()
+    mount(one, "/a", "bind", source, "rbind", "rshared")
+    one.linux["rootfsPropagation"] = "rshared"  # without that it is none with runc
+    one.write("grep", " /a ", "/proc/self/mountinfo")
+    script = f'mount --bind {source} {source}; grep " {source} " /proc/self/mountinfo; exec "$@"'
+    words = one.words("run", "--bundle", one.bundle, "a")
+    outer = ("unshare", "--mount", "--propagation=shared", "sh", "-c", script, "sh")
+    host, container = (line.split()[6] for line in shell(*outer, *words).stdout.splitlines())
+    assert host == container and host.startswith("shared:")
+
+
+@each_runtime("runc")
+def test_in_a_user_namespace_the_root_is_made_before_what_is_mounted_in_it(one: Oci) -> None:
+    in_user_namespace(one)
+    with_three_binds(one, "rprivate")
+    said = run_in_reach(one, "cat", "/proc/self/mountinfo")
+    assert order_of(said, "/", "/a", "/b", "/c") == ["/", "/a", "/b", "/c"]
+
+
 @each_runtime("crun")
 def test_so_it_does_in_a_user_namespace(one: Oci) -> None:
     in_user_namespace(one)

@@ -22,6 +22,7 @@ from minirt.kernel import beneath, libc, mounts, namespaces, processes, tree_cop
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.tree_copy import Copying
 from minirt.runtime import mount_table, rootfs
+from minirt.runtime.mount_sources import Copier
 from minirt.runtime.rootfs import Overlay
 from minirt.runtime.spec import Mount
 from minirt.state import made
@@ -132,7 +133,7 @@ def _mounted(one: Record) -> Iterator[int]:
         overlay = Overlay(layers, made(folder / "upper"), made(folder / "work"))
         root = rootfs.open_root(made(run / "rootfs"), overlay)
         is_mounted = True
-        mount_table.mount_all(root, tuple(_binds(one)), folder)
+        mount_table.mount_all(root, tuple(_binds(one)), Copier(folder))
         yield root
         os.close(root)
     finally:

@@ -137,6 +137,12 @@ def own_pid_as_seen_from_proc() -> int:
     return int(Path("/proc/self").readlink().name)
 
 
+def parent_as_seen_from_proc() -> int:
+    """Return the PID of this process's parent in the PID namespace of the mounted /proc."""
+    _, _, fields = Path("/proc/self/stat").read_text().rpartition(")")
+    return int(fields.split()[1])
+
+
 def kill(pid: int) -> int:
     """Kill the child ``pid`` and reap it.
 

@@ -51,6 +51,7 @@ from minirt.runtime.handshake import (
     CreatorDied,
     Line,
 )
+from minirt.runtime.mount_sources import Copier
 from minirt.runtime.plan import Plan
 from minirt.runtime.spec import Process, Spec
 
@@ -196,8 +197,9 @@ def _build_root(
     spec, setting = plan.spec, plan.setting
     place = setting.bundle / spec.root.path
     home = shared_mounts.leave(spec, place) if spec.shares_mounts else None
-    given |= mount_sources.before_hiding(spec, setting.bundle, setting.shm_of, but=given)
     mounts.hide_from_parent()
+    host = home.path if home else mount_sources.parents_namespace
+    copy = Copier(setting.bundle, host, setting.shm_of)
     if onto is None:
         root = rootfs.open_root(place, setting.overlay)
     else:
@@ -205,7 +207,7 @@ def _build_root(
         with step("attach the root that was made outside", "mount", "--move", place, Shown(onto)):
             mounts.attach(root, onto)
         os.close(onto)
-    mounted = mount_table.mount_all(root, spec.mounts, setting.bundle, given)
+    mounted = mount_table.mount_all(root, spec.mounts, copy, given)
     process = launch.as_user(spec.process, root, setting.user, setting.groups)
     has_own_dev = dev.is_own(spec.mounts) and not mounted.covers("/dev")
     if has_own_dev:

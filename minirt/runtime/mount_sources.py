@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Container
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minirt.errors import InvalidRequest, KernelRefused, kernel_refused
-from minirt.kernel import beneath, cgroups, devices, libc, mounts, user_namespaces
+from minirt.kernel import beneath, cgroups, devices, libc, mounts, processes, user_namespaces
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
@@ -106,61 +106,88 @@ def make(
     For a process with a mount namespace of its own, which ends soon. Raises InvalidRequest,
     KernelRefused.
     """
-    tied = before_hiding(spec, bundle, shm_of)
     mounts.hide_from_parent()
-    found = [
-        tied.get(number) or _mount(spec, spec.mounts[number], bundle, ids)
-        for number in outside(spec)
-        if number >= 0
-    ]
+    copy = Copier(bundle, parents_namespace, shm_of)
+    place = bundle / spec.root.path
+    # The root before all that is mounted in it: some programs take the order in which mounts were
+    # made for that of mounting. An overlay comes last: it covers its layers in this namespace.
+    root = [rootfs.copied(place)] if ids is not None and overlay is None else []
+    found = [_mount(spec, spec.mounts[key], copy, ids) for key in outside(spec) if key >= 0]
     if ids is not None:
         found += _devices(devices_made_outside(spec).values(), bundle, ids)
-        found.append(_root(bundle / spec.root.path, overlay, ids))
-    return found
+        if overlay is not None:
+            root = [_overlay(place, overlay, ids)]
+    return found + root
 
 
-def before_hiding(
-    spec: Spec, bundle: Path, shm_of: str = "", but: Container[int] = ()
-) -> dict[int, int]:
-    """Copy what must keep its tie to the host, and what another mount namespace has.
+def parents_namespace() -> str:
+    """Return the path of the parent's mount namespace, from which this process has its own."""
+    return f"/proc/{processes.parent_as_seen_from_proc()}/ns/mnt"
 
-    A mount that passes on what is mounted in it (mount_namespaces(7), "shared") does so only if
-    it is copied as long as this namespace is a peer of the host's. ``but`` are those that are
-    made already. Raises as :func:`copied`.
+
+@dataclass(frozen=True, slots=True)
+class Copier:
+    """Copies the sources of binds, each when its turn comes: mounts are numbered as they are made.
+
+    Most sources are copied in the namespace of this process. Two kinds are in another one: a mount
+    that passes on what is mounted in it (mount_namespaces(7), "shared") does so only if it is
+    copied from a peer of the host's, which the mounts here are no more after
+    :func:`mounts.hide_from_parent`; and /dev/shm may be that of another container.
     """
-    found = {}
-    for number, one in enumerate(spec.mounts):
-        options = parse(one.options)
-        if number in but or not one.is_bind or one.inside:
-            continue
-        if shm_of and one.place == SHM:
-            found[number] = _elsewhere(shm_of, one.source)
-        elif options.propagation == Propagation.SHARED and not one.is_idmapped:
-            found[number] = copied(one, options, bundle)
-    return found
+
+    bundle: Path
+    # Returns the path of the namespace that this one is a copy of; without it all is copied here.
+    host: Callable[[], str] | None = None
+    shm_of: str = ""  # the path of the other container's
+
+    def __call__(
+        self, one: Mount, options: Options, *, ids: Ids | None = None, root: int | None = None
+    ) -> int:
+        """Copy the mount of a bind's source; return the copy, dressed. Raises as :func:`copied`."""
+        if self.shm_of and one.place == SHM:
+            return _elsewhere(self.shm_of, one.source)
+        is_shared = options.propagation == Propagation.SHARED
+        if self.host is None or not is_shared or one.is_idmapped or one.inside:
+            return copied(one, options, self.bundle, ids, root)
+        with _in_namespace(self.host()):
+            return copied(one, options, self.bundle)
 
 
 def _elsewhere(namespace: str, path: str) -> int:
     """Copy the mount at a path of another mount namespace, whose processes may be hostile."""
-    with ExitStack() as held:
-        own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        held.callback(os.close, own)
-        joining.join(Namespace.MOUNT, namespace)
-        held.callback(libc.setns, own, Namespace.MOUNT)
+    with _in_namespace(namespace):
         root = os.open("/", beneath.FOLDER)
-        held.callback(os.close, root)
-        fd = beneath.open_beneath(root, path, beneath.FOLDER, resolve=beneath.STRAIGHT)
-        held.callback(os.close, fd)
-        tree = mounts.copy(fd)
+        try:
+            fd = beneath.open_beneath(root, path, beneath.FOLDER, resolve=beneath.STRAIGHT)
+        finally:
+            os.close(root)
+        try:
+            tree = mounts.copy(fd)
+        finally:
+            os.close(fd)
     mounts.change(tree, propagation=Propagation.PRIVATE)
     return tree
 
 
-def _mount(spec: Spec, one: Mount, bundle: Path, ids: Ids | None) -> int:
+@contextmanager
+def _in_namespace(path: str) -> Iterator[None]:
+    """Be in another mount namespace for the body; then go back, to the root directory there."""
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        joining.join(Namespace.MOUNT, path)
+        try:
+            yield
+        finally:
+            libc.setns(own, Namespace.MOUNT)
+    finally:
+        os.close(own)
+
+
+def _mount(spec: Spec, one: Mount, copy: Copier, ids: Ids | None) -> int:
     options = parse(one.options)
     try:
         if one.is_bind:
-            return copied(one, options, bundle, ids)
+            return copy(one, options, ids=ids)
         owner = _OWNERS.get(one.kind, Namespace(0))
         path = spec.namespaces.get(owner)
         if path:
@@ -266,10 +293,8 @@ def _devices(asked: Collection[Device], place: Path, ids: Ids) -> list[int]:
     return found
 
 
-def _root(place: Path, overlay: Overlay | None, ids: Ids) -> int:
-    """Make the container's root. On disk, files of an overlay keep the ids of the inside."""
-    if overlay is None:
-        return rootfs.copied(place)
+def _overlay(place: Path, overlay: Overlay, ids: Ids) -> int:
+    """Make the container's root of layers. On disk, their files keep the ids of the inside."""
     for folder in (*overlay.lower, overlay.upper.parent):  # The last has overlayfs's own, too.
         fd = os.open(folder, beneath.FOLDER)
         tree = mounts.copy(fd)

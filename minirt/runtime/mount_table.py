@@ -21,8 +21,9 @@ from minirt.kernel import beneath, copying, libc, mounts, overlay
 from minirt.kernel.beneath import Shown
 from minirt.kernel.mounts import Attribute, Propagation
 from minirt.kernel.steps import Shell, step
-from minirt.runtime import cgroup_view, mount_sources
+from minirt.runtime import cgroup_view
 from minirt.runtime.mount_options import Options, parse
+from minirt.runtime.mount_sources import Copier
 from minirt.runtime.spec import Mount
 
 # A real /proc is what masks and checks rely on: only another real one may cover it, and only these
@@ -80,16 +81,20 @@ def _place_in(root: int, fd: int) -> str:
 
 
 def mount_all(
-    root: int, table: tuple[Mount, ...], bundle: Path, given: Mapping[int, int] | None = None
+    root: int,
+    table: tuple[Mount, ...],
+    copy: Copier,
+    given: Mapping[int, int] | None = None,
 ) -> Mounted:
     """Mount the table in its order. Raises InvalidRequest, KernelRefused.
 
-    ``given`` are mounts that were made outside, by their numbers (``mount_sources``).
+    ``given`` are mounts that were made outside, by their numbers (``mount_sources``); ``copy``
+    makes those of the other binds.
     """
     done = Mounted()
     for number, one in enumerate(table):
         try:
-            left = _mount(root, one, bundle, (given or {}).get(number), done)
+            left = _mount(root, one, copy, (given or {}).get(number), done)
             if left is not None:
                 done.writable.append(left)
         except _Astray:
@@ -110,15 +115,15 @@ def make_readonly(writable: list[int]) -> None:
         os.close(fd)
 
 
-def _mount(root: int, one: Mount, bundle: Path, given: int | None, done: Mounted) -> int | None:
+def _mount(root: int, one: Mount, copy: Copier, given: int | None, done: Mounted) -> int | None:
     """Mount one line of the table; return its descriptor if it must become read-only later."""
     options = parse(one.options)
     if one.is_bind:
         tree = given
         if tree is None:
-            tree = mount_sources.copied(one, options, bundle, root=root)
+            tree = copy(one, options, root=root)
         try:
-            _bind(root, one, options, bundle / one.source, tree, done)
+            _bind(root, one, options, copy.bundle / one.source, tree, done)
         finally:
             os.close(tree)
     elif given is not None:

@@ -43,6 +43,10 @@ class Home:
     folder: int
     pivots: bool
 
+    def path(self) -> str:
+        """Return the path of the namespace, for this process."""
+        return f"/proc/self/fd/{self.namespace}"
+
     def close(self) -> None:
         """Close both descriptors."""
         os.close(self.namespace)
