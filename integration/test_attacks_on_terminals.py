@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,18 @@ BY_PS = "?[2J"  # how ps(1) prints it, and with it "top"
 SLEEPER = ("sh", "-c", f"sleep 1000; : {ERASE}")
 
 
+# A C1 control, a mark that turns the direction of reading, and a tag beyond U+FFFF: JSON allows all
+# of them as they are.
+BEYOND_ASCII = "\x9b2J\u202ex\U000e0041"
+
+
 def all_said(person: Typist) -> str:
     person.wait()
     return person.rest()
+
+
+def unprintable(text: str) -> set[str]:
+    return {c for c in text if not c.isprintable() and c not in "\r\n\t"}
 
 
 @pytest.fixture
@@ -70,3 +80,64 @@ def test_an_error_spells_out_what_it_is_about(hostile: str) -> None:
             said = all_said(person)
             assert SPELLED in said and "\x1b" not in said, name
             assert person.wait() != 0, name
+
+
+INSPECTED = {
+    "container": ("inspect", "one"),
+    "container, short": ("inspect", "-f", "json", "one"),
+    "container, template": ("inspect", "-f", "{{json .Config.Labels}}", "one"),
+    "image": ("image", "inspect", "made:1"),
+    "image, short": ("image", "inspect", "-f", "json", "made:1"),
+    "network": ("network", "inspect", "net1"),
+    "network, short": ("network", "inspect", "-f", "json", "net1"),
+    "network, template": ("network", "inspect", "-f", "{{json .Labels}}", "net1"),
+    "volume": ("volume", "inspect", "vol1"),
+    "containers": ("ps", "-a", "--no-trunc", "--format", "json"),
+    "containers, template": ("ps", "-a", "--format", "{{json .Labels}}"),
+    "networks": ("network", "ls", "--format", "json", "-f", "name=net1"),
+    "volumes": ("volume", "ls", "--format", "json"),
+}
+SPELLED_IN_LISTS = {
+    "network, text": ("network", "inspect", "-f", "{{.Labels}}", "net1"),
+    "containers": ("ps", "-a", "--no-trunc", "--format", "{{.Labels}} {{.Command}}"),
+    "networks": ("network", "ls", "--format", "table {{.Labels}}"),
+    "volumes": ("volume", "ls", "--format", "{{.Labels}}"),
+    "story": ("--explain", "run", "--rm", "--net", "none", "made:1"),
+}
+
+
+def test_labels_reach_no_terminal_as_controls_and_json_stays_json(
+    minirt: Minirt, tmp_path: Path, image: str
+) -> None:
+    label = f"what={BEYOND_ASCII}"
+    layer = tar(folder("./"), member("x"))
+    config = {"Labels": {"what": BEYOND_ASCII}, "Cmd": ["/x"], "WorkingDir": f"/{BEYOND_ASCII}"}
+    config |= {"Volumes": {f"/{BEYOND_ASCII}": {}}}
+    files = oci_files([layer], config=config)
+    minirt("image", "load", "-i", written(tmp_path / "image.tar", files))
+    minirt("create", "--name", "one", "--net", "none", "-l", label, image, BEYOND_ASCII)
+    minirt("network", "create", "--label", label, "net1")
+    minirt("volume", "create", "--label", label, "vol1")
+    with typing("printf", "%s", BEYOND_ASCII) as control:
+        assert unprintable(all_said(control)) == set("\x9b\u202e\U000e0041")
+    for name, words in INSPECTED.items():
+        with at_terminal(*words) as person:
+            said = all_said(person)
+        assert not unprintable(said), name
+        found = json.loads(said)
+        assert BEYOND_ASCII in json.dumps(found, ensure_ascii=False), name
+        is_template = any("{{" in word for word in words)
+        assert isinstance(found, list) == ("inspect" in words and not is_template), name
+    for name, words in SPELLED_IN_LISTS.items():
+        with at_terminal(*words) as person:
+            said = all_said(person)
+        assert not unprintable(said), name
+        assert r"\x9b2J\u202ex\U000e0041" in said, name
+
+
+def test_inspect_prints_each_network_in_one_array(minirt: Minirt) -> None:
+    minirt("network", "create", "net1")
+    done = minirt("network", "inspect", "-f", "json", "net1", "none", "nosuch", code=1)
+    assert [one["Name"] for one in json.loads(done.stdout)] == ["net1", "none"]
+    assert done.stdout.count("\n") == 1
+    assert "network nosuch not found" in done.stderr

@@ -126,6 +126,12 @@ def unpack(message: bytes) -> MinirtError:
 
 def say(sentence: str, code: int) -> int:
     """Print a sentence to standard error, safe for a terminal; return ``code``."""
-    printable = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in sentence)
-    sys.stderr.write(f"minirt: {printable}\n")
+    sys.stderr.write(f"minirt: {clean(sentence)}\n")
     return code
+
+
+def clean(text: str) -> str:
+    """Write out what could move a terminal's cursor; images choose some of these texts."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)

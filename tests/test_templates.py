@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minirt.container.templates import render
+from minirt.container.templates.json_text import dumped
 from minirt.container.templates.structs import NIL_LIST, NIL_MAP, NIL_POINTER, struct
 from minirt.container.templates.values import Fields, OpenMap
 from minirt.errors import InvalidRequest
@@ -201,3 +202,12 @@ def test_structs_and_nils_print_as_in_go(template: str, printed: str) -> None:
 def test_a_nil_has_no_fields_and_no_elements(template: str) -> None:
     with pytest.raises(InvalidRequest):
         render(template, STRUCT)
+
+
+@given(st.dictionaries(st.text(), st.text()))
+@example({"\x7f\x9b2J\u202e\U000e0041\ud800": "\n"})
+def test_json_is_printable_and_read_back_as_it_was(document: dict[str, str]) -> None:
+    for text in (dumped(document), dumped(document, indent=4).replace("\n", "")):
+        assert text.isprintable()
+        assert json.loads(text) == document
+    assert render("{{json .}}", document) == dumped(document)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
@@ -16,12 +15,13 @@ import click
 def command(reference: str, kind: str, as_json: bool, name: str) -> int:
     """Ask for a name as a container's programs do, and say whose it is and who answered."""
     from minirt.commands.asker import asker, question
-    from minirt.container.tables import clean
+    from minirt.container.templates.json_text import dumped
+    from minirt.errors import clean
     from minirt.explain import naming, naming_lines
 
     told = naming.query(asker(reference), *question(name, kind))
     if as_json:
-        click.echo(json.dumps(asdict(told), indent=4, ensure_ascii=False))
+        click.echo(dumped(asdict(told), indent=4))
     else:
         click.echo(clean("\n".join(naming_lines.answer(told))))
     return 0 if told.reply.records else 1

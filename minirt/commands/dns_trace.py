@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
@@ -16,7 +15,8 @@ import click
 def command(reference: str, kind: str, as_json: bool, name: str) -> int:
     """Tell how a name resolves in a container: each name tried, each server asked, and why."""
     from minirt.commands.asker import asker, question
-    from minirt.container.tables import clean
+    from minirt.container.templates.json_text import dumped
+    from minirt.errors import clean
     from minirt.explain import naming, naming_lines
 
     who = asker(reference)
@@ -24,7 +24,7 @@ def command(reference: str, kind: str, as_json: bool, name: str) -> int:
     told = naming.trace(who, *question(name, kind))
     if as_json:
         found = {"service": asdict(behind) if behind else None, "asked": [asdict(x) for x in told]}
-        click.echo(json.dumps(found, indent=4, ensure_ascii=False))
+        click.echo(dumped(found, indent=4))
     else:
         click.echo(clean(naming_lines.trace(who, behind, told)), nl=False)
     return 0 if told and told[-1].reply.records else 1

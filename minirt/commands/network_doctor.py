@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
@@ -15,7 +14,8 @@ from minirt.explain.ailments_inside import Expected
 @click.argument("networks", nargs=-1)
 def command(as_json: bool, networks: tuple[str, ...]) -> int:
     """Find what is wrong with networks, or with all of them, and say how to mend it."""
-    from minirt.container.tables import clean
+    from minirt.container.templates.json_text import dumped
+    from minirt.errors import clean
     from minirt.explain import doctor
     from minirt.network import finding, store
 
@@ -23,7 +23,7 @@ def command(as_json: bool, networks: tuple[str, ...]) -> int:
     found = doctor.examine([one for one in chosen if one.has_bridge], _expected())
     faults = [one for one in found if one.is_fault]
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=4, ensure_ascii=False))
+        click.echo(dumped([asdict(one) for one in found], indent=4))
         return 1 if faults else 0
     for one in found:
         word = "fault" if one.is_fault else "note"

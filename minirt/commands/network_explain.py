@@ -19,7 +19,7 @@ from minirt.errors import InvalidRequest
 @click.argument("network")
 def command(form: str | None, ascii_only: bool, network: str) -> None:
     """Draw a network as the kernel has it now: bridge, wires, containers, rules."""
-    from minirt.container.tables import clean
+    from minirt.errors import clean
     from minirt.explain import drawing, graphs, topology
     from minirt.network import finding
 

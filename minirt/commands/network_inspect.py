@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from minirt.commands.inspected import check_template
-from minirt.container.templates import render
-from minirt.container.templates.structs import as_json
-from minirt.errors import MinirtError, say
+from minirt.commands.inspected import show
+from minirt.container.templates.structs import Struct
 
 
 @click.command("inspect")
@@ -21,20 +17,7 @@ def command(form: str, verbose: bool, networks: tuple[str, ...]) -> int:
     from minirt.container import documents
     from minirt.network import describe, finding
 
-    check_template(form)
-    found, errors = [], []
-    for one in networks:
-        try:
-            found.append(documents.network(describe.document(finding.find(one))))
-        except MinirtError as error:
-            errors.append(str(error))
-    if not form:
-        click.echo(json.dumps(found, indent=4, ensure_ascii=False, default=as_json))
-    elif form == "json":
-        click.echo("".join(f"{json.dumps(one)}\n" for one in found), nl=False)
-    else:
-        for document in found:
-            click.echo(render(form, document))
-    for message in errors:
-        say(message, 1)
-    return 1 if errors else 0
+    def look_up(name: str) -> Struct:
+        return documents.network(describe.document(finding.find(name)))
+
+    return show(networks, look_up, form)

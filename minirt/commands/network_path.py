@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from ipaddress import ip_address
 
@@ -27,7 +26,8 @@ def command(six: bool, trace: bool, wait: float, as_json: bool, source: str, tar
 
     A and B are containers, host, outside, or addresses. Without a port it is a ping.
     """
-    from minirt.container.tables import clean
+    from minirt.container.templates.json_text import dumped
+    from minirt.errors import clean
     from minirt.explain import itinerary, measure, predict, remedies, terrain
 
     name, port, protocol = predict.read(target)
@@ -44,7 +44,7 @@ def command(six: bool, trace: bool, wait: float, as_json: bool, source: str, tar
         document = itinerary.document(road, remedy)
         if measured:
             document["trace"] = asdict(measured) | {"agrees": measure.agrees(road, measured)}
-        click.echo(json.dumps(document, indent=4, ensure_ascii=False))
+        click.echo(dumped(document, indent=4))
     else:
         click.echo(clean(itinerary.tell(road, asked, remedy)), nl=False)
         if measured:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from minirt.container import lifecycle, process_list, tables
+from minirt.errors import clean
 
 
 @click.command("top", context_settings={"ignore_unknown_options": True})
@@ -16,7 +17,7 @@ def command(container: str, options: tuple[str, ...]) -> None:
     The options are those of ps(1), which lists them: aux, -o pid,comm; -ef without any.
     """
     found = process_list.table(lifecycle.find_running(container), options)
-    cleaned = [[tables.clean(cell) for cell in row] for row in (found.heads, *found.rows)]
+    cleaned = [[clean(cell) for cell in row] for row in (found.heads, *found.rows)]
     click.echo(tables.aligned(cleaned, process_list.NARROWEST), nl=False)
     if found.left_out:
         click.echo(f"WARNING: {found.left_out} more processes are not listed", err=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from minirt.container.templates import check, render
 from minirt.container.templates.values import Fields
+from minirt.errors import clean
 
 NARROWEST, GAP = 10, 3  # columns of characters, as Docker sets Go's text/tabwriter
 BETWEEN_ACTIONS = re.compile(r"(\{\{.*?\}\})", re.DOTALL)
@@ -58,13 +59,6 @@ def aligned(rows: Sequence[Sequence[str]], narrowest: int = NARROWEST) -> str:
         + f"{row[-1]}\n"
         for row in rows
     )
-
-
-def clean(text: str) -> str:
-    """Write out what could move a terminal's cursor; images choose some of these texts."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def one_line(text: str) -> str:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from minirt.errors import clean
 from minirt.explain import waterfall
 from minirt.explain.shorten import shorten
 from minirt.kernel import steps
@@ -30,7 +31,8 @@ def begin() -> Callable[[], None]:
 
     def show() -> None:
         told = sorted(_received(reader), key=lambda one: one.began)
-        sys.stderr.write(render(told, known))
+        text = render(told, known)  # An image chooses some of its paths.
+        sys.stderr.write(clean(text) if sys.stderr.isatty() else text)
         sys.stderr.flush()
 
     steps.write_to(writer, show)

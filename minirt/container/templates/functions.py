@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
+from minirt.container.templates.json_text import dumped
 from minirt.container.templates.printf import printf
-from minirt.container.templates.structs import NIL_MAP, Nil, as_json
+from minirt.container.templates.structs import NIL_MAP, Nil
 from minirt.container.templates.values import text, type_name, utf8
 
 
@@ -102,7 +102,7 @@ def sprint(*values: Any) -> str:
 
 def compact(value: Any) -> str:
     """Write JSON as Docker's ``json`` does: without spaces, keys in their order."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=as_json)
+    return dumped(value)
 
 
 def joined(values: Any, separator: str) -> str:
