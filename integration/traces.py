@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from integration.sandbox import PATIENCE, cgroup_roots
 from integration.warm import descriptors_of, waiting
-from minirt.kernel import locks
+from minirt.kernel import locks, nlmsg
 
 # A dead namespace's links live on until the kernel has swept it, one batch after the other: mostly
 # for milliseconds, but each batch waits for all RCU callbacks of the machine (rcu_barrier() in
@@ -27,6 +28,11 @@ from minirt.kernel import locks
 SECONDS = max(120.0, 5.0 * PATIENCE)
 HARMLESS_LINKS = {"bridge"}  # A bridge belongs to its network, which may outlive its users.
 HARMLESS_TABLES = "minirt"
+# include/uapi/linux/rtnetlink.h, if_link.h; struct ifinfomsg, all of it 0
+_RTM_GETLINK, _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND = 18, 3, 18, 1
+_NO_FILTER = bytes(16)
+# include/uapi/linux/netlink.h, netfilter/nf_tables.h; the first generation of a new namespace
+_NETLINK_NETFILTER, _NFT_MSG_GETGEN, _NFTA_GEN_ID, _UNTOUCHED = 12, 10 << 8 | 16, 1, 1
 SHARED_GROUPS = {"monitors"}  # One for all monitors: it stays when the last has left.
 
 
@@ -51,7 +57,7 @@ def left_by(ground: Ground, before: dict[str, set[str]]) -> dict[str, set[str]]:
         left = {name: found for name, found in left.items() if found}
         if not left or time.monotonic() > deadline:
             return left
-        time.sleep(0.02)
+        time.sleep(0.002)
 
 
 def now(ground: Ground) -> dict[str, set[str]]:
@@ -107,18 +113,27 @@ def networks_among(places: Iterable[Path]) -> set[str]:
 
 def links(_ground: Ground) -> set[str]:
     """Return the links of the test's network that should have died with their users."""
-    shown = subprocess.run(["ip", "-json", "-details", "link"], capture_output=True, check=True)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as line:  # 0: NETLINK_ROUTE
+        nlmsg.send(line, _RTM_GETLINK, nlmsg.DUMP, _NO_FILTER)
+        found = [_name_and_kind(message) for message in nlmsg.answers(line)]
+    # lo and the like have no kind.
     return {
-        one["ifname"]
-        for one in json.loads(shown.stdout)
-        if one.get("linkinfo", {}).get("info_kind", "bridge") not in HARMLESS_LINKS
-        and not one["ifname"].startswith("test-")
+        name
+        for name, kind in found
+        if kind and kind not in HARMLESS_LINKS and not name.startswith("test-")
     }
+
+
+def _name_and_kind(message: bytes) -> tuple[str, str]:
+    """Read an answer to RTM_GETLINK (rtnetlink(7)): the link's name and driver, "" for none."""
+    fields = nlmsg.attributes(message[len(_NO_FILTER) :])
+    kind = nlmsg.attributes(fields.get(_IFLA_LINKINFO, b"")).get(_IFLA_INFO_KIND, b"")
+    return fields[_IFLA_IFNAME].rstrip(b"\0").decode(), kind.rstrip(b"\0").decode()
 
 
 def filters(_ground: Ground) -> set[str]:
     """Return nftables' tables that are not minirt's, and the elements of those that are."""
-    if not shutil.which("nft"):
+    if not shutil.which("nft") or _filters_generation() == _UNTOUCHED:
         return set()
     shown = subprocess.run(["nft", "--json", "list", "ruleset"], capture_output=True, check=True)
     found: set[str] = set()
@@ -130,6 +145,18 @@ def filters(_ground: Ground) -> set[str]:
                 elements = fields.get("elem", [])
                 found.update(f"{fields['name']}: {json.dumps(each)}" for each in elements)
     return found
+
+
+def _filters_generation() -> int:
+    """Return how often nftables' rules have changed in this network namespace, and 1 more.
+
+    The kernel counts every transaction (nft_base_seq of net/netfilter/nf_tables_api.c): where it
+    counted none, there is nothing to list.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as line:
+        nlmsg.send(line, _NFT_MSG_GETGEN, nlmsg.ACK, bytes(4))  # struct nfgenmsg
+        (answer,) = nlmsg.answers(line)
+    return int.from_bytes(nlmsg.attributes(answer[4:])[_NFTA_GEN_ID], "big")
 
 
 def cgroups(ground: Ground) -> set[str]:
@@ -175,7 +202,7 @@ def sweep(ground: Ground, before: set[str]) -> None:
     deadline = time.monotonic() + SECONDS
     while processes(ground) - before and time.monotonic() < deadline:
         _bury_children()
-        time.sleep(0.01)
+        time.sleep(0.001)
 
 
 def remove_cgroups(ground: Ground) -> None:
@@ -191,4 +218,4 @@ def remove_cgroups(ground: Ground) -> None:
                 except OSError:
                     if time.monotonic() > deadline:
                         raise
-                    time.sleep(0.01)
+                    time.sleep(0.001)
