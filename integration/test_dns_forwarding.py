@@ -88,6 +88,38 @@ def test_a_silent_server_is_followed_soon_and_then_asked_last(web: Box, tmp_path
         assert seconds_of(web, "example.net")[2] < 1.0 * PATIENCE
 
 
+def test_question_that_is_never_answered_moves_no_server_for_other_containers(
+    web: Box, tmp_path: Path
+) -> None:
+    """Of two servers, only the first knows the names of a company (split horizon)."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    with (
+        upstream(first, "127.0.0.54"),
+        upstream(second, "127.0.0.55"),
+        rewritten(tmp_path, "127.0.0.54", "127.0.0.55"),
+        box("net1", container="d" * 64) as other,
+    ):
+        status, _, seconds = seconds_of(web, "silent.attacker.example")
+        assert (status, seconds > 1) == ("SERVFAIL", True)
+        assert other.dig("db.corp").status == "NOERROR"
+        assert "db.corp" not in second.read_text()
+        assert "db.corp" in first.read_text()
+        assert "udp . NS\n" in first.read_text()  # the probe
+
+
+def test_server_that_answers_nothing_is_asked_last_for_other_containers_too(
+    web: Box, tmp_path: Path
+) -> None:
+    with (
+        upstream(tmp_path / "second", "127.0.0.54"),
+        swallower("127.0.0.55"),
+        rewritten(tmp_path, "127.0.0.55", "127.0.0.54"),
+        box("net1", container="d" * 64) as other,
+    ):
+        assert seconds_of(web, "example.org")[2] > 1
+        assert seconds_of(other, "example.net")[2] < 1.0 * PATIENCE
+
+
 def test_when_all_are_silent_the_client_hears_of_it_before_it_gives_up(
     web: Box, tmp_path: Path
 ) -> None:

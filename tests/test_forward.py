@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 import dnslib
 import pytest
 
-from minirt.network import forward
+from minirt.network import forward, server_health
 from minirt.network import question as q
 from minirt.network.attempt import Words
 from minirt.network.forward import Desk, Traffic
 from minirt.network.lines import Lines
 from minirt.network.loop import Loop
-from minirt.network.upstream import Memory, Server
+from minirt.network.server_health import ServerHealth
+from minirt.network.stock import Stock
+from minirt.network.upstream import Server
 
 QUERY = bytes(dnslib.DNSRecord.question("nosuch.example").pack())
 WORDS = Words(QUERY, len(QUERY))
@@ -27,7 +29,8 @@ class Wire:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.loop = Loop()
-        self.desk = Desk(Traffic(self.loop, Memory(), Lines(self.loop)))
+        lines = Lines(self.loop)
+        self.desk = Desk(Traffic(self.loop, ServerHealth(self.loop, lines), lines))
         self.behaviours: dict[str, Behaviour | None] = {}
         self.asked: list[tuple[str, bytes]] = []
         self.replies: list[dnslib.DNSRecord] = []
@@ -50,12 +53,15 @@ class Wire:
     def run(self, seconds: float = 5) -> None:
         """Turn the loop until a reply has come."""
         if not self.replies:
+            self.loop._going = True  # A loop that was stopped is not meant to run again.
             self.loop.later(seconds, self.loop.stop)
             self.loop.run()
 
     def close(self) -> None:
         """Close what is still open."""
         self.desk.close()
+        for probe in self.desk.traffic.health._probes.values():
+            probe.close()
         self.desk.traffic.lines.hang_up()
         for end in self._ends:
             end.close()
@@ -136,13 +142,90 @@ def test_no_such_name_is_an_answer(wire: Wire) -> None:
     assert wire.replies[0].header.rcode == q.NXDOMAIN
 
 
-def test_after_a_silent_server_the_next_is_asked_and_remembered_as_better(wire: Wire) -> None:
+def order_of(wire: Wire) -> list[str]:
+    order = wire.desk.traffic.health.order([Server("1"), Server("2")])
+    return [server.address for server in order]
+
+
+def let_probes_end(wire: Wire) -> None:
+    wire.replies.clear()
+    wire.run(0.2)
+
+
+def is_probe(query: bytes) -> bool:
+    return str(dnslib.DNSRecord.parse(query).q.qname) == "."
+
+
+def test_server_that_answers_nothing_is_asked_last(wire: Wire) -> None:
     wire.behaviours = {"1": silent, "2": good}
     wire.ask("1", "2")
     wire.run()
-    assert told(wire) == ["1", "2"]
-    order = wire.desk.traffic.memory.order([Server("1"), Server("2")])
-    assert [server.address for server in order] == ["2", "1"]
+    let_probes_end(wire)
+    questions = [address for address, query in wire.asked if not is_probe(query)]
+    assert questions == ["1", "2"]
+    assert [address for address, query in wire.asked if is_probe(query)] == ["1", "1"]
+    assert order_of(wire) == ["2", "1"]
+
+
+@pytest.mark.parametrize("number", [q.NOERROR, q.REFUSED, q.SERVFAIL])
+def test_server_that_is_late_for_one_name_only_keeps_its_place(wire: Wire, number: int) -> None:
+    def late_for_names(query: bytes) -> list[bytes]:
+        return rcode(number)(query) if is_probe(query) else []
+
+    wire.behaviours = {"1": late_for_names, "2": good}
+    wire.ask("1", "2")
+    wire.run()
+    assert wire.replies[0].header.rcode == q.NOERROR
+    assert order_of(wire) == ["1", "2"]
+    let_probes_end(wire)
+    assert order_of(wire) == ["1", "2"]
+
+
+def test_answer_to_another_query_ends_the_probe(wire: Wire) -> None:
+    other = QUERY.replace(b"nosuch", b"others")
+    wire.behaviours = {"1": lambda query: good(query) if b"others" in query else [], "2": good}
+    wire.ask("1", "2")
+    wire.loop.later(forward.PATIENCE / 2, lambda: wire.ask("1", words=Words(other, len(other))))
+    wire.run()
+    let_probes_end(wire)
+    assert any(is_probe(query) for _, query in wire.asked)
+    assert order_of(wire) == ["1", "2"]
+
+
+def test_server_that_answers_again_is_asked_first_again(wire: Wire) -> None:
+    wire.behaviours = {"1": silent, "2": good}
+    wire.ask("1", "2")
+    wire.run()
+    let_probes_end(wire)
+    wire.behaviours = {"1": good}
+    wire.ask("1")
+    wire.run()
+    let_probes_end(wire)
+    assert order_of(wire) == ["1", "2"]
+
+
+def test_server_is_asked_last_for_a_limited_time(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_health, "_ASKED_LAST", -1.0)
+    wire.behaviours = {"1": silent, "2": good}
+    wire.ask("1", "2")
+    wire.run()
+    let_probes_end(wire)
+    assert order_of(wire) == ["1", "2"]
+
+
+def test_servers_of_a_deleted_container_are_forgotten(wire: Wire) -> None:
+    health, stock = wire.desk.traffic.health, Stock(lambda _: None)
+    inside = [Server("1", stock), Server("2", stock)]
+    wire.behaviours = {"1": silent, "2": silent}
+    health.probe(inside[0], 0.01)
+    wire.run(0.1)
+    assert health.order(inside) == inside[::-1]
+    health.probe(inside[1], 0.01)
+    health.forget(stock)
+    wire.run(0.1)
+    assert health.order(inside) == inside
 
 
 def test_each_server_sees_another_id(wire: Wire) -> None:
@@ -192,10 +275,18 @@ def test_an_impatient_client_is_not_asked_twice_but_repeated(wire: Wire) -> None
 
 
 def test_what_is_lost_on_the_way_is_sent_again(wire: Wire) -> None:
-    wire.behaviours = {"1": lambda query: good(query) if len(wire.asked) > 1 else []}
+    wire.behaviours = {"1": lambda query: good(query) if QUERY[12:] in again(query) else []}
+    sent: list[bytes] = []
+
+    def again(query: bytes) -> bytes:
+        """Return the query if it came before."""
+        sent.append(query)
+        return query if sent.count(query) > 1 else b""
+
     wire.ask("1")
     wire.run()
-    assert wire.asked[0] == wire.asked[1]
+    questions = [query for _, query in wire.asked if not is_probe(query)]
+    assert questions[0] == questions[1]
     assert wire.replies[0].header.rcode == q.NOERROR
 
 

@@ -77,9 +77,9 @@ class Client:
         if self._streams is not None:
             self._streams.close()
         self._desk.close()
+        self._house.traffic.health.forget(self._stock)
         self._house.traffic.lines.forget(self._stock)
         self._stock.close()
-        self._house.traffic.memory.forget(self._stock)
         for zone in self._zones:
             self._house.watch.leave(zone)
         self._zones = []

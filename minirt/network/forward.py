@@ -3,7 +3,8 @@
 Each server that is asked a question has a socket for it (lines.py), hence a source port and
 an id that nobody can guess (RFC 5452), and nothing to mix up. The servers are asked in turn:
 the next one at once when one fails or refuses, and after a moment when one is silent, while
-the slow one may still answer. The first answer wins. "No such name" is an answer.
+the slow one may still answer. The first answer wins. "No such name" is an answer. A server that
+answers nothing at all is asked last for a while (server_health.py).
 
 A question goes on by the transport that it came by, and its answer is passed on as it is.
 
@@ -22,10 +23,12 @@ from minirt.network import question as q
 from minirt.network.attempt import Attempt, Words
 from minirt.network.lines import Lines
 from minirt.network.loop import Loop, Timer
+from minirt.network.server_health import ServerHealth
 from minirt.network.stock import NotYet
-from minirt.network.upstream import Memory, Server
+from minirt.network.upstream import Server
 
 PATIENCE = 1.5  # seconds until the next server is asked too
+_BEFORE_PROBE = 1 / 3  # of PATIENCE; the rest of it is left to the probe
 LAST_CALL = 5.0  # seconds until we give up, as glibc and dig do (resolv.conf(5), timeout)
 MOST_AT_ONCE = 2048  # questions on their way, for all containers together
 MOST_EACH = 512  # and for one
@@ -39,7 +42,7 @@ class Traffic:
     """What all questions on their way have in common."""
 
     loop: Loop
-    memory: Memory
+    health: ServerHealth
     lines: Lines
     total: int = 0
 
@@ -100,7 +103,7 @@ class Inquiry:
 
     def start(self, servers: Sequence[Server]) -> None:
         """Ask the first server that can be asked."""
-        self._next = self._desk.traffic.memory.order(servers)
+        self._next = self._desk.traffic.health.order(servers)
         self._ask_next()
 
     def repeat(self) -> None:
@@ -129,38 +132,41 @@ class Inquiry:
             except NotYet:
                 self._next.insert(0, server)
                 server.wait(self._words.transport, self._ask_next)
-                self._wait(LAST_CALL)
+                self._wait(LAST_CALL, self._lose_patience)
                 return
             except OSError:  # No route, no IPv6, no such interface: as good as a refusal.
                 continue
             self._asked.append(attempt)
-            self._wait(PATIENCE)
+            self._wait(PATIENCE * _BEFORE_PROBE, self._probe)
             return
         if not self._asked:
             self._finish(q.failure(self._words.query, q.SERVFAIL, self._words.end))
 
-    def _wait(self, seconds: float) -> None:
-        """Wait so long, but not longer than until the end of all patience."""
+    def _wait(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call after so long, but not later than at the end of all patience."""
         if self._timer is not None:
             self._timer.cancel()
         left = max(0.0, min(seconds, self._end - time.monotonic()))
-        self._timer = self._desk.traffic.loop.later(left, self._lose_patience)
+        self._timer = self._desk.traffic.loop.later(left, call)
+
+    def _probe(self) -> None:
+        left = PATIENCE * (1 - _BEFORE_PROBE)
+        if self._asked:
+            self._desk.traffic.health.probe(self._asked[-1].server, left)
+        self._wait(left, self._lose_patience)
 
     def _lose_patience(self) -> None:
-        if self._asked:
-            self._desk.traffic.memory.blame(self._asked[-1].server)
         if time.monotonic() >= self._end:
             self._finish(q.failure(self._words.query, q.SERVFAIL, self._words.end))
         elif self._next:
             self._ask_next()
         else:
             self.repeat()  # A packet may have been lost.
-            self._wait(PATIENCE)
+            self._wait(PATIENCE, self._lose_patience)
 
     def _hear(self, attempt: Attempt, reply: bytes | None) -> None:
-        memory = self._desk.traffic.memory
         if reply is not None:
-            memory.praise(attempt.server)
+            self._desk.traffic.health.answered(attempt.server)
             if reply[3] & 0xF not in (q.SERVFAIL, q.REFUSED):
                 self._finish(reply)
                 return

@@ -3,7 +3,7 @@
     resolver_link   how a container's monitor finds it, or starts it (the whole argument)
     client          one container: its sockets, its questions
     answers         from the zones (zone, zone_watch), kept in wire form (wire, question)
-    forward         everything else, asked elsewhere (attempt, lines, upstream)
+    forward         everything else, asked elsewhere (attempt, lines, upstream, server_health)
 
 It holds nothing that is not in files or in its clients' hands, so it may be killed at any
 moment; and it leaves by itself when it has had no client for a while. Told to end (SIGTERM, as
@@ -26,7 +26,8 @@ from minirt.network.forward import LAST_CALL, Traffic
 from minirt.network.lines import Lines
 from minirt.network.loop import Loop
 from minirt.network.resolver_start import LISTENER, LOCK
-from minirt.network.upstream import Host, Memory
+from minirt.network.server_health import ServerHealth
+from minirt.network.upstream import Host
 from minirt.network.zone_watch import Watch
 
 _LINGER = 3.0  # seconds without a client; containers often come one after the other
@@ -40,7 +41,8 @@ class Resolver:
     def __init__(self, listener: socket.socket, lock: int) -> None:
         self._listener, self._lock = listener, lock
         self._loop = Loop()
-        traffic = Traffic(self._loop, Memory(), Lines(self._loop))
+        lines = Lines(self._loop)
+        traffic = Traffic(self._loop, ServerHealth(self._loop, lines), lines)
         self._house = House(self._loop, Watch(Path()), traffic, Host())
         self._loop.watch(listener.fileno(), self._accept)
         self._waiting = self._loop.later(_LINGER, self._leave)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,7 +16,6 @@ from minirt.network.stock import Stock
 
 _HOST_FILE = Path("/etc/resolv.conf")
 _PORT = 53
-_QUIET = 30.0  # seconds for which a server that didn't answer is asked last
 
 
 class Server(NamedTuple):
@@ -75,33 +73,6 @@ class Host:
         except OSError:
             return ()
         return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
-
-
-class Memory:
-    """Which servers were silent lately: they are asked last, not first."""
-
-    def __init__(self) -> None:
-        self._silent: dict[Server, float] = {}
-
-    def blame(self, server: Server) -> None:
-        """Remember that the server let somebody wait."""
-        self._silent[server] = time.monotonic() + _QUIET
-
-    def praise(self, server: Server) -> None:
-        """Forget it: the server has answered."""
-        self._silent.pop(server, None)
-
-    def forget(self, stock: Stock) -> None:
-        """Forget the servers of a container that is going away."""
-        for server in [one for one in self._silent if one.stock is stock]:
-            del self._silent[server]
-
-    def order(self, servers: Sequence[Server]) -> list[Server]:
-        """Return the servers as they were given, the silent ones behind the others."""
-        if not self._silent:
-            return list(servers)
-        now = time.monotonic()
-        return sorted(servers, key=lambda server: self._silent.get(server, 0) > now)
 
 
 def _target(address: str) -> tuple[socket.AddressFamily, tuple[str | int, ...]]:
