@@ -26,10 +26,10 @@ static void ask(const char *name, long number, long a, long b, long c, long d, l
 #define ASK(name, ...) ask(#name, SYS_##name, __VA_ARGS__)
 
 #ifdef __x86_64__
-static long int80(long number, long first, long second)
+static long int80(long number, long first, long second) /* The third argument is 0. */
 {
 	long result;
-	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(second)
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(second), "d"(0L)
 			 : "memory", "r8", "r9", "r10", "r11");
 	return result;
 }
@@ -41,8 +41,54 @@ static int made(long result)
 }
 #endif
 
+/* Try each type of socket of a family. Return 0 if one can be made, or the last error. */
+static int tried(int family, long (*make)(int family, int type))
+{
+	long result = -1;
+	for (int type = SOCK_STREAM; type <= SOCK_SEQPACKET && result < 0; type++)
+		result = make(family, type);
+	if (result >= 0)
+		close((int)result);
+	return result < 0 ? (int)-result : 0;
+}
+
+static long one(int family, int type)
+{
+	long result = syscall(SYS_socket, family, type, 0);
+	return result < 0 ? -errno : result;
+}
+
+static long pair(int family, int type)
+{
+	int both[2];
+	long result = syscall(SYS_socketpair, family, type, 0, both);
+	return result < 0 ? -errno : both[0];
+}
+
+#ifdef __x86_64__
+static long one_of_i386(int family, int type)
+{
+	return int80(359, family, type);
+}
+#endif
+
+static void ask_for_families(void)
+{
+	for (int family = 0; family <= 45; family++) {
+		printf("socket-%d %d\n", family, tried(family, one));
+		printf("socketpair-%d %d\n", family, tried(family, pair));
+#ifdef __x86_64__
+		printf("i386-%d %d\n", family, tried(family, one_of_i386));
+#endif
+	}
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "families")) {
+		ask_for_families();
+		return 0;
+	}
 	if (argc > 1 && !strcmp(argv[1], "euid")) {
 		printf("%d\n", geteuid());
 		return 0;

@@ -133,6 +133,48 @@ def test_the_door_of_32_bit_programs_is_watched_too(inside: Inside, probe: Path)
     }
 
 
+# include/linux/socket.h: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK and AF_PACKET; AF_XDP is 44.
+ALLOWED_FAMILIES = {1, 2, 10, 16, 17}
+
+
+def refused_families(found: dict[str, int]) -> dict[str, set[int]]:
+    """Return the families that each call was refused with EPERM."""
+    refused: dict[str, set[int]] = {}
+    for name, code in found.items():
+        call, _, family = name.partition("-")
+        refused.setdefault(call, set())
+        if code == errno.EPERM:
+            refused[call].add(int(family))
+    return refused
+
+
+def test_sockets_are_made_of_listed_address_families_only(inside: Inside, probe: Path) -> None:
+    through = ("/probe families", "-v", f"{probe}:/probe:ro")
+    control = answers(inside(*through, *UNCONFINED))
+    found = answers(inside(*through))
+    assert len(found) == len(control) >= 2 * 46
+    others = set(range(46)) - ALLOWED_FAMILIES
+    calls = refused_families(found)
+    assert calls["socket"] == others
+    assert calls["socketpair"] == set(range(46)) - {1}
+    if control.get("i386-1") == 0:
+        assert calls["i386"] == others
+    for family in ALLOWED_FAMILIES:
+        assert found[f"socket-{family}"] == control[f"socket-{family}"]
+    assert [found[f"socket-{one}"] for one in (1, 2, 16, 17)] == [0, 0, 0, 0]
+    assert found["socketpair-1"] == 0
+    # Without the filter other families are there, as far as this kernel has them.
+    assert any(control[f"socket-{one}"] == 0 for one in others)
+    assert refused_families(control)["socket"] < others
+
+
+def test_privileged_containers_may_have_sockets_of_every_family(
+    inside: Inside, probe: Path
+) -> None:
+    through = ("/probe families", "-v", f"{probe}:/probe:ro")
+    assert refused_families(answers(inside(*through, "--privileged")))["socket"] == set()
+
+
 # ---- /proc, /sys and cgroups ---------------------------------------------------------------------
 
 MASKED = "/proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/timer_list /sys/firmware"
