@@ -55,11 +55,13 @@ class Supervisor:
             poll = select.poll()
             for fd in places:
                 poll.register(fd, select.POLLIN)
-            for fd, what in poll.poll():
-                if fd == self._end:
-                    for one in listeners:
-                        os.close(one)
-                    return
+            ready = dict(poll.poll())
+            # What has been sent before the end is still read.
+            if ready.pop(self._end, 0) and not ready:
+                for one in listeners:
+                    os.close(one)
+                return
+            for fd, what in ready.items():
                 if fd == self._socket.fileno():
                     line = self._socket.accept()[0]
                     waiting[line.fileno()] = line
