@@ -12,7 +12,9 @@ from integration import oci
 from integration.oci import Oci
 from integration.sandbox import cgroup_roots, needs_controller, needs_tool, started, wait_until
 from integration.traces import Ground
+from minirt.errors import InvalidRequest
 from minirt.kernel import cgroup_signals, cgroups
+from minirt.oci import groups, placing, systemd
 
 
 @pytest.fixture
@@ -96,6 +98,34 @@ def test_a_path_that_leaves_the_hierarchy_is_refused(one: Oci, path: str) -> Non
     one.write("true")
     assert "cgroupsPath" in one("create", "--bundle", one.bundle, "a", code=1).stderr
     assert one.is_clean()
+
+
+def test_a_path_with_too_many_levels_is_refused_before_any_is_made(
+    one: Oci, ground: Ground
+) -> None:
+    one.linux["cgroupsPath"] = f"/{ground.cgroup}" + "/x" * 64
+    one.write("true")
+    said = one("create", "--bundle", one.bundle, "a", code=1).stderr
+    assert "linux.cgroupsPath is too deep: it has 65 levels" in said
+    assert not groups_of(f"{ground.cgroup}/x")
+    assert one.is_clean()
+
+
+def test_a_path_with_as_many_levels_as_are_allowed_is_made(one: Oci, ground: Ground) -> None:
+    one.linux["cgroupsPath"] = f"/{ground.cgroup}" + "/x" * 63
+    one.create("a", "true")
+    assert groups_of(ground.cgroup + "/x" * 63)
+    one("delete", "a")
+
+
+def test_slices_of_systemd_with_too_many_levels_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "_RUNNING", tmp_path)
+    monkeypatch.setattr(groups, "_manager", "systemd")
+    placing.check("-".join("x" * 63) + ".slice:oci:a", "a")
+    with pytest.raises(InvalidRequest, match="it has 65 levels"):
+        placing.check("-".join("x" * 64) + ".slice:oci:a", "a")
 
 
 # ---- what is in it -----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check(path: str, identifier: str) -> None:
-    """Refuse a cgroupsPath that names nothing. Raises InvalidRequest."""
+    """Refuse a cgroupsPath that names no group, or one too deep. Raises InvalidRequest."""
     _named(path, identifier, "")
 
 
@@ -64,8 +64,11 @@ def placed(record: Record, spec: Spec) -> Iterator[Cgroup | None]:
 def _named(path: str, identifier: str, description: str) -> tuple[str, Scope | None]:
     """Return the name of the group, and its scope if systemd is to make it."""
     if not groups.by_systemd():
-        return groups.name_for(path, identifier), None
-    from minirt.oci import systemd
+        name, scope = groups.name_for(path, identifier), None
+    else:
+        from minirt.oci import systemd
 
-    scope = systemd.scope_for(path, identifier, description)
-    return scope.group, scope
+        scope = systemd.scope_for(path, identifier, description)
+        name = scope.group
+    groups.check_depth(name)
+    return name, scope
