@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from integration import oci
 from integration.conftest import Minirt
+from integration.oci import Oci
 from integration.sandbox import command_lines, compiled, minirt_words, started, wait_until
 from integration.traces import Ground
 from minirt.container import exec as exec_module
@@ -132,22 +134,46 @@ def test_verbs_that_follow_leave_after_a_signal(
         child.wait(timeout=5)
 
 
-def test_minirt_oci_exec_ends_after_three_signals(
-    ground: Ground, rootfs: Path, holder: Path
-) -> None:
+@pytest.fixture
+def bundle(ground: Ground, rootfs: Path) -> Iterator[Oci]:
+    """Return a bundle of a container "a", which is deleted after the test."""
     one = oci.make(ground.root / "oci", rootfs)
-    target = one.rootfs / "holder"
+    yield one
+    one("delete", "--force", "a")
+
+
+def test_minirt_oci_exec_ends_after_three_signals(bundle: Oci, holder: Path) -> None:
+    target = bundle.rootfs / "holder"
     target.write_bytes(holder.read_bytes())
     target.chmod(0o755)
-    one.start("a", "sh", "-c", "/holder stop & exec sleep 1000")
-    wait_until(one.said, "begin")
-    with started(*one.words("exec", "a", "sleep", "1000")) as child:
+    bundle.start("a", "sh", "-c", "/holder stop & exec sleep 1000")
+    wait_until(bundle.said, "begin")
+    with started(*bundle.words("exec", "a", "sleep", "1000")) as child:
         time.sleep(0.5)
         for _ in range(3):
             child.send_signal(signal.SIGTERM)
             time.sleep(0.2)
         child.wait(timeout=10)
-    one("delete", "--force", "a")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize("is_stopped", [True, False], ids=["stopped", "running"])
+def test_one_signal_ends_process_of_minirt_oci_exec_that_is_stopped(
+    bundle: Oci, number: signal.Signals, is_stopped: bool
+) -> None:
+    """A process that runs gets the signal, and may end in its own way."""
+    bundle.start("a", "sleep", "1000")
+    script = "trap 'sleep 2; exit 7' INT TERM; echo up; while true; do sleep 0.1; done"
+    with started(
+        *bundle.words("exec", "--pid-file", bundle.top / "pid", "a", "sh", "-c", script)
+    ) as child:
+        assert child.stdout and child.stdout.readline() == "up\n"
+        pid = int((bundle.top / "pid").read_text())
+        if is_stopped:
+            os.kill(pid, signal.SIGSTOP)
+        child.send_signal(number)
+        assert child.wait(timeout=10) == (128 + signal.SIGKILL if is_stopped else 7)
+        assert not Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.parametrize("flags", [(), ("-t",)], ids=["pipe", "terminal"])

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -25,6 +26,7 @@ _PASSED_ON = (
 
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _MOST_SIGNALS = 3  # of these: the last one kills the process
+_STOPPED = 1.0  # seconds after the first of these, when a process that is stopped is killed
 
 
 def send(path: str, descriptor: int, name: str) -> None:
@@ -53,9 +55,12 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, (*_PASSED_ON, signal.SIGWINCH))
 
 
-def accompany(pidfd: int, master: int | None) -> int:
-    """Pass signals, keys and output on until the process ends; return its exit code."""
-    let_signals_pass(pidfd, master)
+def accompany(pidfd: int, master: int | None, *, kill_if_stopped: bool = False) -> int:
+    """Pass signals, keys and output on until the process ends; return its exit code.
+
+    ``kill_if_stopped`` is as for :func:`let_signals_pass`.
+    """
+    let_signals_pass(pidfd, master, kill_if_stopped=kill_if_stopped)
     if master is not None and os.isatty(0):
         follow_size(master)
         with terminal_modes.raw(0, translates_output=True):
@@ -114,8 +119,20 @@ def follow_size(master: int) -> None:
         terminals.set_size(master, *size)
 
 
-def let_signals_pass(pidfd: int, master: int | None = None) -> None:
-    """Pass signals on to the process from here on, also those that were held."""
+def _kill_if_stopped(pidfd: int) -> None:
+    with suppress(ProcessLookupError):
+        if processes.is_stopped(processes.pid_as_seen_from_proc(pidfd)):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def let_signals_pass(
+    pidfd: int, master: int | None = None, *, kill_if_stopped: bool = False
+) -> None:
+    """Pass signals on to the process from here on, also those that were held.
+
+    The third signal of :data:`ENDING` is SIGKILL. With ``kill_if_stopped`` a process that is
+    stopped or traced, and so does not receive the first one, is killed a second later.
+    """
     told: list[int] = []
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
@@ -125,7 +142,13 @@ def let_signals_pass(pidfd: int, master: int | None = None) -> None:
         try:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL if kills else number)
         except ProcessLookupError:
-            pass
+            return
+        if kill_if_stopped and told and not kills:
+            from threading import Timer  # half a millisecond, and few processes are stopped
+
+            timer = Timer(_STOPPED, lambda: _kill_if_stopped(pidfd))
+            timer.daemon = True  # It keeps no process that has nothing else to do.
+            timer.start()
 
     def resize(_number: int, _frame: FrameType | None) -> None:
         if master is not None:

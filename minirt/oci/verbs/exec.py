@@ -62,7 +62,10 @@ def run(asked: Asked) -> int:
     finally:
         os.close(init)
     _hand_out(asked, record, entered)
-    return 0 if detached else console.accompany(entered.pidfd, entered.console)
+    if detached:
+        return 0
+    # Root inside can stop the process, and the caller's signals must end it nevertheless.
+    return console.accompany(entered.pidfd, entered.console, kill_if_stopped=True)
 
 
 def _end_by_signal() -> int:
