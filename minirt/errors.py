@@ -130,6 +130,11 @@ def say(sentence: str, code: int) -> int:
     return code
 
 
+def in_quotes(text: object) -> str:
+    """Return a text for a message: in single quotes, control characters and newlines escaped."""
+    return f"'{clean(str(text))}'".replace("\n", "\\n").replace("\t", "\\t")
+
+
 def clean(text: str) -> str:
     """Write out what could move a terminal's cursor; images choose some of these texts."""
     if text.isprintable():

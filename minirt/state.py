@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 
 # Docker's rule for names, with its limit removed and one of our own: a file name is at
 # most 255 bytes (NAME_MAX), and a name also becomes one.
@@ -131,7 +131,7 @@ def check_name(name: str, kind: str) -> str:
     if NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
         return name
     raise InvalidRequest(
-        f"Invalid {kind} name ({name[:80]!r})",
+        f"Invalid {kind} name ({in_quotes(name[:80])})",
         f"only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, from 2 to {LONGEST_NAME} characters",
     )
 

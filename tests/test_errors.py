@@ -10,6 +10,7 @@ from minirt.errors import (
     CommandNotRunnable,
     Conflict,
     MinirtError,
+    in_quotes,
     kernel_refused,
     pack,
     say,
@@ -63,3 +64,16 @@ def test_what_is_read_only_is_either_our_folders_or_the_kernels_own(
 ) -> None:
     error = OSError(errno.EROFS, "Read-only file system", place)
     assert advice in str(kernel_refused("Cannot write", error))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "'plain'"),
+        ("it's", "'it's'"),
+        ("a\nminirt: done", "'a\\nminirt: done'"),
+        ("\x1b[2J\t", "'\\x1b[2J\\t'"),
+    ],
+)
+def test_quoted_text_is_one_line_in_single_quotes(text: str, shown: str) -> None:
+    assert in_quotes(text) == shown

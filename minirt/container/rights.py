@@ -7,7 +7,7 @@ from typing import Any
 
 from minirt.container import defaults
 from minirt.container.record import HostConfig
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 from minirt.kernel import capabilities
 from minirt.runtime import seccomp_profile
 from minirt.state import read_json
@@ -96,7 +96,9 @@ def _capability(name: str) -> str:
     upper = name.upper()
     full = upper if upper.startswith("CAP_") else f"CAP_{upper}"
     if full != "CAP_ALL" and full not in capabilities.NUMBERS:
-        raise InvalidRequest(f"Unknown capability {name!r}", "", "capabilities(7) lists them.")
+        raise InvalidRequest(
+            f"Unknown capability {in_quotes(name)}", "", "capabilities(7) lists them."
+        )
     return full
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from itertools import islice
 
-from minirt.errors import InvalidRequest, NotFound
+from minirt.errors import InvalidRequest, NotFound, in_quotes
 from minirt.explain import published, road
 from minirt.explain.journey import Journey, Road, Stopped
 from minirt.explain.neighbourhood import Room
@@ -63,7 +63,9 @@ def read(text: str) -> tuple[str, int, str]:
     known = protocol in (("tcp", "udp") if colon else ("icmp",))
     is_port = number.isascii() and number.isdecimal() and 0 < int(number) < 1 << 16
     if not name or not known or (colon and not is_port):
-        raise InvalidRequest(f"Cannot read {text!r}", "", "Write NAME, NAME:PORT or NAME:PORT/udp.")
+        raise InvalidRequest(
+            f"Cannot read {in_quotes(text)}", "", "Write NAME, NAME:PORT or NAME:PORT/udp."
+        )
     return name, int(number or 0), protocol
 
 

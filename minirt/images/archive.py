@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
-from minirt.errors import kernel_refused
+from minirt.errors import in_quotes, kernel_refused
 from minirt.images.layout import LARGEST_DOCUMENT
 from minirt.images.streams import CHUNK, Readable, Unpacked, compression_of
 from minirt.images.tars import Forward, damaged, members
@@ -59,7 +59,7 @@ class Tar:
         """Open a file. Raises InvalidRequest."""
         for _ in range(_LONGEST_CHAIN):
             if name not in self.members:
-                raise damaged(f"it lacks {name[:200]!r}")
+                raise damaged(f"it lacks {in_quotes(name[:200])}")
             found = self.members[name]
             if isinstance(found, _Place):
                 return _Slice(self.file, self.start + found.offset, found.size)
@@ -67,7 +67,7 @@ class Tar:
                 break
             above = "" if found.is_hard else name.rpartition("/")[0]
             name = _plain(os.path.normpath(f"{above}/{found.target}"))
-        raise damaged(f"its {name[:200]!r} is no file")
+        raise damaged(f"its {in_quotes(name[:200])} is no file")
 
 
 class _Place(NamedTuple):
@@ -144,11 +144,11 @@ class Folder:
         try:
             fd = open_beneath(self.fd, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError as error:
-            raise damaged(f"{name[:200]!r}: {error.strerror}") from error
+            raise damaged(f"{in_quotes(name[:200])}: {error.strerror}") from error
         file = os.fdopen(fd, "rb")
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             file.close()
-            raise damaged(f"its {name[:200]!r} is no file")
+            raise damaged(f"its {in_quotes(name[:200])} is no file")
         return file
 
 
@@ -191,7 +191,7 @@ def read(archive: Archive, name: str) -> bytes:
         pieces.append(data)
         count += len(data)
         if count > LARGEST_DOCUMENT:
-            raise damaged(f"its {name[:200]!r} has more than {LARGEST_DOCUMENT >> 20} MiB")
+            raise damaged(f"its {in_quotes(name[:200])} has more than {LARGEST_DOCUMENT >> 20} MiB")
     return b"".join(pieces)
 
 

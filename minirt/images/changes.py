@@ -14,7 +14,7 @@ from collections.abc import Callable
 from posixpath import join, normpath
 from typing import Any
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 from minirt.state import parse_json
 
 Execution = dict[str, Any]
@@ -28,7 +28,7 @@ def apply(execution: Execution, instruction: str) -> Execution:
     keyword = words[0].upper() if words else ""
     if keyword not in _INSTRUCTIONS:
         why = f"minirt knows {', '.join(_INSTRUCTIONS)}"
-        raise InvalidRequest(f"Unknown instruction {keyword[:40]!r}", why)
+        raise InvalidRequest(f"Unknown instruction {in_quotes(keyword[:40])}", why)
     rest = words[1].strip() if len(words) > 1 else ""
     if not rest:
         raise InvalidRequest(f"{keyword} needs a value")
@@ -68,7 +68,7 @@ def _expose(execution: Execution, rest: str) -> Execution:
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not match or not 1 <= first <= last <= 65535:
             why = "a port is NUMBER[-NUMBER][/tcp|udp|sctp], from 1 to 65535"
-            raise InvalidRequest(f"Invalid port {word[:40]!r} in EXPOSE", why)
+            raise InvalidRequest(f"Invalid port {in_quotes(word[:40])} in EXPOSE", why)
         ports |= {f"{port}/{match[3] or 'tcp'}": {} for port in range(first, last + 1)}
     return {"ExposedPorts": ports}
 
@@ -90,7 +90,7 @@ def _volume(execution: Execution, rest: str) -> Execution:
     for path in rest.split() if paths is None else paths:
         if not path.startswith("/") or ".." in path.split("/"):
             why = "it is an absolute path, without '..'"
-            raise InvalidRequest(f"Invalid path {path[:80]!r} in VOLUME", why)
+            raise InvalidRequest(f"Invalid path {in_quotes(path[:80])} in VOLUME", why)
         volumes["/" + normpath(path).lstrip("/")] = {}
     return {"Volumes": volumes}
 
@@ -101,7 +101,7 @@ def _stopsignal(_: Execution, rest: str) -> Execution:
     number = int(rest) if re.fullmatch(r"[0-9]{1,2}", rest) else 0
     if 1 <= number <= 64 or {name, f"SIG{name}"} & known:
         return {"StopSignal": rest if number else name}
-    raise InvalidRequest(f"Unknown signal {rest[:40]!r} in STOPSIGNAL", "see kill -l")
+    raise InvalidRequest(f"Unknown signal {in_quotes(rest[:40])} in STOPSIGNAL", "see kill -l")
 
 
 def _healthcheck(_execution: Execution, rest: str) -> Execution:
@@ -142,20 +142,22 @@ def _nanoseconds(text: str) -> int:
         position = part.end()
     if not parts or position != len(text):
         raise InvalidRequest(
-            f"Invalid duration {text[:40]!r} in HEALTHCHECK", "write it like 1m30s"
+            f"Invalid duration {in_quotes(text[:40])} in HEALTHCHECK", "write it like 1m30s"
         )
     try:
         total = int(sum(float(number) * _UNITS[unit] for number, unit in parts))
     except (ValueError, OverflowError):
-        raise InvalidRequest(f"Invalid duration {text[:40]!r} in HEALTHCHECK") from None
+        raise InvalidRequest(f"Invalid duration {in_quotes(text[:40])} in HEALTHCHECK") from None
     if total < 10**6:
-        raise InvalidRequest(f"Invalid duration {text[:40]!r} in HEALTHCHECK", "1ms is the least")
+        raise InvalidRequest(
+            f"Invalid duration {in_quotes(text[:40])} in HEALTHCHECK", "1ms is the least"
+        )
     return total
 
 
 def _whole(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise InvalidRequest(f"Invalid number {text[:40]!r} in HEALTHCHECK --retries")
+        raise InvalidRequest(f"Invalid number {in_quotes(text[:40])} in HEALTHCHECK --retries")
     return int(text)
 
 
@@ -206,13 +208,15 @@ def _pairs(keyword: str, rest: str) -> dict[str, str]:
     first = rest.split(None, 1)
     if "=" not in first[0]:
         if len(first) == 1:
-            raise InvalidRequest(f"{keyword} needs KEY=VALUE", f"{rest[:80]!r} has no value")
+            raise InvalidRequest(
+                f"{keyword} needs KEY=VALUE", f"{in_quotes(rest[:80])} has no value"
+            )
         return {first[0]: first[1]}
     pairs = {}
     for word in _split(keyword, rest):
         key, equals, value = word.partition("=")
         if not key or not equals:
-            raise InvalidRequest(f"{keyword} needs KEY=VALUE", f"{word[:80]!r} is none")
+            raise InvalidRequest(f"{keyword} needs KEY=VALUE", f"{in_quotes(word[:80])} is none")
         pairs[key] = value
     return pairs
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minirt.errors import kernel_refused
+from minirt.errors import in_quotes, kernel_refused
 from minirt.images.attributes import is_welcome
 from minirt.images.merged import Found, Pile, look_up, names_in, walk
 from minirt.kernel.file_content import copy_content
@@ -67,7 +67,9 @@ def copy_up(layers: tuple[Path, ...], path: str, destination: Path) -> None:
         if folder is not None:
             _copy_tree(folder, str(destination))
     except OSError as error:
-        raise kernel_refused(f"Cannot fill the volume with the image's {path!r}", error) from error
+        raise kernel_refused(
+            f"Cannot fill the volume with the image's {in_quotes(path)}", error
+        ) from error
 
 
 def _copy_tree(folder: Pile, destination: str) -> None:

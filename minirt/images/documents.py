@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 from minirt.images.layout import CONFIG_TYPE, LARGEST_DOCUMENT, MANIFEST_TYPE
 from minirt.images.names import DIGEST
 from minirt.state import parse_json
@@ -69,7 +69,9 @@ def check_descriptor(document: Any, what: str) -> dict[str, Any]:
         raise _wrong(what, "it is no descriptor")
     digest, size = document.get("digest"), document.get("size")
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
-        raise _wrong(what, f"its digest is {str(digest)[:80]!r}, and only sha256 is understood")
+        raise _wrong(
+            what, f"its digest is {in_quotes(str(digest)[:80])}, and only sha256 is understood"
+        )
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise _wrong(what, "its size is no number of bytes")
     if not isinstance(document.get("mediaType"), str):
@@ -95,11 +97,13 @@ def check_manifest(document: dict[str, Any], media_type: str = "") -> dict[str, 
     """Return the manifest of one image. Raises InvalidRequest."""
     what = "manifest"
     if media_type and media_type not in MANIFEST_TYPES:
-        raise _wrong(what, f"its descriptor says that it is {media_type[:80]!r}")
+        raise _wrong(what, f"its descriptor says that it is {in_quotes(media_type[:80])}")
     _check_kind(document, what, {media_type} if media_type else MANIFEST_TYPES, "manifests")
     config = check_descriptor(document.get("config"), "configuration in the manifest")
     if config["mediaType"] not in _CONFIG_TYPES:
-        raise _wrong(what, f"its configuration is {config['mediaType'][:80]!r}, not an image's")
+        raise _wrong(
+            what, f"its configuration is {in_quotes(config['mediaType'][:80])}, not an image's"
+        )
     layers = document.get("layers")
     if not isinstance(layers, list):
         raise _wrong(what, "it has no list of layers")
@@ -108,7 +112,7 @@ def check_manifest(document: dict[str, Any], media_type: str = "") -> dict[str, 
     for one in layers:
         kind = check_descriptor(one, "layer in the manifest")["mediaType"]
         if kind not in _LAYER_TYPES:
-            raise _wrong(what, f"a layer is {kind[:80]!r}, which minirt can't unpack")
+            raise _wrong(what, f"a layer is {in_quotes(kind[:80])}, which minirt can't unpack")
     return document
 
 
@@ -123,7 +127,7 @@ def check_config(document: dict[str, Any], layers: int) -> dict[str, Any]:
     if not all(isinstance(one, str) and DIGEST.fullmatch(one) for one in diff_ids):
         raise _wrong(what, "the digest of a layer is no sha256")
     if document.get("os", "linux") != "linux":
-        raise _wrong(what, f"it is made for {str(document['os'])[:40]!r}, not for Linux")
+        raise _wrong(what, f"it is made for {in_quotes(str(document['os'])[:40])}, not for Linux")
     execution = document.get("config") or {}
     if not isinstance(execution, dict):
         raise _wrong(what, "'config' is no object")
@@ -148,9 +152,9 @@ def _check_kind(document: dict[str, Any], what: str, types: set[str], not_to_hav
     """Refuse a document that could be read as two things (CVE-2021-41190)."""
     kind = document.get("mediaType") or next(iter(types))
     if not isinstance(kind, str) or kind not in types:
-        raise _wrong(what, f"it says to be {str(kind)[:80]!r}")
+        raise _wrong(what, f"it says to be {in_quotes(str(kind)[:80])}")
     if not_to_have in document:
-        raise _wrong(what, f"it has {not_to_have!r} too, so it could be read in two ways")
+        raise _wrong(what, f"it has {in_quotes(not_to_have)} too, so it could be read in two ways")
     if document.get("schemaVersion") != 2:
         raise _wrong(what, f"its schema is {str(document.get('schemaVersion'))[:20]}, not 2")
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from minirt.errors import InvalidRequest, MinirtError
+from minirt.errors import InvalidRequest, MinirtError, in_quotes
 from minirt.images.names import DIGEST
 from minirt.kernel import libc, locks, trees
 from minirt.state import made, new_id, read_json, root_dir, write_json
@@ -44,7 +44,9 @@ def home() -> Path:
 def blob(digest: str, place: Path | None = None) -> Path:
     """Return the path of a blob, in the store or in another ``place``. Raises InvalidRequest."""
     if not DIGEST.fullmatch(digest):
-        raise InvalidRequest(f"Unknown digest {digest[:80]!r}", "only sha256 is understood")
+        raise InvalidRequest(
+            f"Unknown digest {in_quotes(digest[:80])}", "only sha256 is understood"
+        )
     return (place or home()) / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
 

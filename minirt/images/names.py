@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST = 255  # of a repository: distribution's NameTotalLengthMax
@@ -53,9 +53,11 @@ def parse(text: str) -> Name:
     repository = _without_hub(rest)
     if len(text) > _LONGEST or not _is_repository(repository) or not _TAG.fullmatch(tag):
         why = "a name is REPOSITORY[:TAG], the repository in lower case letters, digits and . _ - /"
-        raise InvalidRequest(f"Invalid image name ({text[:80]!r})", why)
+        raise InvalidRequest(f"Invalid image name ({in_quotes(text[:80])})", why)
     if _ID.fullmatch(repository):
-        raise InvalidRequest(f"Invalid image name ({text!r})", "it would look like an image's id")
+        raise InvalidRequest(
+            f"Invalid image name ({in_quotes(text)})", "it would look like an image's id"
+        )
     return Name(repository, tag)
 
 

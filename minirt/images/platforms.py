@@ -6,7 +6,7 @@ import platform
 import re
 from typing import Any
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 
 # What Go, and therefore OCI, calls the machines of uname(2).
 _ARCHITECTURES = {
@@ -37,7 +37,9 @@ def parse(text: str) -> dict[str, str]:
         )
     words = words[1:] if words[:1] == ["linux"] else words
     if len(words) > 2 or not all(re.fullmatch("[a-z0-9_.-]+", word) for word in words):
-        raise InvalidRequest(f"Invalid platform {text[:80]!r}", "", "Write it like linux/arm64.")
+        raise InvalidRequest(
+            f"Invalid platform {in_quotes(text[:80])}", "", "Write it like linux/arm64."
+        )
     name = words[0] if words else architecture()
     found = {"architecture": _ARCHITECTURES.get(name, name), "os": "linux"}
     return found | ({"variant": words[1]} if len(words) == 2 else {})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minirt.errors import Conflict, InvalidRequest, NotFound
+from minirt.errors import Conflict, InvalidRequest, NotFound, in_quotes
 from minirt.images import layout, names
 from minirt.images.index import id_of, name_of, named, put
 from minirt.state import flush
@@ -79,7 +79,9 @@ def find(reference: str) -> Image:
             if image_id.startswith(f"sha256:{prefix}") or reference == descriptor["digest"]:
                 found.setdefault(image_id, descriptor)
     if len(found) > 1:
-        raise Conflict(f"The id {reference!r} is ambiguous", f"{len(found)} images begin with it")
+        raise Conflict(
+            f"The id {in_quotes(reference)} is ambiguous", f"{len(found)} images begin with it"
+        )
     if not found:
         raise not_found(reference)
     return _image(next(iter(found.values())), index)

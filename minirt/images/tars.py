@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 from minirt.images.streams import CHUNK, Readable
 
 _MOST_ENTRIES = 2_000_000
@@ -156,7 +156,7 @@ def entries(source: Readable) -> Iterator[Entry]:
     """
     for member, archive in members(Forward(source)):
         if not 0 <= member.uid <= _LARGEST_ID or not 0 <= member.gid <= _LARGEST_ID:
-            raise damaged(f"{member.name[:200]!r} has an owner that cannot be")
+            raise damaged(f"{in_quotes(member.name[:200])} has an owner that cannot be")
         yield Entry(_path(member.name), member, archive)
 
 
@@ -198,7 +198,7 @@ def damaged(why: str) -> InvalidRequest:
 
 def _path(text: str) -> bytes:
     if "\0" in text:
-        raise damaged(f"the name {text[:200]!r} holds a zero byte")
+        raise damaged(f"the name {in_quotes(text[:200])} holds a zero byte")
     return _raw(text)
 
 

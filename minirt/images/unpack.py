@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from minirt.errors import InvalidRequest, kernel_refused
+from minirt.errors import InvalidRequest, in_quotes, kernel_refused
 from minirt.images.attributes import furnish, set_mode, set_time
 from minirt.images.streams import Readable
 from minirt.images.tars import Entry, damaged, entries
@@ -144,7 +144,9 @@ def _make(state: Unpacking, entry: Entry, parent: int, names: list[str]) -> None
     elif member.isdev():
         _make_device(state, entry, parent, names)
     else:
-        raise _refused(entry, f"its type {member.type!r} is unknown")
+        raise _refused(
+            entry, f"its type {in_quotes(member.type.decode(errors='replace'))} is unknown"
+        )
 
 
 def _write_file(state: Unpacking, entry: Entry, parent: int, name: str) -> None:
@@ -239,10 +241,10 @@ def _set_folder_time(state: Unpacking, path: str, nanoseconds: int) -> None:
 
 def _refused(entry: Entry, why: str, remedy: str = "") -> InvalidRequest:
     name = os.fsdecode(entry.name)[:200]
-    return InvalidRequest(f"The archive's entry {name!r} is refused", why, remedy)
+    return InvalidRequest(f"The archive's entry {in_quotes(name)} is refused", why, remedy)
 
 
 def _explained(error: OSError, entry: Entry) -> Exception:
     if error.errno in _NOT_THE_ARCHIVES_FAULT:
         return kernel_refused("Cannot unpack the archive", error)
-    return damaged(f"{os.fsdecode(entry.name)[:200]!r}: {error.strerror}")
+    return damaged(f"{in_quotes(os.fsdecode(entry.name)[:200])}: {error.strerror}")

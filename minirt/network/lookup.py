@@ -14,7 +14,7 @@ from dnslib.bimap import BimapError
 from dnslib.buffer import BufferError
 from dnslib.label import DNSBuffer, DNSLabelError
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 from minirt.kernel import namespaces
 from minirt.kernel.namespaces import Netns
 
@@ -79,7 +79,7 @@ def question(name: str, kind: str) -> bytes:
         record.header.id = int.from_bytes(os.urandom(2), "big")
         return bytes(record.pack())
     except (dnslib.DNSError, DNSLabelError, UnicodeError, ValueError) as error:
-        raise InvalidRequest(f"{name!r} cannot be asked for", str(error)) from None
+        raise InvalidRequest(f"{in_quotes(name)} cannot be asked for", str(error)) from None
 
 
 def read(answer: bytes) -> tuple[str, tuple[Record, ...]]:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 from minirt.oci.words import is_number
 from minirt.runtime.spec import Spec
 
@@ -21,7 +21,7 @@ def count(variables: Mapping[str, str], pid: int) -> int:
         return 0
     text = variables.get("LISTEN_FDS", "")
     if not is_number(text):
-        raise InvalidRequest(f"LISTEN_FDS is {text!r}", "it is not a whole number")
+        raise InvalidRequest(f"LISTEN_FDS is {in_quotes(text)}", "it is not a whole number")
     return int(text)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minirt.errors import Conflict, InvalidRequest, kernel_refused
+from minirt.errors import Conflict, InvalidRequest, in_quotes, kernel_refused
 from minirt.kernel import cgroup_signals, cgroups
 from minirt.kernel.cgroup_files import number
 from minirt.kernel.cgroups import Cgroup
@@ -31,7 +31,7 @@ def use_manager(name: str) -> None:
     global _manager
     if name not in ("cgroupfs", "systemd", "disabled"):
         why = "it is cgroupfs, systemd or disabled"
-        raise InvalidRequest(f"unknown cgroup manager {name!r}", why)
+        raise InvalidRequest(f"unknown cgroup manager {in_quotes(name)}", why)
     _manager = name
 
 
@@ -51,7 +51,7 @@ def name_for(path: str, identifier: str) -> str:
     try:
         cgroups.find(path or identifier)
     except ValueError as error:
-        raise InvalidRequest(f"linux.cgroupsPath is {path!r}", str(error)) from error
+        raise InvalidRequest(f"linux.cgroupsPath is {in_quotes(path)}", str(error)) from error
     return path or identifier
 
 
@@ -157,7 +157,7 @@ def _choice(text: str) -> tuple[str, str]:
     """Read "[CONTROLLER:]PATH"."""
     controller, colon, path = text.rpartition(":")
     if ".." in path.split("/") or (colon and not controller):
-        raise InvalidRequest(f"--cgroup is {text!r}", "it leaves the container's group")
+        raise InvalidRequest(f"--cgroup is {in_quotes(text)}", "it leaves the container's group")
     return controller, path
 
 

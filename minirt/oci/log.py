@@ -14,7 +14,13 @@ import sys
 import time
 from collections.abc import Sequence
 
-from minirt.errors import CommandNotFound, CommandNotRunnable, InvalidRequest, MinirtError
+from minirt.errors import (
+    CommandNotFound,
+    CommandNotRunnable,
+    InvalidRequest,
+    MinirtError,
+    in_quotes,
+)
 
 _FORMATS = ("text", "json")
 _format = "text"
@@ -25,7 +31,7 @@ def open_log(path: str, form: str, debug: bool) -> None:
     """Let messages go to ``path`` ("": standard error). Raises InvalidRequest."""
     global _format, _file
     if form not in _FORMATS:
-        raise InvalidRequest(f"unknown log-format {form!r}", "it is text or json")
+        raise InvalidRequest(f"unknown log-format {in_quotes(form)}", "it is text or json")
     _format, _file = form, None
     path = path.removeprefix("file:")  # crun's way to say it
     if path:

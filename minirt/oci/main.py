@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 
-from minirt.errors import InvalidRequest, MinirtError
+from minirt.errors import InvalidRequest, MinirtError, in_quotes
 from minirt.oci import OCI_VERSION
 from minirt.oci.command_line import DEFAULT_ROOT, GLOBAL, VERBS, help_of, help_text, options_of
 from minirt.oci.words import Asked, take_options
@@ -106,7 +106,7 @@ def _is_debugging(common: Asked) -> bool:
 def _call(verb: str, words: list[str]) -> int:
     """Import the verb, and run it."""
     if verb not in VERBS:
-        raise InvalidRequest(f"No help topic for {verb!r}", "there is no such verb")
+        raise InvalidRequest(f"No help topic for {in_quotes(verb)}", "there is no such verb")
     known = VERBS[verb]
     values, left = take_options(words, options_of(verb), anywhere=not known.options_first)
     asked = Asked(verb, values, left)
@@ -115,7 +115,7 @@ def _call(verb: str, words: list[str]) -> int:
         return 0
     if len(left) < known.least or (known.most is not None and len(left) > known.most):
         usage = f"usage: minirt-oci {verb} [OPTION…] {known.usage}".rstrip()
-        raise InvalidRequest(f"{verb!r} was given {len(left)} arguments", usage)
+        raise InvalidRequest(f"{in_quotes(verb)} was given {len(left)} arguments", usage)
     from importlib import import_module
 
     module = import_module(f"minirt.oci.verbs.{known.module or verb}")

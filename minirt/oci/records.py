@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minirt.errors import Conflict, InvalidRequest, NotFound
+from minirt.errors import Conflict, InvalidRequest, NotFound, in_quotes
 from minirt.kernel import locks
 from minirt.state import made, private, read_json, write_json
 
@@ -88,8 +88,8 @@ def check_id(text: str) -> str:
     if _ID.fullmatch(text) and len(text) <= _LONGEST:
         return text
     wrong = next((one for one in text if not re.match(r"[\w+.-]", one, re.ASCII)), "")
-    why = f"invalid character {wrong!r}" if wrong else "invalid form"
-    raise InvalidRequest(f"invalid container ID {text!r}", f"{why} for a container ID")
+    why = f"invalid character {in_quotes(wrong)}" if wrong else "invalid form"
+    raise InvalidRequest(f"invalid container ID {in_quotes(text)}", f"{why} for a container ID")
 
 
 def folder_of(identifier: str) -> Path:
@@ -135,7 +135,7 @@ def load(identifier: str) -> Record:
     try:
         document = read_json(folder_of(identifier) / "state.json")
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise NotFound(f"container {identifier!r} does not exist") from None
+        raise NotFound(f"container {in_quotes(identifier)} does not exist") from None
     return Record(**{**document, "made": tuple(document["made"])})
 
 
@@ -162,7 +162,7 @@ def chosen(text: str, *, by_regex: bool) -> list[Record]:
     try:
         return [one for one in every() if re.search(text, one.id)]
     except re.error as error:
-        raise InvalidRequest(f"invalid regular expression {text!r}", str(error)) from error
+        raise InvalidRequest(f"invalid regular expression {in_quotes(text)}", str(error)) from error
 
 
 def remove(identifier: str) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from minirt import errors
-from minirt.errors import Conflict, InvalidRequest, MinirtError
+from minirt.errors import Conflict, InvalidRequest, MinirtError, in_quotes
 from minirt.kernel import clone, dbus, descriptors, processes
 from minirt.kernel.steps import step
 
@@ -60,15 +60,19 @@ def scope_for(path: str, identifier: str, description: str) -> Scope:
     parts = path.split(":") if path else ["system.slice", "minirt", identifier]
     if len(parts) != 3 or not parts[2]:
         what = "expected cgroupsPath to be of format 'slice:prefix:name' for systemd cgroups"
-        raise InvalidRequest(what, f"got {path!r} instead")
+        raise InvalidRequest(what, f"got {in_quotes(path)} instead")
     inside = parts[0] or "system.slice"
     middle = inside.removesuffix(".slice")
     words = middle.split("-")
     if inside != "-.slice" and ("/" in inside or inside == middle or not all(words)):
-        raise InvalidRequest(f"linux.cgroupsPath is {path!r}", f"{inside!r} is no name of a slice")
+        raise InvalidRequest(
+            f"linux.cgroupsPath is {in_quotes(path)}", f"{in_quotes(inside)} is no name of a slice"
+        )
     unit = "-".join(part for part in parts[1:] if part) + ".scope"
     if "/" in unit or len(unit) > 255:
-        raise InvalidRequest(f"linux.cgroupsPath is {path!r}", f"{unit!r} is no name of a scope")
+        raise InvalidRequest(
+            f"linux.cgroupsPath is {in_quotes(path)}", f"{in_quotes(unit)} is no name of a scope"
+        )
     return Scope(unit, inside, description)
 
 
@@ -172,7 +176,9 @@ def _await(bus: dbus.Connection, job: str, unit: str) -> None:
     for _, path, _, result in bus.signals("JobRemoved"):
         if path == job:
             if result != "done":
-                raise MinirtError(f"systemd was asked for {unit}", f"its answer is {result!r}")
+                raise MinirtError(
+                    f"systemd was asked for {unit}", f"its answer is {in_quotes(result)}"
+                )
             return
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from minirt.errors import in_quotes
 from minirt.oci.systemd import Property
 from minirt.runtime.document import Place
 from minirt.runtime.resources_v1 import LOW
@@ -95,7 +96,7 @@ def _bits(place: Place, text: str) -> bytes:
     for part in text.split(","):
         first, _, last = part.partition("-")
         if not (first.isdigit() and (last or first).isdigit() and int(last or first) < 1 << 16):
-            place.refuse(f"is {text!r}, not a list like 0-3,7")
+            place.refuse(f"is {in_quotes(text)}, not a list like 0-3,7")
         for bit in range(int(first), int(last or first) + 1):
             mask |= 1 << bit
     return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
@@ -110,5 +111,5 @@ def _variant(place: Place) -> tuple[str, Any]:
     kind, _, digits = text.rpartition(" ")
     kinds = {"": "i", "int32": "i", "uint32": "u", "int64": "x", "uint64": "t"}
     if kind not in kinds or not digits.removeprefix("-").isdecimal():
-        place.refuse(f"is {text!r}, none of 'text', true, 5 and uint64 5")
+        place.refuse(f"is {in_quotes(text)}, none of 'text', true, 5 and uint64 5")
     return kinds[kind], int(digits)

@@ -11,7 +11,7 @@ introduce several letters (``-td``), and a value may follow its letter at once (
 
 from __future__ import annotations
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 
 _MOST_DIGITS = 19
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
@@ -89,7 +89,7 @@ class Asked:
         text = self.text(name, str(default))
         if is_number(text.removeprefix("-")):
             return int(text)
-        raise InvalidRequest(f"--{name} is {text!r}", "it is not a whole number")
+        raise InvalidRequest(f"--{name} is {in_quotes(text)}", "it is not a whole number")
 
 
 def is_number(text: str) -> bool:
@@ -127,7 +127,7 @@ def take_options(
                 raise InvalidRequest(f"flag needs an argument: {word}")
             text = waiting.pop(0) if value is None else value
             if not option.value and text not in _TRUTHS:
-                raise InvalidRequest(f"invalid boolean value {text!r} for {word}")
+                raise InvalidRequest(f"invalid boolean value {in_quotes(text)} for {word}")
             values.setdefault(option.name, []).append(text)
     return values, others + waiting
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -73,14 +73,14 @@ class Place:
         """Read an absolute path."""
         text = self.text()
         if not text.startswith("/"):
-            self.refuse(f"is {text!r}, not an absolute path")
+            self.refuse(f"is {in_quotes(text)}, not an absolute path")
         return text
 
     def one_of(self, words: Mapping[str, T]) -> T:
         """Read a word with a meaning."""
         text = self.text()
         if text not in words:
-            self.refuse(f"is {text!r}, not one of {', '.join(words)}")
+            self.refuse(f"is {in_quotes(text)}, not one of {', '.join(words)}")
         return words[text]
 
     def number(self, default: int | None = None, low: int = 0, high: int = _UNSIGNED_64 - 1) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from minirt.errors import in_quotes
 from minirt.kernel.user_namespaces import HIGHEST, IdMapping
 from minirt.runtime.document import Place
 from minirt.runtime.spec import Mount
@@ -35,7 +36,7 @@ def obeyed(one: Mount, place: Place, uids: Mappings, gids: Mappings) -> Mount:
         plain = (*one.options[:number], found[1], *one.options[number + 1 :])
         lists = dict(part.partition("=")[::2] for part in found[2].split(";") if part)
         if unknown := [name for name in lists if name not in _KINDS]:
-            here.refuse(f"has {unknown[0]!r}, which is neither uids nor gids")
+            here.refuse(f"has {in_quotes(unknown[0])}, which is neither uids nor gids")
         read = (_read(lists.get(k, ""), here, c) for k, c in zip(_KINDS, (uids, gids), strict=True))
         uid_mappings, gid_mappings = read
         return replace(one, options=plain, uid_mappings=uid_mappings, gid_mappings=gid_mappings)
@@ -51,10 +52,12 @@ def _read(text: str, place: Place, container: Mappings) -> Mappings:
     for word in text.removeprefix("@").split("#") if text else ():
         found = _TRIPLET.fullmatch(word)
         if not found:
-            place.refuse(f"has {word!r}, which is not of the form 0-1000-10")
+            place.refuse(f"has {in_quotes(word)}, which is not of the form 0-1000-10")
         line = IdMapping(*map(int, found.groups()))
         if not line.size or max(line.inside, line.host) + line.size - 1 > HIGHEST:
-            place.refuse(f"has {word!r}, which goes beyond the last id, {HIGHEST}, or is empty")
+            place.refuse(
+                f"has {in_quotes(word)}, which goes beyond the last id, {HIGHEST}, or is empty"
+            )
         lines += _outside(line, container) if relative else [line]
     if text and not lines:
         place.refuse("maps ids that the container's user namespace does not have")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minirt.errors import InvalidRequest, KernelRefused, MinirtError, kernel_refused
+from minirt.errors import InvalidRequest, KernelRefused, MinirtError, in_quotes, kernel_refused
 from minirt.kernel import capabilities, mounts, rlimits, scheduling, springboard
 from minirt.kernel.steps import announce
 from minirt.runtime import command, handshake, privileges, standard_streams, users
@@ -226,7 +226,7 @@ def _naming(label: str, unknown: tuple[int, str]) -> Iterator[None]:
         number, why = unknown
         if error.errno != number:
             why = os.strerror(error.errno or 0)
-        raise InvalidRequest(f"Cannot confine the process by {label!r}", why) from error
+        raise InvalidRequest(f"Cannot confine the process by {in_quotes(label)}", why) from error
 
 
 def _own_stdio(uid: int) -> None:

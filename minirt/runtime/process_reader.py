@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
+from minirt.errors import in_quotes
 from minirt.kernel import capabilities, rlimits, scheduling
 from minirt.kernel.scheduling import Scheduler
 from minirt.runtime.document import Place
@@ -52,7 +53,7 @@ def apparmor_profile(place: Place) -> str:
     if security_modules.has_apparmor():
         return profile
     if profile != "unconfined":
-        place.refuse(f"is {profile!r}, but AppArmor is not in force on this machine")
+        place.refuse(f"is {in_quotes(profile)}, but AppArmor is not in force on this machine")
     return ""
 
 
@@ -63,7 +64,7 @@ def selinux_label(place: Place) -> str:
         from minirt.kernel import security_modules
 
         if not security_modules.has_selinux():
-            place.refuse(f"is {label!r}, but SELinux is not in force on this machine")
+            place.refuse(f"is {in_quotes(label)}, but SELinux is not in force on this machine")
     return label
 
 

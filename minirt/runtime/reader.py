@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 from minirt.kernel.mounts import Propagation
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.scheduling import DOMAINS
@@ -221,7 +221,7 @@ def _sysctls(place: Place, namespaces: Mapping[Namespace, str]) -> dict[str, str
     for key, value in place.mapping().items():
         why = check_sysctl(key, value, namespaces)
         if why:
-            place.refuse(f"asks for {key!r}, which {why}")
+            place.refuse(f"asks for {in_quotes(key)}, which {why}")
         found[key] = value
     return found
 
@@ -262,10 +262,12 @@ def _nodes(place: Place, most: int) -> frozenset[int]:
         first, dash, last = word.strip().partition("-")
         numbers = (first, last if dash else first)
         if not all(one.isascii() and one.isdigit() and int(one) < most for one in numbers):
-            place.refuse(f"has {word!r}, which is no number of a node below {most}, and no range")
+            place.refuse(
+                f"has {in_quotes(word)}, which is no number of a node below {most}, and no range"
+            )
         nodes = range(int(numbers[0]), int(numbers[1]) + 1)
         if not nodes:
-            place.refuse(f"has {word!r}, a range that ends before it begins")
+            place.refuse(f"has {in_quotes(word)}, a range that ends before it begins")
         found.update(nodes)
     return frozenset(found)
 

@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
-from minirt.errors import InvalidRequest, kernel_refused
+from minirt.errors import InvalidRequest, in_quotes, kernel_refused
 from minirt.kernel import cgroups, device_filter
 from minirt.kernel.cgroup_files import write, write_each
 from minirt.kernel.cgroups import Cgroup, Folder
@@ -206,7 +206,9 @@ def _put(folder: Path, setting: Setting, *, last: bool = False) -> bool:
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.EBUSY) and not last:
             return False
-        why = f"the kernel doesn't take {value!r} in {file}: {os.strerror(error.errno or 0)}"
+        why = (
+            f"the kernel doesn't take {in_quotes(value)} in {file}: {os.strerror(error.errno or 0)}"
+        )
         raise InvalidRequest(f"{_sentence(setting.what)} can't be set", why) from error
     return True
 

@@ -8,6 +8,7 @@ idle and realtimeRuntime. A kernel without such a file has that value anyway.
 
 from __future__ import annotations
 
+from minirt.errors import in_quotes
 from minirt.runtime.document import Place
 from minirt.runtime.resource_settings import Setting, or_max, setting
 
@@ -71,7 +72,7 @@ def cpuset(place: Place) -> list[Setting]:
     for key in ("cpus", "mems"):
         text = place.get(key).text("")
         if text.strip("0123456789,-"):
-            place.get(key).refuse(f"is {text!r}, not a list like 0-3,7")
+            place.get(key).refuse(f"is {in_quotes(text)}, not a list like 0-3,7")
         if text:
             found.append(setting(f"a choice of {key}", f"cpuset.{key}", text))
     return found
@@ -157,5 +158,5 @@ def page_size(place: Place) -> str:
     text = place.get("pageSize").text()
     number, unit = text[:-2], text[-2:]
     if not (number.isascii() and number.isdigit() and unit in ("KB", "MB", "GB")):
-        place.get("pageSize").refuse(f"is {text!r}, not a size like 2MB")
+        place.get("pageSize").refuse(f"is {in_quotes(text)}, not a size like 2MB")
     return text

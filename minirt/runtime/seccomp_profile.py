@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from minirt.errors import in_quotes
 from minirt.kernel import syscall_tables
 from minirt.runtime.document import Place
 
@@ -128,6 +129,6 @@ def _kernel_is(version: Place) -> bool:
     """Say whether the running kernel is of this version ("4.8") or newer."""
     asked = version.text().split(".")
     if not all(one.isascii() and one.isdigit() for one in asked):
-        version.refuse(f"is {version.value!r}, not a version like 4.8")
+        version.refuse(f"is {in_quotes(version.value)}, not a version like 4.8")
     running = re.findall(r"[0-9]+", os.uname().release)
     return [int(one) for one in running[: len(asked)]] >= [int(one) for one in asked]

@@ -9,6 +9,7 @@ import errno
 from collections.abc import Mapping
 from typing import Any
 
+from minirt.errors import in_quotes
 from minirt.kernel import seccomp, syscall_tables
 from minirt.kernel import seccomp_compiler as bpf
 from minirt.kernel.seccomp_compiler import Condition, Filter, Operator, Rule
@@ -68,7 +69,7 @@ def _architectures(place: Place) -> tuple[str, ...]:
     asked = set()
     for one in place.items():
         if not one.text().startswith("SCMP_ARCH_"):
-            one.refuse(f"is {one.value!r}, which is no architecture")
+            one.refuse(f"is {in_quotes(one.value)}, which is no architecture")
         asked.add(ARCHITECTURES.get(one.text()))
     return (possible[0], *(name for name in possible[1:] if name in asked))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from minirt.container import plug_options
 from minirt.container.flags.typed import Flags, fields_of, refused, unusable
 from minirt.container.record import EndpointRequest
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 
 LONG_FORM = re.compile(r"[\w-]+=")
 MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
@@ -160,7 +160,7 @@ def mac_address(text: str, flag: str) -> str:
 def gw_priority(text: str, flag: str) -> int:
     """Return the priority of a plug as the way out. Raises InvalidRequest."""
     if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
-        raise refused(flag, text, f"gw-priority is a whole number, not {text!r}")
+        raise refused(flag, text, f"gw-priority is a whole number, not {in_quotes(text)}")
     return int(text)
 
 

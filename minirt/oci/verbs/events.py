@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from minirt.errors import Conflict, InvalidRequest
+from minirt.errors import Conflict, InvalidRequest, in_quotes
 from minirt.kernel.cgroup_files import fields, number, read
 from minirt.kernel.cgroups import Cgroup
 from minirt.oci import groups, lifecycle, records
@@ -58,7 +58,7 @@ def seconds(text: str) -> float:
                 break
             if found > 0:
                 return found
-    raise InvalidRequest(f"invalid interval {text!r}", "it is a duration above 0, like 5s")
+    raise InvalidRequest(f"invalid interval {in_quotes(text)}", "it is a duration above 0, like 5s")
 
 
 def measured(group: Cgroup) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import signal
 from dataclasses import replace
 from typing import Any
 
-from minirt.errors import Conflict, InvalidRequest
+from minirt.errors import Conflict, InvalidRequest, in_quotes
 from minirt.kernel import processes, terminal_modes
 from minirt.oci import (
     birth,
@@ -152,7 +152,7 @@ def _without_home(environment: tuple[str, ...]) -> tuple[str, ...]:
 def _number(text: str, option: str) -> int:
     if text.isascii() and text.isdigit() and int(text) < 1 << 31:
         return int(text)
-    raise InvalidRequest(f"--{option} is {text!r}", "it is no number of a user or group")
+    raise InvalidRequest(f"--{option} is {in_quotes(text)}", "it is no number of a user or group")
 
 
 def _check_status(asked: Asked, record: Record) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
 from minirt.oci import groups, lifecycle, records
@@ -58,7 +58,7 @@ def parse(text: str) -> int:
             number = signal.Signals[name[:8]] + sign * int(name[9:])
             if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
                 return number
-    raise InvalidRequest(f"unknown signal {text!r}")
+    raise InvalidRequest(f"unknown signal {in_quotes(text)}")
 
 
 def _has_own_pids(record: Record) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from minirt.errors import InvalidRequest
+from minirt.errors import InvalidRequest, in_quotes
 from minirt.oci import lifecycle, records
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
@@ -18,7 +18,7 @@ def run(asked: Asked) -> int:
     """Print them, as a table, as JSON or only their IDs."""
     form = asked.text("format", "table")
     if form not in ("table", "json"):
-        raise InvalidRequest(f"invalid format option {form!r}", "it is table or json")
+        raise InvalidRequest(f"invalid format option {in_quotes(form)}", "it is table or json")
     found = list(records.every())
     if asked.flag("quiet"):
         sys.stdout.write("".join(f"{one.id}\n" for one in found))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 
-from minirt.errors import InvalidRequest, MinirtError, NotFound
+from minirt.errors import InvalidRequest, MinirtError, NotFound, in_quotes
 from minirt.oci import groups, records
 from minirt.oci.words import Asked
 
@@ -18,7 +18,7 @@ def run(asked: Asked) -> int:
     """Print them. Further words are ps's own options."""
     form = asked.text("format", "table")
     if form not in ("table", "json"):
-        raise InvalidRequest(f"invalid format option {form!r}", "it is table or json")
+        raise InvalidRequest(f"invalid format option {in_quotes(form)}", "it is table or json")
     record = records.load(asked.id)
     group = groups.of(record.cgroup)
     if group is None:

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from minirt.errors import Conflict, InvalidRequest
+from minirt.errors import Conflict, InvalidRequest, in_quotes
 from minirt.oci import birth, groups, lifecycle, records
 from minirt.oci.words import Asked
 from minirt.runtime import resources
@@ -78,7 +78,9 @@ def _bytes(option: str, text: str) -> int:
     number = text.lower().rstrip("bkmgt")
     unit = text.lower()[len(number) :].removesuffix("b")
     if not (number.isascii() and number.isdigit()) or unit not in _UNITS:
-        raise InvalidRequest(f"invalid value {text!r} for --{option}", "it is no size, like 512M")
+        raise InvalidRequest(
+            f"invalid value {in_quotes(text)} for --{option}", "it is no size, like 512M"
+        )
     return int(number) << _UNITS[unit]
 
 
