@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -217,3 +218,27 @@ def test_nobody_waits_for_the_container_who_has_created_it(one: Oci) -> None:
     status = Path(f"/proc/{pid}/status").read_text()
     assert "PPid:\t1\n" in status  # the init of the sandbox
     one("delete", "--force", "a")
+
+
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "pid", "mount", "user", "cgroup"])
+@pytest.mark.parametrize("file", ["fifo", "directory", "null device"])
+def test_namespace_path_of_no_namespace_is_refused_in_time(
+    one: Oci, tmp_path: Path, kind: str, file: str
+) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    path = {"fifo": path, "directory": tmp_path, "null device": Path("/dev/null")}[file]
+    one.share(kind)
+    one.linux["namespaces"].append({"type": kind, "path": str(path)})
+    one.write("true")
+    words = one.words("create", "--bundle", one.bundle, "a")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert str(path) in done.stderr or "namespace" in done.stderr
+    assert one.is_clean()
+
+
+def test_open_of_a_fifo_waits_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(["cat", tmp_path / "fifo"], timeout=0.5, check=False)

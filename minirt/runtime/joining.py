@@ -10,6 +10,9 @@ from minirt.kernel.namespaces import Namespace
 from minirt.kernel.steps import step
 from minirt.runtime.spec import Spec
 
+# open(2) of a FIFO waits for a writer unless it is told not to; setns(2) then refuses the FIFO.
+WITHOUT_WAITING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
 
 def join(kind: Namespace, path: str) -> None:
     """Enter an existing namespace; a PID namespace only with the next child.
@@ -17,7 +20,7 @@ def join(kind: Namespace, path: str) -> None:
     Raises InvalidRequest, also if what is at ``path`` is of another kind.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, WITHOUT_WAITING)
         try:
             with step("join a namespace", "nsenter", f"{namespaces.option(kind)}={path}"):
                 libc.setns(fd, kind)

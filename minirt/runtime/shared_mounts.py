@@ -63,7 +63,7 @@ def leave(spec: Spec, place: Path) -> Home:
     if pivots and _is_same(path, _HOST):
         why = "that is process 1's, and the root of the host would be replaced"
         raise InvalidRequest(f"Cannot join the namespace {path}", why)
-    namespace = os.open(path if pivots else _OWN, os.O_RDONLY | os.O_CLOEXEC)
+    namespace = os.open(path if pivots else _OWN, joining.WITHOUT_WAITING)
     if pivots:
         joining.join(Namespace.MOUNT, path)
     try:
