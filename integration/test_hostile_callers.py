@@ -5,6 +5,7 @@ Also sockets, FIFOs and hooks on the way that do not answer.
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import select
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -296,3 +298,109 @@ def test_a_config_without_an_end_is_refused(one: Oci) -> None:
     failed = one("create", "--bundle", one.bundle, "a", code=1)
     assert "is too large" in failed.stderr
     assert one.is_clean()
+
+
+FILES = ("fifo", "directory", "socket", "null device", "endless device")
+
+
+def file_of(kind: str, folder: Path) -> Path:
+    """Return a path that names a file of this kind."""
+    path = folder / "file"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(path))
+    else:
+        path.symlink_to({"null device": "/dev/null", "endless device": "/dev/zero"}[kind])
+    return path
+
+
+def refused_in_time(words: list[str]) -> str:
+    """Run a command that has to fail within 20 seconds; return its error."""
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode != 0, words
+    assert done.stderr and "bug" not in done.stderr and "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize(
+    "place", ["config", "bundle", "rootfs", "hook", "listenerPath", "console-socket"]
+)
+def test_create_with_a_path_to_a_file_of_another_kind_is_refused_in_time(
+    one: Oci, tmp_path: Path, place: str, kind: str
+) -> None:
+    path = file_of(kind, tmp_path)
+    bundle = one.bundle
+    options: tuple[object, ...] = ()
+    one.write("true")
+    if place == "config":
+        (bundle / "config.json").unlink()
+        (bundle / "config.json").symlink_to(path)
+    elif place == "bundle":
+        bundle = path
+    elif place == "rootfs":
+        one.config["root"]["path"] = str(path)
+        if kind == "directory":  # It is a root file system, and has no such command.
+            one.write("nosuch")
+    elif place == "hook":
+        one.config["hooks"] = {"createRuntime": [{"path": str(path)}]}
+    elif place == "listenerPath":
+        call_of = {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}
+        one.linux["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "listenerPath": str(path),
+            "syscalls": [call_of],
+        }
+    else:
+        one.process["terminal"] = True
+        options = ("--console-socket", path)
+    if place not in ("config", "bundle"):
+        one.write()
+    error = refused_in_time(one.words("create", "--bundle", bundle, *options, "a"))
+    assert error
+    assert one.is_clean()
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_exec_and_update_from_a_file_of_another_kind_are_refused_in_time(
+    one: Oci, tmp_path: Path, kind: str
+) -> None:
+    path = file_of(kind, tmp_path)
+    one.start("a")
+    try:
+        refused_in_time(one.words("exec", "--process", path, "a"))
+        refused_in_time(one.words("update", "--resources", path, "a"))
+    finally:
+        one("delete", "--force", "a")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_pid_file_that_is_no_regular_file_is_refused_in_time(
+    one: Oci, tmp_path: Path, kind: str
+) -> None:
+    path = file_of(kind, tmp_path)
+    one.write("true")
+    refused_in_time(one.words("create", "--bundle", one.bundle, "--pid-file", path, "a"))
+    assert one.is_clean()
+
+
+def test_process_of_exec_is_read_from_a_fifo_whose_writer_is_slow(one: Oci, tmp_path: Path) -> None:
+    """As in ``exec --process <(jq …)`` of bash(1)."""
+    path = file_of("fifo", tmp_path)
+    process = json.dumps({"cwd": "/", "args": ["/bin/echo", "up"]})
+    one.start("a")
+    writer = os.open(path, os.O_RDWR)
+    with subprocess.Popen(
+        one.words("exec", "--process", path, "a"), stdout=subprocess.PIPE, text=True
+    ) as child:
+        time.sleep(0.5)
+        os.write(writer, process.encode())
+        os.close(writer)
+        assert child.communicate(timeout=20)[0] == "up\n"
+    one("delete", "--force", "a")

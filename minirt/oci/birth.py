@@ -23,7 +23,16 @@ from minirt.kernel import output_files, processes
 from minirt.kernel.cgroups import Cgroup
 from minirt.kernel.clone import Child
 from minirt.kernel.namespaces import Namespace
-from minirt.oci import console, crun_annotations, file_streams, lifecycle, log, placing, records
+from minirt.oci import (
+    console,
+    crun_annotations,
+    file_streams,
+    json_file,
+    lifecycle,
+    log,
+    placing,
+    records,
+)
 from minirt.oci.records import Record
 from minirt.oci.words import Asked
 from minirt.runtime import create, mount_sources, reader, spec, standard_streams
@@ -31,7 +40,6 @@ from minirt.runtime.create import Created, Setting
 from minirt.runtime.spec import Spec
 from minirt.state import parse_json
 
-_LARGEST_CONFIG = 64 << 20  # bytes: config.json may be a link to /dev/zero
 _ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -85,10 +93,7 @@ def read_order(asked: Asked, *, detached: bool) -> Order:
     bundle = Path(asked.text("bundle") or ".").resolve()
     file = absolute(asked.text("config")) if asked.has("config") else bundle / "config.json"
     try:
-        with open(file, "rb") as opened:
-            text = opened.read(_LARGEST_CONFIG + 1)
-        if len(text) > _LARGEST_CONFIG:
-            raise InvalidRequest(f"{file} is too large", f"{_LARGEST_CONFIG >> 20} MiB are enough")
+        text = json_file.read(file)
         config = parse_json(text)
     except OSError as error:
         why = f"{file}: {os.strerror(error.errno or 0)}"

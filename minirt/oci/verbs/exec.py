@@ -15,6 +15,7 @@ from minirt.oci import (
     crun_annotations,
     file_streams,
     groups,
+    json_file,
     lifecycle,
     log,
     records,
@@ -26,7 +27,7 @@ from minirt.runtime.document import Place
 from minirt.runtime.enter import Entered
 from minirt.runtime.handshake import Interrupted
 from minirt.runtime.spec import Process
-from minirt.state import read_json
+from minirt.state import parse_json
 
 
 def run(asked: Asked) -> int:
@@ -99,7 +100,7 @@ def wanted_process(asked: Asked, default: Process) -> tuple[Process, str | None]
 
 def _read(path: str) -> Any:
     try:
-        return read_json(birth.absolute(path))
+        return parse_json(json_file.read(birth.absolute(path)))
     except OSError as error:
         raise InvalidRequest(f"cannot read {path}", os.strerror(error.errno or 0)) from error
     except ValueError as error:

@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 from minirt.errors import Conflict, InvalidRequest, in_quotes
-from minirt.oci import birth, groups, lifecycle, records
+from minirt.oci import birth, groups, json_file, lifecycle, records
 from minirt.oci.words import Asked
 from minirt.runtime import resources
 from minirt.runtime.document import Place
-from minirt.state import parse_json, read_json
+from minirt.state import parse_json
 
 # Options, and where linux.resources has their value.
 _NUMBERS = {
@@ -86,7 +86,8 @@ def _bytes(option: str, text: str) -> int:
 
 def _from_file(path: str) -> dict[str, Any]:
     try:
-        found = parse_json(sys.stdin.read()) if path == "-" else read_json(birth.absolute(path))
+        text = sys.stdin.read() if path == "-" else json_file.read(birth.absolute(path))
+        found = parse_json(text)
     except OSError as error:
         raise InvalidRequest(f"cannot read {path}", os.strerror(error.errno or 0)) from error
     except ValueError as error:
