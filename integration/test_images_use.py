@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from integration.archives import folder, member, oci_files, tar, written
+from integration.archives import folder, member, oci_files, symlink, tar, written
 from integration.conftest import Minirt
-from integration.sandbox import REPOSITORY, shell
+from integration.sandbox import REPOSITORY, shell, wait_until
 from minirt.images import store
 
 pytestmark = pytest.mark.core
@@ -97,3 +97,33 @@ def test_what_an_image_names_may_be_of_any_length(minirt: Minirt, tmp_path: Path
         assert said.returncode in (125, 126)
         assert "unable to find user uuu" in said.stderr or "Cannot run xxx" in said.stderr
         assert len(said.stderr) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("claim", "code"),
+    [("USR1", 7), ("9" * 5000, 9), (f"RTMIN+{'9' * 5000}", 9), ("NOTHING", 9)],
+    ids=["the control", "5000 digits", "offset of 5000 digits", "no signal"],
+)
+def test_container_gets_sigterm_where_its_image_names_no_signal(
+    minirt: Minirt, tmp_path: Path, claim: str, code: int
+) -> None:
+    """As with Docker (``Container.StopSignal`` of moby): else nobody could stop it."""
+    busybox = Path(shutil.which("busybox") or "").read_bytes()
+    script = "trap 'exit 7' USR1; trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done"
+    config = {"StopSignal": claim, "Cmd": ["/bin/busybox", "sh", "-c", script]}
+    config["Env"] = ["PATH=/bin"]
+    layer = tar(
+        folder("bin"),
+        member("bin/busybox", busybox, mode=0o755),
+        symlink("bin/sleep", "busybox"),
+    )
+    minirt(
+        "image", "load", "-i", written(tmp_path / "image.tar", oci_files([layer], config=config))
+    )
+    for words in (("stop", "one"), ("restart", "one"), ("kill", "one")):
+        minirt("run", "-d", "--name", "one", "--net", "none", "made:1")
+        wait_until(lambda: minirt("logs", "one").stdout.startswith("ready"))
+        minirt(*words)
+        if words[0] == "stop":
+            assert minirt("inspect", "-f", "{{.State.ExitCode}}", "one").stdout == f"{code}\n"
+        minirt("rm", "-f", "one")

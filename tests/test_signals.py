@@ -20,7 +20,20 @@ def test_realtime_signals_are_counted_from_either_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "65", "-9", "FOO", "RTMIN+99", "RTMAX+1", "SIG_IGN", "²"]
+    "text",
+    [
+        "",
+        "0",
+        "65",
+        "-9",
+        "FOO",
+        "RTMIN+99",
+        "RTMAX+1",
+        "SIG_IGN",
+        "²",
+        "9" * 5000,
+        f"RTMIN+{'9' * 5000}",
+    ],
 )
 def test_what_is_no_signal_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="Invalid signal"):

@@ -7,6 +7,7 @@ import signal
 from minirt.errors import InvalidRequest
 
 REALTIME = ("RTMIN", "RTMAX")
+_MOST_DIGITS = 3
 
 
 def number(text: str) -> int:
@@ -14,15 +15,17 @@ def number(text: str) -> int:
 
     Raises InvalidRequest.
     """
-    if text.isascii() and text.isdigit():
-        value = int(text)
-    else:
-        value = _named(text.upper().removeprefix("SIG"))
+    value = int(text) if _is_short_number(text) else _named(text.upper().removeprefix("SIG"))
     if 1 <= value <= signal.SIGRTMAX:
         return value
     raise InvalidRequest(
         f"Invalid signal: {text[:40]}", "", "'kill -l' lists those that there are."
     )
+
+
+def _is_short_number(text: str) -> bool:
+    """Say whether a text is a number that a signal can have; int() raises ValueError for others."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def _named(name: str) -> int:
@@ -31,7 +34,7 @@ def _named(name: str) -> int:
         return int(plain)
     for base in REALTIME:
         offset = name.removeprefix(base)
-        if name.startswith(base) and offset[:1] in ("+", "-") and offset[1:].isdecimal():
+        if name.startswith(base) and offset[:1] in ("+", "-") and _is_short_number(offset[1:]):
             value = int(getattr(signal, f"SIG{base}")) + int(offset)
             return value if signal.SIGRTMIN <= value <= signal.SIGRTMAX else 0
     return 0

@@ -13,6 +13,7 @@ from contextlib import closing
 
 from minirt.container import ending, lifecycle, protocol, record, signals
 from minirt.container.record import Record
+from minirt.errors import InvalidRequest
 from minirt.kernel import descriptors, processes
 from minirt.kernel.steps import step
 
@@ -37,16 +38,25 @@ def send(one: Record, number: int) -> bool:
     try:
         with step("send it a signal", "kill", f"-{number}", init[0]):
             signal.pidfd_send_signal(pidfd, number)
-        if number in (
-            signal.SIGKILL,
-            signals.number(one.config.stop_signal or DEFAULT_STOP_SIGNAL),
-        ):
+        if number in (signal.SIGKILL, stop_signal(one)):
             _let_go_on(one)
     except ProcessLookupError:
         return False
     finally:
         os.close(pidfd)
     return True
+
+
+def stop_signal(one: Record) -> int:
+    """Return the signal that asks the container to end.
+
+    The configuration of an image may have any text in its place. As with Docker a text that is no
+    signal counts as none at all: the container must not be impossible to stop.
+    """
+    try:
+        return signals.number(one.config.stop_signal or DEFAULT_STOP_SIGNAL)
+    except InvalidRequest:
+        return signals.number(DEFAULT_STOP_SIGNAL)
 
 
 def _let_go_on(one: Record) -> None:
@@ -65,7 +75,7 @@ def begin_stop(
     patience = one.config.stop_timeout if seconds is None else seconds
     patience = DEFAULT_STOP_TIMEOUT if patience is None else patience
     waiter = Waiter(one, restarts=restarts)
-    send(one, signals.number(one.config.stop_signal or DEFAULT_STOP_SIGNAL))
+    send(one, stop_signal(one))
     deadline = math.inf if patience < 0 else time.monotonic() + patience
 
     def wait() -> None:
