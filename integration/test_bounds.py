@@ -131,6 +131,22 @@ def test_a_search_list_of_thousands_is_cut(minirt: Minirt, image: str) -> None:
     assert "(9968 more)" in traced
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [f"options ndots:{'9' * 5000}", "nameserver fe80::1%a\0b", "nameserver fe80::1%\udcff..a"],
+    ids=["number of 5000 digits", "zero byte in a zone", "zone that is no text"],
+)
+def test_dns_verbs_answer_whatever_a_resolv_conf_says(
+    minirt: Minirt, image: str, lines: str
+) -> None:
+    minirt("network", "create", "--internal", "net1")
+    minirt("run", "-d", "--name", "one", "--net", "net1", image, "sleep", "1000")
+    file = Path(f"/proc/{pid_of(minirt, 'one')}/root/etc/resolv.conf")
+    file.write_text(f"{lines}\nnameserver 127.0.0.11\n", errors="surrogateescape")
+    for verb in ("query", "trace"):
+        assert "one's on net1, by its name" in minirt("dns", verb, "--from", "one", "one").stdout
+
+
 def test_a_hundred_thousand_sockets_are_not_kept(minirt: Minirt, image: str, greedy: Path) -> None:
     minirt("network", "create", "net1")
     words = ("-v", f"{greedy}:/greedy", "--ulimit", "nofile=10100", image)

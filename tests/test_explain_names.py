@@ -25,6 +25,9 @@ from minirt.network.lookup import Record, Reply
         ("web.x", "search a.test\noptions ndots:2", ["web.x.a.test.", "web.x"]),
         ("web.", "search a.test", ["web."]),
         ("web", "search .", ["web"]),
+        ("a.b", f"search c\noptions ndots:{'9' * 5000}", ["a.b.c.", "a.b"]),
+        ("a.b", f"search c\noptions ndots:{'0' * 5000}1", ["a.b", "a.b.c."]),
+        (f"{'a.' * 15}a", "search c\noptions ndots:99", [f"{'a.' * 15}a", f"{'a.' * 15}a.c."]),
         ("web", "", ["web"]),
     ],
 )

@@ -67,6 +67,20 @@ def test_ndots_that_make_no_sense_are_replaced(option: str) -> None:
     assert not rendered.bare
 
 
+def test_ndots_of_more_digits_than_int_reads_are_kept() -> None:
+    option = f"ndots:{'9' * 5000}"
+    rendered = render("", "user-defined", options=[option])
+    assert words(rendered.text, "options") == [f"options {option}"]
+    assert not rendered.bare
+
+
+@pytest.mark.parametrize("zone", ["a\0b", "\ufffd", "é..a", "a\x1b"])
+def test_servers_with_a_zone_that_connect_does_not_take_are_passed_over(zone: str) -> None:
+    assert read(f"nameserver fe80::1%{zone}\nnameserver fe80::1%eth0\n").servers == (
+        "fe80::1%eth0",
+    )
+
+
 @pytest.mark.parametrize("host", ["", "options ndots:5\n"])
 def test_ndots_of_0_ask_for_names_without_a_dot_elsewhere(host: str) -> None:
     assert render(host, "user-defined", options=["ndots:0"]).bare

@@ -82,14 +82,11 @@ def candidates(name: str, conf: resolv_conf.ResolvConf) -> list[str]:
     """
     if name.endswith("."):
         return [name]
-    ndots = 1
-    for option in conf.options:
-        key, _, value = option.partition(":")
-        if key == "ndots" and value.isdecimal():
-            ndots = min(int(value), 15)
+    dots = resolv_conf.ndots(conf.options)
     suffixes = [one.rstrip(".") for one in conf.search[:MOST_SUFFIXES] if one != "."]
     longer = [f"{name}.{suffix}." for suffix in suffixes]
-    return [name, *longer] if name.count(".") >= ndots else [*longer, name]
+    is_tried_first = name.count(".") >= (1 if dots is None else dots)
+    return [name, *longer] if is_tried_first else [*longer, name]
 
 
 def server_of(asker: Asker) -> str:

@@ -16,6 +16,7 @@ from typing import Literal
 
 RESOLVER = "127.0.0.11"
 HOST_FILE = "/etc/resolv.conf"
+MOST_DOTS = 15  # resolv.conf(5), ndots
 
 Kind = Literal["user-defined", "default", "host"]
 
@@ -98,7 +99,13 @@ def render(
 
 
 def is_address(text: str) -> bool:
-    """Say whether a name server can be at ``text``: IPv4, IPv6, IPv6 with a zone."""
+    """Say whether a name server can be at ``text``: IPv4, IPv6, IPv6 with a zone.
+
+    A zone must be printable ASCII. ip_address() takes any zone, and connect() raises TypeError for
+    one with a zero byte or with characters that no name of a host has.
+    """
+    if not (text.isascii() and text.isprintable()):
+        return False
     try:
         ip_address(text)
     except ValueError:
@@ -110,15 +117,15 @@ def _behind_resolver(
     wanted: ResolvConf, host: ResolvConf, servers: tuple[str, ...], overrides: list[str]
 ) -> Rendered:
     asked = servers or tuple(f"host({address})" for address in host.servers)
-    ndots = _ndots(wanted.options)
-    shown = wanted.options if ndots is not None else (*wanted.options, "ndots:0")
+    dots = ndots(wanted.options)
+    shown = wanted.options if dots is not None else (*wanted.options, "ndots:0")
     comments = [
         f"Based on host file: '{HOST_FILE}' (internal resolver)",
         f"ExtServers: [{' '.join(asked)}]",
         f"Overrides: [{' '.join(overrides)}]",
     ]
     written = ResolvConf((RESOLVER,), wanted.search, shown, wanted.others)
-    return Rendered(_write(written, comments), resolver=True, servers=servers, bare=ndots == 0)
+    return Rendered(_write(written, comments), resolver=True, servers=servers, bare=dots == 0)
 
 
 def _reachable(wanted: ResolvConf, *, ipv6: bool) -> ResolvConf:
@@ -133,15 +140,20 @@ def _reachable(wanted: ResolvConf, *, ipv6: bool) -> ResolvConf:
 
 def _with_sane_ndots(options: Sequence[str]) -> tuple[str, ...]:
     return tuple(
-        word for word in options if not word.startswith("ndots:") or _ndots([word]) is not None
+        word for word in options if not word.startswith("ndots:") or ndots([word]) is not None
     )
 
 
-def _ndots(options: Sequence[str]) -> int | None:
+def ndots(options: Sequence[str]) -> int | None:
+    """Return what the last ``ndots:`` says, at most 15 (resolv.conf(5)); None if none says it.
+
+    A container may write any number of digits, and int() raises ValueError beyond 4,300 of them.
+    """
     for word in reversed(options):
         key, _, value = word.partition(":")
         if key == "ndots" and value.isascii() and value.isdigit():
-            return int(value)
+            digits = value.lstrip("0") or "0"
+            return MOST_DOTS if len(digits) > 2 else min(int(digits), MOST_DOTS)
     return None
 
 
