@@ -26,8 +26,10 @@ from integration.archives import (
     written,
 )
 from integration.conftest import Minirt
-from minirt.images import index, layers, store, streams
+from minirt import state
+from minirt.images import documents, index, layers, store, streams
 from minirt.images.load import load
+from minirt.state import parse_json
 
 LAYER = tar(*ROOT[:1], member("f", b"x"))
 
@@ -156,6 +158,43 @@ def test_a_folder_cannot_lead_to_files_outside_of_it(minirt: Minirt, tmp_path: P
 
 
 @pytest.mark.parametrize(
+    "path",
+    ["\ud800", "a\0b", "", ".", "folder"],
+    ids=["half of a surrogate pair", "zero byte", "empty", "dot", "folder"],
+)
+@pytest.mark.parametrize("part", ["Config", "Layers"])
+def test_folder_that_names_no_file_is_refused(
+    minirt: Minirt, tmp_path: Path, part: str, path: str
+) -> None:
+    """A path of half a surrogate pair can be spelled in JSON, and no file can have it."""
+    (tmp_path / "saved/folder").mkdir(parents=True)
+    image = {"Config": "config", "Layers": ["layer"], "RepoTags": ["made:1"]}
+    config = {"os": "linux", "rootfs": {"diff_ids": [digest(LAYER)]}}
+    (tmp_path / "saved/config").write_text(json.dumps(config))
+    (tmp_path / "saved/layer").write_bytes(LAYER)
+    (tmp_path / "saved/manifest.json").write_text(json.dumps([image]))
+    minirt("image", "load", "-i", tmp_path / "saved")  # The control.
+    minirt("image", "rm", "made:1")
+    image[part] = [path] if part == "Layers" else path
+    (tmp_path / "saved/manifest.json").write_text(json.dumps([image]))
+    failed = minirt("image", "load", "-i", tmp_path / "saved", code=1)
+    assert "This is no tar archive that can be used" in failed.stderr
+    assert_no_image_is_left()
+
+
+@pytest.mark.parametrize("rootfs", [{}, {"rootfs": None}, {"rootfs": {}}])
+def test_image_without_layers_needs_no_list_of_them(
+    minirt: Minirt, tmp_path: Path, rootfs: dict[str, Any]
+) -> None:
+    files = {"config": json.dumps({"os": "linux", **rootfs}).encode()}
+    files["manifest.json"] = json.dumps([{"Config": "config", "RepoTags": ["made:1"]}]).encode()
+    minirt("image", "load", "-i", written(tmp_path / "empty.tar", files))
+    assert store.find("made:1").size == 0
+    minirt("image", "rm", "made:1")
+    assert_no_image_is_left()
+
+
+@pytest.mark.parametrize(
     "claim",
     [
         {"created": "\x1b[31mnow"},
@@ -221,6 +260,42 @@ def test_a_layer_that_is_named_very_often_is_read_once(
     assert len(store.find("made:1").layers) == 1
     other = oci_files([LAYER, tar(member("g", b"y"))], "made:2")
     assert reads(written(tmp_path / "other.tar", other)) == 2  # The control.
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize("form", ["oci", "docker"])
+def test_documents_that_are_named_very_often_are_read_once(
+    minirt: Minirt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Of 4 MiB each takes half a second, and an index may name it ten thousand times."""
+    counts = {1: 0, 100: 0}
+    often = 1
+
+    def counted(raw: bytes | str) -> Any:
+        counts[often] += 1
+        return parse_json(raw)
+
+    for module in (documents, state):
+        monkeypatch.setattr(module, "parse_json", counted)
+    for often in counts:
+        config = json.dumps({"os": "linux", "rootfs": {"diff_ids": [digest(LAYER)]}}).encode()
+        images = [
+            {"Config": "config", "Layers": ["layer"], "RepoTags": [f"n{number}:1"]}
+            for number in range(often)
+        ]
+        files = {"config": config, "layer": LAYER, "manifest.json": json.dumps(images).encode()}
+        if form == "oci":
+            files = manifest_with()
+            document = json.loads(files["index.json"])
+            key = "org.opencontainers.image.ref.name"
+            document["manifests"] = [
+                {**document["manifests"][0], "annotations": {key: f"n{number}:1"}}
+                for number in range(often)
+            ]
+            files["index.json"] = json.dumps(document).encode()
+        load(written(tmp_path / "often.tar", files))
+        minirt("image", "rm", "-f", store.find("n0:1").id)
+    assert 0 < counts[100] < counts[1] + 10
 
 
 def named_image(tmp_path: Path, *lists: list[str]) -> Path:

@@ -145,11 +145,12 @@ class Folder:
             fd = open_beneath(self.fd, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError as error:
             raise damaged(f"{in_quotes(name[:200])}: {error.strerror}") from error
-        file = os.fdopen(fd, "rb")
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell
+            raise damaged(f"it lacks {in_quotes(name[:200])}") from None
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            file.close()
+            os.close(fd)
             raise damaged(f"its {in_quotes(name[:200])} is no file")
-        return file
+        return os.fdopen(fd, "rb")
 
 
 @contextmanager

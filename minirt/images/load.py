@@ -8,8 +8,9 @@ tars by their paths. Newer Dockers write both into one archive: then the first i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,6 +40,17 @@ class Loaded:
     left_out: int  # device nodes below /dev
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What is in the scratch folder already.
+
+    An archive may name a layer, or a manifest of 4 MiB, thousands of times: each is read once.
+    """
+
+    manifests: dict[str, Descriptor] = field(default_factory=dict)  # by what the archive says
+    layers: dict[str, Descriptor] = field(default_factory=dict)  # by path, of docker save
+
+
 def load(source: BinaryIO | Path, *, allow_devices: bool = False) -> list[Loaded]:
     """Take all images of an archive, or none of them; return what they are.
 
@@ -49,8 +61,12 @@ def load(source: BinaryIO | Path, *, allow_devices: bool = False) -> list[Loaded
         new: list[tuple[Descriptor, str]] = []
         images: dict[str, tuple[set[str], int]] = {}
         unpacked: Unpacked = {}
+        done: dict[str, tuple[str, int]] = {}  # by the digest of a manifest, which may come again
         for manifest, found in _manifests(archive, place):
-            image_id, left_out = _unpack(manifest, place, unpacked, allow_devices=allow_devices)
+            key = manifest["digest"]
+            if key not in done:
+                done[key] = _unpack(manifest, place, unpacked, allow_devices=allow_devices)
+            image_id, left_out = done[key]
             new += [(manifest, name) for name in found or [""]]
             bears, _ = images.setdefault(image_id, (set(), left_out))
             bears |= set(found)
@@ -64,12 +80,15 @@ def load(source: BinaryIO | Path, *, allow_devices: bool = False) -> list[Loaded
 
 def _manifests(archive: Archive, place: Path) -> Iterator[tuple[Descriptor, list[str]]]:
     """Bring each image's blobs into the scratch folder; yield its manifest and its names."""
+    brought = Brought()
     if archive.has("index.json"):
         index = documents.check_index(documents.parse(read(archive, "index.json"), "index"))
         for descriptor in chosen(index):
-            yield _bring(archive, descriptor, place), _names_in(descriptor)
+            key = json.dumps([descriptor[part] for part in ("digest", "size", "mediaType")])
+            if key not in brought.manifests:
+                brought.manifests[key] = _bring(archive, descriptor, place)
+            yield brought.manifests[key], _names_in(descriptor)
     elif archive.has("manifest.json"):
-        brought: dict[str, Descriptor] = {}
         for image in _docker_images(read(archive, "manifest.json")):
             yield _bring_docker(archive, image, place, brought)
     else:
@@ -160,12 +179,9 @@ def _docker_images(raw: bytes) -> list[dict[str, Any]]:
 
 
 def _bring_docker(
-    archive: Archive, image: dict[str, Any], place: Path, brought: dict[str, Descriptor]
+    archive: Archive, image: dict[str, Any], place: Path, brought: Brought
 ) -> tuple[Descriptor, list[str]]:
-    """Make an OCI manifest of what ``docker save`` wrote for one image.
-
-    ``brought`` are the layers that are in the scratch folder already, by their paths.
-    """
+    """Make an OCI manifest of what ``docker save`` wrote for one image; return its names, too."""
     config, layers, tags = image.get("Config"), image.get("Layers") or [], image.get("RepoTags")
     paths = [config, *layers] if isinstance(layers, list) else [None]
     tags = [] if tags is None else tags
@@ -174,18 +190,27 @@ def _bring_docker(
     found = [str(names.parse(tag)) for tag in tags]
     if len(layers) > documents.MOST_LAYERS:
         raise damaged(f"it has {len(layers)} layers, and overlayfs takes {documents.MOST_LAYERS}")
-    raw = read(archive, str(config))
+    key = json.dumps(paths)
+    if key not in brought.manifests:
+        brought.manifests[key] = _docker_manifest(archive, str(config), layers, place, brought)
+    return brought.manifests[key], found
+
+
+def _docker_manifest(
+    archive: Archive, config: str, layers: list[str], place: Path, brought: Brought
+) -> Descriptor:
+    raw = read(archive, config)
     documents.check_config(documents.parse(raw, "configuration"), len(layers))
     for path in layers:
-        if path not in brought:
-            brought[path] = put_layer(archive.open(path), place)
+        if path not in brought.layers:
+            brought.layers[path] = put_layer(archive.open(path), place)
     manifest = {
         "schemaVersion": 2,
         "mediaType": layout.MANIFEST_TYPE,
         "config": put_document(raw, layout.CONFIG_TYPE, place),
-        "layers": [brought[path] for path in layers],
+        "layers": [brought.layers[path] for path in layers],
     }
-    return put_document(manifest, layout.MANIFEST_TYPE, place), found
+    return put_document(manifest, layout.MANIFEST_TYPE, place)
 
 
 def _unpack(

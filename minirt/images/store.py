@@ -128,8 +128,7 @@ def add(place: Path, new: Iterable[tuple[dict[str, Any], str]]) -> None:
         if move_in(place):
             layout.flush_all()
         pairs = list(new)
-        for descriptor in {one["digest"]: one for one, _ in pairs}.values():
-            _check_whole(descriptor)
+        _check_whole(one for one, _ in pairs)
         layout.write_index(put(layout.read_index(), pairs))
 
 
@@ -159,24 +158,34 @@ def _image(descriptor: dict[str, Any], index: list[dict[str, Any]]) -> Image:
     return Image(image_id, tuple(sorted(bears)), config, descriptor["digest"])
 
 
-def _check_whole(descriptor: dict[str, Any]) -> None:
-    manifest = layout.read_document(descriptor["digest"])
-    config = layout.read_document(manifest["config"]["digest"])
-    for diff_id in config["rootfs"]["diff_ids"]:
-        if not layout.layer(diff_id).exists():
-            why = "somebody removed an image that shares layers with this one"
-            raise Conflict("The image is not complete", why, "Try again.")
+def _check_whole(descriptors: Iterable[dict[str, Any]]) -> None:
+    _, layers = _parts(descriptors)
+    if any(not layout.layer(diff_id).exists() for diff_id in layers):
+        why = "somebody removed an image that shares layers with this one"
+        raise Conflict("The image is not complete", why, "Try again.")
+
+
+def _parts(descriptors: Iterable[dict[str, Any]]) -> tuple[set[str], set[str]]:
+    """Return the digests of all blobs and of all layers' tars that some manifests need.
+
+    Each document is read once: thousands of names may share a manifest, and thousands of manifests
+    a configuration, of 4 MiB each.
+    """
+    manifests = {one["digest"] for one in descriptors}
+    blobs, configs = set(manifests), set()
+    for digest in manifests:
+        manifest = layout.read_document(digest)
+        configs.add(manifest["config"]["digest"])
+        blobs |= {one["digest"] for one in manifest["layers"]}
+    layers: set[str] = set()
+    for digest in configs:
+        layers |= set((layout.read_document(digest).get("rootfs") or {}).get("diff_ids") or [])
+    return blobs | configs, layers
 
 
 def _sweep() -> list[str]:
     """Remove the blobs and the layers that no image in the index needs; only under the lock."""
-    blobs, layers = set(), set()
-    for descriptor in layout.read_index():
-        manifest = layout.read_document(descriptor["digest"])
-        config = layout.read_document(manifest["config"]["digest"])
-        blobs |= {descriptor["digest"], manifest["config"]["digest"]}
-        blobs |= {one["digest"] for one in manifest["layers"]}
-        layers |= set((config.get("rootfs") or {}).get("diff_ids") or [])
+    blobs, layers = _parts(layout.read_index())
     for path in (layout.home() / "blobs" / "sha256").iterdir():
         if f"sha256:{path.name}" not in blobs:
             path.unlink()
