@@ -41,6 +41,13 @@ def udp(source: str, to: str, ports: tuple[int, int], payload: bytes = b"forged"
     return head + segment
 
 
+def first_fragment(source: str, to: str, number: int) -> bytes:
+    """Return the first fragment, 1400 bytes, of an IPv4 datagram that is longer (RFC 791)."""
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 1420, number, 0x2000, 64, socket.IPPROTO_UDP, 0)
+    ends = IPv4Address(source).packed + IPv4Address(to).packed
+    return head[:10] + struct.pack("!H", _checksum(head + ends)) + ends + bytes(1400)
+
+
 def icmp_error(source: str, to: str, about: bytes) -> bytes:
     """Return an IPv4 packet that says "this packet did not arrive: no such port" (RFC 792)."""
     message = struct.pack("!BBHI", 3, 3, 0, 0) + about

@@ -115,6 +115,19 @@ def test_a_frame_with_anothers_mac_does_not_divert_the_others_traffic(filtered: 
         assert is_learnt(net, evil, frame, mac(victim)) == (not filtered)
 
 
+@either_filter
+def test_frames_with_many_macs_do_not_fill_the_bridges_table(filtered: bool) -> None:
+    """The kernel keeps an entry for each MAC, and sets no limit (bridge(8), fdb_max_learned)."""
+    net = network()
+    with machine(net) as evil:
+        switch(filtered)
+        macs = [f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}" for n in range(500)]
+        send(evil.pid, *(ethernet(one, BROADCAST, 0x88B5, bytes(46)) for one in macs))
+        shown = shell("bridge", "fdb", "show", "br", net.bridge).stdout
+        learnt = {line.split()[0] for line in shown.splitlines()}
+        assert len(learnt & {*macs}) == (0 if filtered else len(macs))
+
+
 @pytest.mark.parametrize("defended", [True, False], ids=["defended", "control"])
 @pytest.mark.parametrize("adopted", [False, True], ids=["own bridge", "bridge of the host"])
 @pytest.mark.parametrize("last", [0x02, 0x0E], ids=["LACP", "LLDP"])

@@ -105,6 +105,19 @@ def test_a_cidfile_follows_no_symlink_of_another_user(
     assert minirt("ps", "-aq").stdout == ""
 
 
+def test_cp_out_of_a_container_replaces_a_symlink_of_another_user(
+    minirt: Minirt, image: str, shared: Path, victim: Path
+) -> None:
+    minirt("run", "--name", "one", "--net", "none", image, "sh", "-c", "echo evil >/file; mkdir /d")
+    plant(shared, ["file"], victim)
+    plant(shared, ["d"], victim.parent)
+    minirt("cp", "one:/file", shared)
+    minirt("cp", "one:/d", shared, code=1)
+    assert victim.read_text() == PRECIOUS
+    assert (shared / "file").read_text() == "evil\n"
+    assert not (shared / "file").is_symlink()
+
+
 @pytest.mark.parametrize("way", [os.O_CREAT | os.O_TRUNC, os.O_CREAT])
 def test_who_opens_a_name_that_was_guessed_writes_to_the_target(
     shared: Path, victim: Path, tmp_path: Path, way: int

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import socket
 
 import pytest
@@ -57,3 +59,61 @@ def test_what_is_forgotten_is_silent_even_if_another_holds_the_socket() -> None:
     assert heard == [b"one"]
     os.close(copy)
     theirs.close()
+
+
+class FullEpoll:
+    """An epoll instance of a user who has no watches left: only the first ones are taken."""
+
+    def __init__(self, room: int) -> None:
+        self._real, self._room = select.epoll(), room
+        self.unregister, self.modify = self._real.unregister, self._real.modify
+        self.poll, self.close = self._real.poll, self._real.close
+
+    def register(self, fd: int, events: int) -> None:
+        if not self._room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._room -= 1
+        self._real.register(fd, events)
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_loop_watches_everything_when_no_epoll_watch_is_left(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = FullEpoll(room)
+    monkeypatch.setattr(select, "epoll", lambda: full)
+    loop = Loop()
+    heard: list[tuple[str, bytes]] = []
+    pairs = {name: socket.socketpair() for name in ("first", "second", "third")}
+    for name, (ours, _) in pairs.items():
+        loop.watch(ours.fileno(), lambda n=name, o=ours: heard.append((n, o.recv(10))))  # type: ignore[misc]
+    for name, (_, theirs) in pairs.items():
+        theirs.send(name.encode())
+    loop.later(0.01, loop.stop)
+    loop.run()
+    assert sorted(heard) == [(name, name.encode()) for name in pairs]
+    first, second = pairs["first"], pairs["second"]
+    loop.forget(first[0].fileno())
+    first[1].send(b"again")
+    loop.watch(second[0].fileno(), loop.stop, select.EPOLLOUT)
+    loop._going = True
+    loop.run()
+    assert len(heard) == 3
+    for one in (end for pair in pairs.values() for end in pair):
+        one.close()
+
+
+def test_the_stand_in_for_a_full_epoll_refuses_what_is_too_much() -> None:
+    """The control."""
+    with socket.socket() as one, socket.socket() as two:
+        full = FullEpoll(1)
+        full.register(one.fileno(), select.EPOLLIN)
+        with pytest.raises(OSError, match="No space left"):
+            full.register(two.fileno(), select.EPOLLIN)
+        full.close()
+
+
+def test_other_errors_of_epoll_are_raised() -> None:
+    loop = Loop()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        loop.watch(1 << 20, loop.stop)

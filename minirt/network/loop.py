@@ -6,6 +6,7 @@ of them may wait for anything.
 
 from __future__ import annotations
 
+import errno
 import heapq
 import select
 import sys
@@ -36,8 +37,10 @@ class Loop:
     """Calls back when a descriptor is ready or a moment has come."""
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
+        self._poll: select.epoll | select.poll = select.epoll()
         self._callbacks: dict[int, Callable[[], None]] = {}
+        self._second = 1  # in the unit of the time limit that poll() takes
+        self._events: dict[int, int] = {}  # of each descriptor
         self._timers: list[tuple[float, int, Timer]] = []
         self._most_timers = _FEW_TIMERS
         self._number = count()  # Two timers of the same moment need an order.
@@ -46,11 +49,17 @@ class Loop:
 
     def watch(self, fd: int, callback: Callable[[], None], events: int = READ) -> None:
         """Call ``callback`` whenever ``fd`` is ready; one callback per descriptor."""
-        if fd in self._callbacks:
-            self._epoll.modify(fd, events)
-        else:
-            self._epoll.register(fd, events)
-        self._callbacks[fd] = callback
+        try:
+            if fd in self._callbacks:
+                self._poll.modify(fd, events)
+            else:
+                self._poll.register(fd, events)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._do_without_epoll()
+            self._poll.register(fd, events)
+        self._callbacks[fd], self._events[fd] = callback, events
 
     def forget(self, fd: int) -> None:
         """Stop watching; needed *before* ``fd`` is closed.
@@ -59,7 +68,8 @@ class Loop:
         socket, events would go on coming for a number that we no longer have.
         """
         if self._callbacks.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+            del self._events[fd]
+            self._poll.unregister(fd)
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call once, after ``seconds``."""
@@ -76,12 +86,22 @@ class Loop:
     def run(self) -> None:
         """Run until stopped. What a callback raises is written to stderr, and goes no further."""
         while self._going:
-            for fd, _ in self._epoll.poll(self._patience()):
+            for fd, _ in self._poll.poll(self._patience()):
                 callback = self._callbacks.get(fd)
                 if callback is not None:  # An earlier callback of this turn may have closed it.
                     self._call(callback)
             if self._timers:
                 self._ring(time.monotonic())
+
+    def _do_without_epoll(self) -> None:
+        """Go on with poll(2), which needs no memory of the kernel's that is counted by user.
+
+        A container without a user namespace can run processes of the resolver's user, and these
+        can use up that user's watches (epoll(7), max_user_watches).
+        """
+        self._poll, self._second = select.poll(), 1000
+        for fd, events in self._events.items():
+            self._poll.register(fd, events)
 
     def _sweep(self) -> None:
         """Throw the cancelled timers away: nearly all are, long before their time."""
@@ -92,7 +112,9 @@ class Loop:
     def _patience(self) -> float | None:
         while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        if not self._timers:
+            return None
+        return max(0.0, self._timers[0][0] - time.monotonic()) * self._second
 
     def _ring(self, now: float) -> None:
         while self._timers and self._timers[0][0] <= now:
