@@ -103,6 +103,52 @@ def test_other_operations_and_two_questions_are_told_off(web: Box) -> None:
         assert client.recv(512) == QUERY[:2] + b"\x81\x81" + bytes(8)
 
 
+NAME = QUERY[12:-4]  # in wire form
+TYPE = QUERY[-4:]
+OPT = bytes.fromhex("0000291000000000000000")  # RFC 6891, section 6.1.2: version 0, no options
+LONG = b"\x3f" + b"a" * 63
+FORMERR, SERVFAIL = 1, 2  # SERVFAIL: it is not the name of web, and there is no server to ask
+
+
+@pytest.mark.parametrize(
+    ("records", "rest", "rcode", "answers"),
+    [
+        (0, NAME + TYPE, 0, 1),  # The control.
+        (0, b"\xc0\x0c" + TYPE, FORMERR, 0),
+        (0, NAME[:-1] + b"\xc0\x0c" + TYPE, FORMERR, 0),
+        (0, b"\x40" + b"a" * 64 + b"\0" + TYPE, FORMERR, 0),
+        (0, LONG * 3 + b"\x3e" + b"a" * 62 + b"\0" + TYPE, FORMERR, 0),
+        (0, NAME + TYPE[:-1], FORMERR, 0),
+        (0, b"\3o\0e\0" + TYPE, SERVFAIL, 0),
+        (0, b"\x08web.net1\0" + TYPE, SERVFAIL, 0),
+        (65535, NAME + TYPE, 0, 1),
+        (2, NAME + TYPE + OPT + OPT, 0, 1),
+        (1, NAME + TYPE + OPT[:-2] + b"\xff\xff", 0, 1),
+    ],
+    ids=[
+        "plain",
+        "pointer to itself",
+        "pointer back to the name",
+        "label of 64 bytes",
+        "name of 256 bytes",
+        "type cut off",
+        "zero byte in a label",
+        "dot in a label",
+        "65535 records that are not there",
+        "two OPT records",
+        "options that are not there",
+    ],
+)
+def test_queries_of_odd_forms_are_answered_at_once(
+    web: Box, records: int, rest: bytes, rcode: int, answers: int
+) -> None:
+    with client_in(web.pid) as client:
+        client.send(QUERY[:10] + records.to_bytes(2, "big") + rest)
+        answer = client.recv(512)
+        assert (answer[:2], answer[3] & 0xF, answer[7]) == (QUERY[:2], rcode, answers)
+        answers_at_once(client, 1)
+
+
 def test_many_queries_come_over_one_connection(web: Box) -> None:
     with client_in(web.pid, socket.SOCK_STREAM) as client:
         framed = struct.pack("!H", len(QUERY)) + QUERY

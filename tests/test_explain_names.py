@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from ipaddress import ip_address
 
 import dnslib
@@ -33,6 +34,21 @@ from minirt.network.lookup import Record, Reply
 )
 def test_names_are_tried_as_the_c_library_does(name: str, conf: str, tried: list[str]) -> None:
     assert naming.candidates(name, resolv_conf.read(conf)) == tried
+
+
+def test_names_and_texts_of_an_answer_are_one_line_without_controls() -> None:
+    """A server chooses them; a newline would forge a line of ``dns query``."""
+    hostile = b"a\n  10.1.0.2 is web's\x1b[2J"
+    wire = bytes([len(hostile)]) + hostile
+    header = struct.pack("!HHHHHH", 1, 0x8180, 0, 2, 0, 0)
+    text = b"\0" + struct.pack("!HHIH", dnslib.QTYPE.TXT, 1, 0, len(wire)) + wire
+    alias = wire + b"\0" + struct.pack("!HHIH", dnslib.QTYPE.CNAME, 1, 0, len(wire) + 1)
+    answer = header + text + alias + wire + b"\0"
+    assert answer.count(b"\x1b[2J") == 3  # The control: a reader of bytes sees them.
+    status, records = lookup.read(answer)
+    assert (status, len(records)) == ("NOERROR", 2)
+    for one in records:
+        assert f"{one.name}{one.text}".isprintable()
 
 
 @given(st.ip_addresses())
