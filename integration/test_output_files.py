@@ -80,6 +80,24 @@ def test_a_pid_file_follows_no_symlink_of_another_user(
     one("delete", "--force", "a")
 
 
+def test_log_of_minirt_oci_follows_no_symlink_of_another_user(
+    one: Oci, shared: Path, victim: Path
+) -> None:
+    plant(shared, ["log"], victim)
+    failed = shell(*oci.WORDS, "--root", one.root, "--log", shared / "log", "state", "a", code=1)
+    assert f"it is a symlink of user {NOBODY}" in failed.stderr
+    assert victim.read_text() == PRECIOUS
+
+
+def test_log_of_minirt_oci_follows_a_symlink_of_roots(one: Oci, shared: Path, victim: Path) -> None:
+    """The control; and /dev/stderr is a symlink of root's to one of the caller's descriptors."""
+    (shared / "log").symlink_to(victim)
+    words = [*oci.WORDS, "--root", one.root, "--log"]
+    shell(*words, shared / "log", "state", "a", code=1)
+    assert "level=error" in victim.read_text()
+    assert "level=error" in shell(*words, "/dev/stderr", "state", "a", code=1).stderr
+
+
 @pytest.mark.in_process
 def test_an_archive_follows_no_symlink_of_another_user(
     minirt: Minirt, image: str, shared: Path, victim: Path

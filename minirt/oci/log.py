@@ -8,6 +8,7 @@ They go to the file of --log, else to standard error. An error is on standard er
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -47,12 +48,30 @@ def _open(path: str) -> int:
     """
     from minirt.kernel import descriptors
 
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        return descriptors.high(os.open(path, flags, 0o600))
+        return descriptors.high(_opened(path))
     except OSError as error:
         why = os.strerror(error.errno or 0)
         raise InvalidRequest(f"Cannot write the log {path}", why) from error
+
+
+def _opened(path: str) -> int:
+    """Open the log. It may be a symlink of root's or of the caller's, as /dev/stderr is.
+
+    Another user's symlink could lead what root writes to any file.
+    Raises InvalidRequest, OSError.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    user = os.lstat(path).st_uid
+    if user not in (0, os.geteuid()):
+        why = f"it is a symlink of user {user}, who could lead it to any file"
+        raise InvalidRequest(f"Cannot write the log {path}", why, f"Try: rm {path}")
+    return os.open(path, flags, 0o600)
 
 
 def error(problem: MinirtError) -> None:
