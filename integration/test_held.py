@@ -164,11 +164,11 @@ def test_one_signal_ends_process_of_minirt_oci_exec_that_is_stopped(
     """A process that runs gets the signal, and may end in its own way."""
     bundle.start("a", "sleep", "1000")
     script = "trap 'sleep 2; exit 7' INT TERM; echo up; while true; do sleep 0.1; done"
-    with started(
-        *bundle.words("exec", "--pid-file", bundle.top / "pid", "a", "sh", "-c", script)
-    ) as child:
+    pid_file = bundle.top / "pid"
+    with started(*bundle.words("exec", "--pid-file", pid_file, "a", "sh", "-c", script)) as child:
         assert child.stdout and child.stdout.readline() == "up\n"
-        pid = int((bundle.top / "pid").read_text())
+        wait_until(pid_file.exists, "write the PID")
+        pid = int(pid_file.read_text())
         if is_stopped:
             os.kill(pid, signal.SIGSTOP)
         child.send_signal(number)
