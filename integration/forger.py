@@ -104,9 +104,11 @@ def router_advertisement(source: str) -> bytes:
     return ipv6(source, "ff02::1", socket.IPPROTO_ICMPV6, message)
 
 
-def fragment(kind: int, payload: bytes, offset: int = 0, *, more: bool = False) -> bytes:
+def fragment(
+    kind: int, payload: bytes, offset: int = 0, *, more: bool = False, number: int = 0x6D696E69
+) -> bytes:
     """Return a fragment header with its payload; ``offset`` in bytes (RFC 8200, section 4.5)."""
-    return struct.pack("!BBHI", kind, 0, offset | more, 0x6D696E69) + payload
+    return struct.pack("!BBHI", kind, 0, offset | more, number) + payload
 
 
 def options(kind: int, payload: bytes) -> bytes:
