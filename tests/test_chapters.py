@@ -41,17 +41,6 @@ def test_every_link_leads_somewhere(chapter: str) -> None:
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_file_and_function_that_is_named_exists(chapter: str) -> None:
-    for file, name in re.findall(
-        r"`((?:minirt|integration)/[\w/.]+)(?::(\w+))?`", text_of(chapter)
-    ):
-        assert (TOP / file).exists(), file
-        assert not name or re.search(
-            rf"^(def|class) {name}\b|^{name}\b", (TOP / file).read_text(), re.M
-        )
-
-
-@pytest.mark.parametrize("chapter", CHAPTERS)
 def test_the_words_fit_in_a_window(chapter: str) -> None:
     words = re.sub(r"^```.*?^```$", "", text_of(chapter), flags=re.MULTILINE | re.DOTALL)
     assert [line for line in words.splitlines() if len(line) > 120] == []

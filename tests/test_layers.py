@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parent.parent / "minirt"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -36,27 +35,22 @@ HOMES = {
     "psutil": {"commands", "container", "kernel/sockets"},
 }
 
-each_module = pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-
 
 def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Every imported module, also those imported inside a function."""
+@functools.cache
+def imports_of(path: Path) -> tuple[str, ...]:
+    """Return every imported module, also those imported inside a function."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative imports hide the layer they reach into"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def row_of(part: str) -> int:
-    rows = [number for number, row in enumerate(ROWS) if part in row]
-    assert rows, f"{part} has no place in the layers: see ROWS"
-    return rows[0]
+            module = "." * node.level + (node.module or "")
+            found += [f"{module}.{alias.name}" for alias in node.names]
+    return tuple(found)
 
 
 def parts_imported_by(path: Path) -> set[str]:
@@ -64,28 +58,57 @@ def parts_imported_by(path: Path) -> set[str]:
     return {name.split(".")[1] for name in names if name != "minirt.__version__"}
 
 
-@each_module
-def test_imports_go_downwards(path: Path) -> None:
-    importer = part_of(path)
-    if importer == "__init__":
-        assert parts_imported_by(path) == set()
-        return
-    for target in parts_imported_by(path) - {importer}:
-        assert row_of(target) > row_of(importer), f"{importer} must not import {target}"
-        if importer in ALONE:
-            assert target in ALONE, f"{importer} must not import {target}"
+def offenders(paths: Sequence[Path], faults: Callable[[Path], Iterator[str]]) -> list[str]:
+    assert paths, "there is nothing to look at"
+    return [f"{path.relative_to(PACKAGE)} {fault}" for path in paths for fault in faults(path)]
 
 
-@each_module
-def test_every_package_has_its_homes(path: Path) -> None:
-    where = str(path.relative_to(PACKAGE).with_suffix(""))
-    for package in {name.split(".")[0] for name in imports_of(path)} & HOMES.keys():
-        homes = HOMES[package]
-        assert any(where == home or where.startswith(home) for home in homes), (
-            f"{package} is at home in {', '.join(sorted(homes))}"
-        )
+def test_every_part_has_one_row_of_the_layers() -> None:
+    parts = {part_of(path) for path in MODULES} - {"__init__"}
+    rows = [part for row in ROWS for part in row]
+    assert sorted(rows) == sorted(parts), "see ROWS"
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("kernel/**/*.py")), ids=lambda p: p.name)
-def test_the_kernel_layer_does_not_know_what_it_is_used_for(path: Path) -> None:
-    assert "container" not in path.read_text().lower()
+def test_no_module_imports_relatively() -> None:
+    """Relative imports hide the layer that they reach into."""
+
+    def faults(path: Path) -> Iterator[str]:
+        yield from (f"imports {name}" for name in imports_of(path) if name.startswith("."))
+
+    found = offenders(MODULES, faults)
+    assert not found, "\n".join(found)
+
+
+def test_imports_go_downwards() -> None:
+    row_of = {part: number for number, row in enumerate(ROWS) for part in row}
+
+    def faults(path: Path) -> Iterator[str]:
+        importer = part_of(path)
+        for target in sorted(parts_imported_by(path) - {importer}):
+            is_below = importer in row_of and row_of[target] > row_of[importer]
+            if not is_below or (importer in ALONE and target not in ALONE):
+                yield f"({importer}) must not import {target}"
+
+    found = offenders(MODULES, faults)
+    assert not found, "\n".join(found)
+
+
+def test_third_party_packages_are_imported_in_their_homes_only() -> None:
+    def faults(path: Path) -> Iterator[str]:
+        where = str(path.relative_to(PACKAGE).with_suffix(""))
+        for package in sorted({name.split(".")[0] for name in imports_of(path)} & HOMES.keys()):
+            if not where.startswith(tuple(HOMES[package])):
+                yield f"imports {package}, which is at home in {', '.join(sorted(HOMES[package]))}"
+
+    found = offenders(MODULES, faults)
+    assert not found, "\n".join(found)
+
+
+def test_the_kernel_layer_does_not_know_what_it_is_used_for() -> None:
+    def faults(path: Path) -> Iterator[str]:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if "container" in line.lower():
+                yield f"names containers in line {number}"
+
+    found = offenders(sorted(PACKAGE.glob("kernel/**/*.py")), faults)
+    assert not found, "\n".join(found)
