@@ -7,33 +7,44 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 _LOAD, _AND, _JUMP, _RETURN, _EQUAL, _GREATER, _GREATER_OR_EQUAL = 32, 84, 5, 6, 21, 37, 53
+_FIRST_ARGUMENT = 16  # its place in struct seccomp_data
 
 
 def run(program: bytes, word: int, number: int, arguments: Sequence[int] = ()) -> int:
     """Return the answer to one system call; fail on what the kernel would refuse to load."""
-    six = [*arguments, *[0] * 6][:6]
-    data = struct.pack("<IIQ6Q", number, word, 0, *six)
+    return run_and_watch(program, word, number, arguments)[0]
+
+
+def run_and_watch(
+    program: bytes, word: int, number: int, arguments: Sequence[int] = ()
+) -> tuple[int, bool]:
+    """Return the answer, and whether the program has looked at an argument on its way there."""
+    data = [number, word, 0, 0]
+    for one in [*arguments, *[0] * 6][:6]:
+        data += (one & 0xFFFF_FFFF, one >> 32)
     code = _decoded(program)
     accumulator = place = 0
+    has_looked = False
     while True:
         operation, if_true, if_false, constant = code[place]
         place += 1
-        if operation == _RETURN:
-            return int(constant)
-        if operation == _LOAD:
+        if operation == _EQUAL:
+            place += if_true if accumulator == constant else if_false
+        elif operation == _GREATER_OR_EQUAL:
+            place += if_true if accumulator >= constant else if_false
+        elif operation == _GREATER:
+            place += if_true if accumulator > constant else if_false
+        elif operation == _LOAD:
             assert constant % 4 == 0
-            (accumulator,) = struct.unpack_from("<I", data, constant)
+            accumulator = data[constant // 4]
+            has_looked |= constant >= _FIRST_ARGUMENT
         elif operation == _AND:
             accumulator &= constant
         elif operation == _JUMP:
             place += constant
         else:
-            holds = {
-                _EQUAL: accumulator == constant,
-                _GREATER: accumulator > constant,
-                _GREATER_OR_EQUAL: accumulator >= constant,
-            }[operation]
-            place += if_true if holds else if_false
+            assert operation == _RETURN
+            return constant, has_looked
 
 
 def run_all(
