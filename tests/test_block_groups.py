@@ -42,6 +42,19 @@ def test_containers_lie_apart_but_what_one_has_does_not() -> None:
     assert "T" not in attributes(folder)
 
 
+def state_of(folder: Path) -> tuple[int, str, int]:
+    """Return the mode of a folder, what lsattr(1) shows of it, and how many descriptors we have."""
+    shown = subprocess.run(["lsattr", "-d", folder], capture_output=True, text=True, check=False)
+    return (
+        folder.stat().st_mode,
+        shown.stdout + shown.stderr,
+        len(list(Path("/proc/self/fd").iterdir())),
+    )
+
+
 def test_another_file_system_is_left_as_it_is() -> None:
-    block_groups.spread(Path("/proc/self"))
-    block_groups.spread(Path("/dev/shm"))
+    folders = (Path("/proc/self"), Path("/dev/shm"))
+    before = {folder: state_of(folder) for folder in folders}
+    for folder in folders:
+        block_groups.spread(folder)
+    assert {folder: state_of(folder) for folder in folders} == before

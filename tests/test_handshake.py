@@ -136,18 +136,32 @@ def test_nothing_is_believed_of_a_process_that_is_ready() -> None:
     theirs.close()
 
 
-@pytest.mark.parametrize("comes", [True, False], ids=["with execve's error", "and runs"])
-def test_what_a_process_that_is_ready_may_say(comes: bool) -> None:
+def test_an_error_of_execve_is_believed_of_a_process_that_is_ready() -> None:
     ours, theirs = handshake.open_pair()
     theirs.say(READY)
-    if comes:
-        theirs.say(springboard.packed(OSError(errno.ENOEXEC, "")))
-        with pytest.raises(OSError) as raised:
-            ours.go()
-        assert raised.value.errno == errno.ENOEXEC
-    theirs.close()
-    if not comes:
+    theirs.say(springboard.packed(OSError(errno.ENOEXEC, "")))
+    with pytest.raises(OSError) as raised:
         ours.go()
+    assert raised.value.errno == errno.ENOEXEC
+    ours.close()
+    theirs.close()
+
+
+def test_a_process_that_is_ready_runs_when_its_end_is_closed() -> None:
+    ours, theirs = handshake.open_pair()
+    theirs.say(READY)
+    with pytest.raises(Conflict, match="within 0 seconds"):
+        ours.go(patience=Patience(0, lambda: False))  # execve has not closed its end yet.
+    assert theirs.await_word(GO) == GO
+    theirs.say(READY)
+    happened: list[bytes] = []
+
+    def run() -> None:
+        happened.append(theirs.await_word(GO))
+        theirs.close()
+
+    ours.go(run)
+    assert happened == [GO]
     ours.close()
 
 

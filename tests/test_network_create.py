@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minirt.errors import InvalidRequest
-from minirt.network import plan, spec, subnets
+from minirt.network import create, plan, spec, store, subnets
 from minirt.network.plan import Plan
 
 
@@ -140,15 +141,38 @@ def test_a_plan_that_makes_no_sense_is_refused_in_a_sentence(wanted: Plan, words
     assert words in str(refused.value)
 
 
-def test_unknown_options_are_kept_for_who_knows_them() -> None:
-    plan.check(Plan("n1", options={"com.example.colour": "blue", spec.MTU: "1400"}))
+def test_unknown_options_are_kept_for_who_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the kernel: no link is looked for, and none is made."""
+    options = {"com.example.colour": "blue", spec.MTU: "1400"}
+    wanted = Plan("n1", subnets=NET, options=options)
+    plan.check(wanted)
+    monkeypatch.setattr("minirt.kernel.netlink.connect", nullcontext)
+    monkeypatch.setattr(create, "_is_there", lambda *_: False)
+    with store.changing():
+        store.add(create._decide(wanted, subnets.fixed(wanted)))
+    kept = store.load("n1")
+    assert kept is not None and kept.options == options
 
 
-@given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
-def test_any_texts_are_taken_or_refused(subnet: str, gateway: str, pool: str) -> None:
+TEXTS = st.text(max_size=20)
+
+
+@given(
+    subnet=st.just("10.1.0.0/24") | TEXTS,
+    gateway=st.sampled_from(["10.1.0.1", "10.1.0.200"]) | TEXTS,
+    pool=st.sampled_from(["10.1.0.128/25", "10.1.0.8/29", "10.1.0.0/24"]) | TEXTS,
+)
+@example("10.1.0.0/24", "10.1.0.200", "10.1.0.8/29")
+def test_addresses_are_taken_as_they_are_written_and_other_texts_are_refused(
+    subnet: str, gateway: str, pool: str
+) -> None:
     wanted = Plan("n1", subnets=(subnet,), gateways=(gateway,), ranges=(pool,))
-    with pytest.raises(InvalidRequest):
-        subnets.fixed(wanted)
+    if all(text.startswith("10.1.0.") for text in (subnet, gateway, pool)):
+        (found,) = subnets.fixed(wanted).values()
+        assert (str(found.subnet), str(found.gateway), str(found.range)) == (subnet, gateway, pool)
+    else:
+        with pytest.raises(InvalidRequest):
+            subnets.fixed(wanted)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 31), st.data())

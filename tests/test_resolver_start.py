@@ -14,6 +14,7 @@ from minirt.errors import KernelRefused
 from minirt.kernel import locks
 from minirt.kernel.sockets import name_in
 from minirt.network import resolver_link, resolver_start
+from minirt.state import run_dir
 
 
 def test_a_few_starts_are_fine_and_then_somebody_should_look(
@@ -83,7 +84,9 @@ def test_an_introduction_arrives_whole_with_its_sockets() -> None:
 
 
 def test_nobody_is_dismissed_where_nobody_is() -> None:
+    assert not run_dir().exists()
     resolver_link.dismiss("nosuch")
+    assert not run_dir().exists()
 
 
 def test_a_monitor_that_imports_the_link_stays_small() -> None:

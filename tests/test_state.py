@@ -58,17 +58,33 @@ def test_folders_of_ours_are_taken_whether_they_are_there_or_not(tmp_path: Path)
     check_own(tmp_path / "link" / ".." / tmp_path.name / "relative" / "run", "MINIRT_ROOT")
 
 
-@pytest.mark.parametrize("depth", [0, 1, 2])
-@pytest.mark.parametrize("mode", [0o777, 0o757, 0o1777])
-def test_a_folder_that_others_write_to_is_refused(tmp_path: Path, mode: int, depth: int) -> None:
+def three_folders(tmp_path: Path) -> list[Path]:
+    """Return a folder and the two above it."""
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
-    open_one = [folder, *folder.parents][depth]
+    return [folder, folder.parent, folder.parent.parent]
+
+
+@pytest.mark.parametrize(
+    ("mode", "depth"),
+    [*((mode, depth) for mode in (0o777, 0o757) for depth in (0, 1, 2)), (0o1777, 0)],
+)
+def test_a_folder_that_others_write_to_is_refused(tmp_path: Path, mode: int, depth: int) -> None:
+    folders = three_folders(tmp_path)
+    open_one = folders[depth]
     open_one.chmod(mode)
-    if mode & 0o1000 and depth:
-        check_own(folder, "MINIRT_ROOT")  # As in /tmp: what is ours there stays ours.
-    else:
-        assert f"other users may write to {open_one}. Try: chmod go-w {open_one}" in refused(folder)
+    said = refused(folders[0])
+    assert f"other users may write to {open_one}. Try: chmod go-w {open_one}" in said
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_folder_below_one_with_the_sticky_bit_is_taken(tmp_path: Path, depth: int) -> None:
+    """As in /tmp: what is ours there stays ours."""
+    folders = three_folders(tmp_path)
+    folders[depth].chmod(0o777)
+    assert str(folders[depth]) in refused(folders[0])  # The control.
+    folders[depth].chmod(0o1777)
+    check_own(folders[0], "MINIRT_ROOT")
 
 
 @as_root

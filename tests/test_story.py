@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 
 import pytest
 
@@ -65,10 +66,25 @@ def test_the_steps_of_a_child_are_part_of_the_story(capsys: pytest.CaptureFixtur
     assert "$ echo $HOME 'two words'" in told
 
 
-def test_a_story_whose_reader_is_slow_stops_nobody() -> None:
+def test_steps_that_do_not_fit_into_the_pipe_are_dropped(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody reads the pipe meanwhile: a write that waited would wait until the alarm."""
+    count = 8000  # of about 250 bytes: twice what the pipe holds
+
+    def fail(*_: object) -> None:
+        raise AssertionError("a step has waited for the reader")
+
+    before = signal.signal(signal.SIGALRM, fail)
     show = story.begin()
-    for _ in range(20_000):
-        with step("fill the pipe", "true", json.dumps("x" * 100)):
-            pass
+    signal.alarm(30)
+    try:
+        for _ in range(count):
+            with step("fill the pipe", "true", json.dumps("x" * 100)):
+                pass
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
     show()
     steps.fall_silent()
+    assert 100 < capsys.readouterr().err.count("fill the pipe\n") < count

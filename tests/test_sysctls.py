@@ -52,10 +52,29 @@ def test_what_reaches_the_machine_is_refused(key: str, value: str) -> None:
     assert sysctls.check(key, value, ALL) != ""
 
 
-@settings(deadline=None)
-@given(st.text(), st.text())
-def test_no_key_leaves_the_folders_of_its_namespaces(key: str, value: str) -> None:
-    if sysctls.check(key, value, ALL) == "":
-        path = sysctls.path_of(key)
-        assert path.startswith(("net/", "kernel/", "fs/mqueue/"))
-        assert not {"", ".", ".."} & set(path.split("/"))
+BEGINNINGS = st.sampled_from(["net", "kernel", "fs/mqueue", "fs.mqueue", "kernel.msgmax", "vm", ""])
+NAMES = ["ipv4", "ip_forward", "msgmax", "domainname", "hostname", "eth0", "core_pattern", "mqueue"]
+PIECES = st.sampled_from([*NAMES, *NAMES, "..", ".", "", "\n", "\0", "a b"])
+PARTS = st.tuples(st.sampled_from("./"), PIECES).map("".join)
+KEYS = st.builds(lambda first, parts: first + "".join(parts), BEGINNINGS, st.lists(PARTS))
+VALUES = st.sampled_from(["1", "", "a b"]) | st.text()
+
+
+def test_no_key_leaves_the_folders_of_its_namespaces() -> None:
+    accepted: set[str] = set()
+
+    @settings(max_examples=300)
+    @given(KEYS | st.text(), VALUES)
+    def look(key: str, value: str) -> None:
+        if sysctls.check(key, value, ALL) == "":
+            path = sysctls.path_of(key)
+            assert path.startswith(("net/", "fs/mqueue/")) or path in (
+                "kernel/msgmax",
+                "kernel/domainname",
+            )
+            assert not {"", ".."} & set(path.split("/"))
+            assert not {"\n", "\0"} & {*key, *value}
+            accepted.add(path)
+
+    look()
+    assert accepted, "no key was accepted, so nothing was looked at"

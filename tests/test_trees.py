@@ -45,3 +45,4 @@ def test_no_depth_is_too_deep(tmp_path: Path) -> None:
 def test_what_is_not_there_is_removed_already(tmp_path: Path) -> None:
     trees.remove(tmp_path / "nothing")
     trees.remove(tmp_path / "nothing" / "at" / "all")
+    assert list(tmp_path.iterdir()) == []
