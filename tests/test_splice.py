@@ -112,13 +112,17 @@ def test_whatever_is_said_arrives_whole_and_in_order(pieces: list[bytes]) -> Non
 
 def test_a_reader_who_does_not_read_stops_the_writer_and_loses_nothing() -> None:
     with bench() as one:
+        for listener in (one.server, one.port):  # Small buffers are full sooner.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         client, server = one.pair()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
         with client, server:
             sent, still = 0, 0
             while still < 20:  # until it has taken nothing for a while
                 try:
                     sent += client.send(bytes(1 << 16))
                     still = 0
+                    assert sent < 32 << 20, "the writer has not been stopped"
                 except BlockingIOError:
                     still += 1
                 one.loop.turn(0.005)
