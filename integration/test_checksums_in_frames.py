@@ -27,6 +27,7 @@ from minirt.network.identity import mac_of
 
 HOST = IPv4Address("172.30.0.1")  # its address on the bridge, which the container claims
 EVIL = IPv4Address("172.30.0.2")
+LAN_MAC = "02:00:00:00:00:99"  # of that bridge
 START = 20  # in the frame: within the ARP message, after the kinds and lengths of addresses
 SENDER = 30  # where the second half of the sender's IPv4 address stands
 
@@ -60,7 +61,8 @@ def frame() -> bytes:
 @contextlib.contextmanager
 def lan() -> Iterator[int]:
     """Yield a process on a machine of the LAN that a bridge of the host leads to."""
-    shell("ip", "link", "add", "name", "lan", "up", "type", "bridge")
+    # Without a chosen MAC a bridge has the lowest one of its ports, which come and go.
+    shell("ip", "link", "add", "name", "lan", "address", LAN_MAC, "up", "type", "bridge")
     shell("ip", "address", "add", f"{HOST}/16", "dev", "lan")
     with another_network() as pid:
         peer = ("peer", "name", "eth0", "netns", pid)
